@@ -39,6 +39,8 @@ pub struct Epoch {
 pub struct Entry {
     pub record: RawRecord,
     pub outputs: Vec<Output>,
+    /// Why the record went to the dead letters, if it did.
+    pub rejected: Option<Reason>,
 }
 
 /// What became of an epoch.

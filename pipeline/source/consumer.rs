@@ -39,10 +39,10 @@ pub struct Source {
 }
 
 /// How the group is joined and read.
-pub struct Subscription<'a> {
-    pub kafka: &'a Kafka,
+pub struct Subscription {
+    pub kafka: Kafka,
     pub group: String,
-    pub instance: &'a str,
+    pub instance: String,
     pub topics: Vec<String>,
     /// How long a revocation may wait for the runtime.
     pub revoke_max: Duration,
@@ -51,7 +51,7 @@ pub struct Subscription<'a> {
 impl Source {
     /// Joins the group and starts to read. Unreachable brokers are no error here: the source keeps trying and says so.
     pub fn start(
-        subscription: Subscription<'_>,
+        subscription: Subscription,
         room: Arc<Room>,
         emit: impl Fn(SourceEvent) -> bool + Send + Sync + 'static,
     ) -> Result<Source, Error> {
@@ -114,8 +114,8 @@ impl Drop for Source {
     }
 }
 
-fn consumer_config(subscription: &Subscription<'_>) -> rdkafka::ClientConfig {
-    let kafka = subscription.kafka;
+fn consumer_config(subscription: &Subscription) -> rdkafka::ClientConfig {
+    let kafka = &subscription.kafka;
     let mut config = kafka::client_config(kafka);
     config
         .set("group.id", &subscription.group)
@@ -147,7 +147,7 @@ fn consumer_config(subscription: &Subscription<'_>) -> rdkafka::ClientConfig {
         }
     }
     if kafka.static_membership {
-        config.set("group.instance.id", subscription.instance);
+        config.set("group.instance.id", &subscription.instance);
     }
     config
 }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much more may be read: records and bytes that were read and are not yet committed, against their bounds.
 ///
@@ -9,11 +9,12 @@ pub struct Room {
     bytes: AtomicUsize,
     records_max: usize,
     bytes_max: usize,
+    closed: AtomicBool,
 }
 
 impl Room {
     pub fn new(records_max: usize, bytes_max: usize) -> Self {
-        Self { records: AtomicUsize::new(0), bytes: AtomicUsize::new(0), records_max, bytes_max }
+        Self { records: AtomicUsize::new(0), bytes: AtomicUsize::new(0), records_max, bytes_max, closed: AtomicBool::new(false) }
     }
 
     /// One record of this size was read. The bound may be passed by the one record that fills it.
@@ -28,13 +29,22 @@ impl Room {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// From now on there is no room: what is under way is finished and nothing more is read.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
     pub fn is_full(&self) -> bool {
-        self.records() >= self.records_max || self.bytes() >= self.bytes_max
+        self.is_closed() || self.records() >= self.records_max || self.bytes() >= self.bytes_max
     }
 
     /// Below half of both bounds: worth resuming partitions that were paused.
     pub fn is_ample(&self) -> bool {
-        self.records() <= self.records_max / 2 && self.bytes() <= self.bytes_max / 2
+        !self.is_closed() && self.records() <= self.records_max / 2 && self.bytes() <= self.bytes_max / 2
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub fn records(&self) -> usize {
