@@ -24,8 +24,8 @@ pub(super) struct Queue<T> {
     tokens: usize,
     rows_max: usize,
     sequence: u64,
-    /// Kept for its memory: lengths and how many of each go into the batch being cut.
-    plan: Vec<(usize, usize)>,
+    /// Kept for its memory: lengths, how many of each go into the batch being cut, and from which list.
+    plan: Vec<(usize, usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,16 +80,20 @@ impl<T> Queue<T> {
         self.arrivals[lane(priority)].front().map(|place| place.arrived)
     }
 
-    /// Takes the oldest request of this priority and those of both priorities that pad it least.
+    /// Takes the oldest request of this priority, then the chats that pad it least, then the reviews.
     pub(super) fn cut(&mut self, priority: Priority, tokens_max: usize) -> Option<Vec<Request<T>>> {
         let anchor = self.arrivals[lane(priority)].front()?.tokens;
         let mut fill = Fill::start(anchor, tokens_max, self.rows_max);
-        self.plan_around(anchor, &mut fill);
+        self.plan.clear();
+        for filler in [Priority::High, Priority::Normal] {
+            let led = usize::from(filler == priority);
+            self.plan_around(anchor, filler, led, &mut fill);
+        }
         let mut requests = Vec::with_capacity(fill.rows());
-        self.take_from(anchor, 1, &[lane(priority)], &mut requests);
+        self.take_from(anchor, 1, lane(priority), &mut requests);
         let plan = std::mem::take(&mut self.plan);
-        for &(tokens, rows) in &plan {
-            self.take_from(tokens, rows, &[0, 1], &mut requests);
+        for &(tokens, rows, lane) in &plan {
+            self.take_from(tokens, rows, lane, &mut requests);
         }
         self.plan = plan;
         self.drop_stale();
@@ -117,15 +121,16 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Goes outwards from the anchor's length, each time to the side that adds less padding, and leaves in `plan` how
-    /// many of each length fit. What does not fit on a side closes it: everything further out fits worse.
-    fn plan_around(&mut self, anchor: usize, fill: &mut Fill) {
-        self.plan.clear();
-        let count = |(&tokens, lists): (&usize, &[VecDeque<_>; 2])| (tokens, lists[0].len() + lists[1].len());
+    /// Goes outwards from the anchor's length, each time to the side that adds less padding, and adds to `plan` how many
+    /// requests of this priority and each length fit, the `led` one that leads the batch not counted. What does not fit
+    /// on a side closes it: everything further out fits worse.
+    fn plan_around(&mut self, anchor: usize, priority: Priority, led: usize, fill: &mut Fill) {
+        let lane = lane(priority);
+        let count = |(&tokens, lists): (&usize, &[VecDeque<_>; 2])| (tokens, lists[lane].len());
         let mut below = self.lengths.range(..=anchor).rev().map(count).peekable();
         let mut above = self.lengths.range(anchor.saturating_add(1)..).map(count).peekable();
         if let Some((_, here)) = below.peek_mut() {
-            *here -= 1;
+            *here -= led;
         }
         let (mut below_open, mut above_open) = (true, true);
         loop {
@@ -137,27 +142,23 @@ impl<T> Queue<T> {
                 (down, _) => down.is_some(),
             };
             let Some((tokens, waiting)) = (if go_down { below.next() } else { above.next() }) else { return };
-            let rows = fill.add(tokens, waiting);
+            let rows = fill.add(tokens, waiting, priority);
             if rows > 0 {
-                self.plan.push((tokens, rows));
+                self.plan.push((tokens, rows, lane));
             }
-            if rows < waiting {
+            // Asked even where all came in, or none waited: it ends the walk over lengths that cannot fit.
+            if rows < waiting || !fill.admits(tokens, priority) {
                 *(if go_down { &mut below_open } else { &mut above_open }) = false;
             }
         }
     }
 
-    /// Moves this many requests of one length into the batch, oldest first within a list, lists in the order given.
-    fn take_from(&mut self, tokens: usize, rows: usize, lanes: &[usize], batch: &mut Vec<Request<T>>) {
+    /// Moves this many requests of one length into the batch, oldest first.
+    fn take_from(&mut self, tokens: usize, rows: usize, lane: usize, batch: &mut Vec<Request<T>>) {
         let Some(lists) = self.lengths.get_mut(&tokens) else { return };
-        let mut left = rows;
-        for &lane in lanes {
-            let taken = left.min(lists[lane].len());
-            batch.extend(lists[lane].drain(..taken).map(|(_, request)| request));
-            self.waiting[lane] -= taken;
-            self.tokens -= taken * tokens;
-            left -= taken;
-        }
+        batch.extend(lists[lane].drain(..rows).map(|(_, request)| request));
+        self.waiting[lane] -= rows;
+        self.tokens -= rows * tokens;
         if lists.iter().all(VecDeque::is_empty) {
             self.lengths.remove(&tokens);
         }

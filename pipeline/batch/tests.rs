@@ -163,30 +163,47 @@ fn a_window_of_a_thousand_reviews_is_cut_with_little_padding() {
     assert!(efficiency >= 0.95, "{efficiency:.3} in {batches} batches");
 }
 
-/// Keeps the queue at `window` requests while batches leave: padding efficiency, and the longest wait in batches.
-fn sustained(window: usize, share_of_chats: f64, seed: u64) -> (f64, usize) {
+#[derive(Debug, Default)]
+struct Load {
+    used: usize,
+    padded: usize,
+    /// By priority, in batches.
+    wait_max: [usize; 2],
+    wait_sum: [usize; 2],
+    count: [usize; 2],
+}
+
+/// Keeps the queue at `window` requests while batches leave. A request's payload is the batch before which it came.
+fn sustained(window: usize, share_of_chats: f64, seed: u64) -> Load {
     let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(seed));
-    let mut batcher = Batcher::new(&settings(3));
-    let (mut used, mut padded, mut longest_wait) = (0, 0, 0);
-    for taken in 0..window * 2 {
+    let (mut batcher, mut load) = (Batcher::new(&settings(3)), Load::default());
+    for taken in 0..window {
         while batcher.len() < window {
             let priority = if random.f64() < share_of_chats { Priority::High } else { Priority::Normal };
             batcher.push(request(taken as u64, review_tokens(&mut random), priority, start));
         }
         let batch = batcher.take(start + DELAY).unwrap();
-        let oldest = batch.requests.iter().map(|request| request.payload).min().unwrap();
-        longest_wait = longest_wait.max(taken - oldest as usize);
-        (used, padded) = (used + batch.tokens_used, padded + batch.tokens_padded);
+        for request in &batch.requests {
+            let (lane, waited) = (request.priority as usize, taken - request.payload as usize);
+            load.wait_max[lane] = load.wait_max[lane].max(waited);
+            load.wait_sum[lane] += waited;
+            load.count[lane] += 1;
+        }
+        load.used += batch.tokens_used;
+        load.padded += batch.tokens_padded;
     }
-    (used as f64 / padded as f64, longest_wait)
+    load
 }
 
 #[test]
-fn under_sustained_load_padding_stays_small_and_nobody_waits_for_ever() {
-    for (window, share_of_chats) in [(512, 0.0), (1024, 0.3), (4096, 0.0), (4096, 0.3)] {
-        let (efficiency, wait) = sustained(window, share_of_chats, 11);
-        assert!(efficiency >= 0.95, "window {window}, chats {share_of_chats}: {efficiency:.3}");
-        assert!(wait <= window, "window {window}, chats {share_of_chats}: {wait} batches");
+fn under_sustained_load_padding_stays_small_and_chats_go_first() {
+    for (window, share_of_chats) in [(512, 0.05), (512, 0.3), (1024, 0.3), (4096, 0.0), (4096, 0.3)] {
+        let load = sustained(window, share_of_chats, 11);
+        let efficiency = load.used as f64 / load.padded as f64;
+        assert!(efficiency >= 0.95, "window {window}, chats {share_of_chats}: {efficiency:.3}, {load:?}");
+        assert!(load.wait_max[1] <= window, "window {window}, chats {share_of_chats}: {load:?}");
+        let [chat, review] = [0, 1].map(|lane| load.wait_sum[lane] as f64 / load.count[lane].max(1) as f64);
+        assert!(chat * 5.0 < review, "window {window}, chats {share_of_chats}: chats {chat:.1}, reviews {review:.1}");
     }
 }
 
