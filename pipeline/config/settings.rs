@@ -55,6 +55,8 @@ pub struct Kafka {
     /// Consumer groups are `<group_prefix>-<stage>`, transactional ids `<group_prefix>-<stage>-<instance>`.
     pub group_prefix: String,
     pub group_protocol: GroupProtocol,
+    /// Where a partition is read from that its group has never committed.
+    pub start_from: StartFrom,
     /// `group.instance.id` is set to the instance's name: a restart within the session time-out moves no partitions.
     pub static_membership: bool,
     /// Passed to librdkafka for consumers and producers as they are; secrets already resolved.
@@ -67,6 +69,12 @@ pub enum GroupProtocol {
     Classic,
     /// KIP-848.
     Consumer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    Earliest,
+    Latest,
 }
 
 #[derive(Clone, Debug)]
