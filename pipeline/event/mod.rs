@@ -4,6 +4,7 @@
 
 mod error;
 mod exchange;
+pub(crate) mod json;
 mod record;
 
 /// The typed events of `schemas/`, generated from the `.proto` files.
