@@ -116,8 +116,7 @@ impl TextStage {
 
     /// Nothing behind this sees the text as it came.
     fn clean(&self, record: &RawRecord, event: TextEvent, now: Timestamp) -> Result<(Waiting, Vec<Ask>), Rejection> {
-        let event_time = event.event_time();
-        self.refuse_future(event_time, now)?;
+        self.refuse_future(event.event_time_ms(), now)?;
         let normalised = text::normalise(event.text());
         if normalised.is_empty() {
             return Err(Rejection::new(Reason::EmptyText, "nothing is left of text without white space and control characters"));
@@ -132,9 +131,9 @@ impl TextStage {
         Ok((Waiting { kind, scored, asked }, asks))
     }
 
-    fn refuse_future(&self, event_time: Option<Timestamp>, now: Timestamp) -> Result<(), Rejection> {
+    fn refuse_future(&self, event_time_ms: i64, now: Timestamp) -> Result<(), Rejection> {
         let most = i64::try_from(self.settings.future_max.as_millis()).unwrap_or(i64::MAX);
-        let ahead = event_time.map_or(0, |at| at.as_millisecond().saturating_sub(now.as_millisecond()));
+        let ahead = event_time_ms.saturating_sub(now.as_millisecond());
         if ahead <= most {
             return Ok(());
         }
