@@ -40,13 +40,20 @@ impl Faults {
         }
     }
 
-    /// A fault is known at this key, above it or below it.
+    /// A fault is known at this key, above it or below it. One of a whole file is not: it says nothing of any key.
     pub(super) fn touches(&self, key: &Key) -> bool {
-        self.0.iter().any(|fault| fault.key.contains(key) || key.contains(&fault.key))
+        let related = |known: &Key| known.contains(key) || key.contains(known);
+        self.0.iter().any(|fault| !fault.key.is_root() && related(&fault.key))
     }
 
-    pub(super) fn sort(&mut self) {
+    /// A whole file could not be read: what is known of the rest says little.
+    pub(super) fn lost_file(&self) -> bool {
+        self.0.iter().any(|fault| fault.key.is_root())
+    }
+
+    pub(super) fn into_result<T>(mut self, sound: T) -> Result<T, Self> {
         self.0.sort_by(|a, b| a.place.cmp(&b.place));
+        if self.0.is_empty() { Ok(sound) } else { Err(self) }
     }
 }
 

@@ -58,10 +58,6 @@ impl Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Shape::Section(entries) if entries.iter().any(|entry| entry.required) => {
-                let pairs: Vec<_> = entries.iter().map(|entry| format!("{} = {}", entry.name, entry.shape)).collect();
-                write!(f, "{{ {} }}", pairs.join(", "))
-            }
             Shape::Section(_) | Shape::Map(_) => f.write_str("a table"),
             Shape::List(item) => write!(f, "a list with items that are {item}"),
             Shape::Choice(choices) => {
@@ -69,7 +65,7 @@ impl fmt::Display for Shape {
                 f.write_str(&names.join(" or "))
             }
             Shape::Either(shapes) => {
-                let all: Vec<_> = shapes.iter().map(Shape::to_string).collect();
+                let all: Vec<_> = shapes.iter().map(branch).collect();
                 f.write_str(&all.join(" or "))
             }
             Shape::Text => f.write_str("a string"),
@@ -78,6 +74,17 @@ impl fmt::Display for Shape {
             Shape::Number => f.write_str("a number"),
             Shape::Flag => f.write_str("true or false"),
         }
+    }
+}
+
+/// A table that is one way among others to write a value is shown as it is written.
+fn branch(shape: &Shape) -> String {
+    match shape {
+        Shape::Section(entries) => {
+            let pairs: Vec<_> = entries.iter().map(|entry| format!("{} = {}", entry.name, entry.shape)).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

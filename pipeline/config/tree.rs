@@ -88,6 +88,16 @@ impl Node {
         node.place.clone()
     }
 
+    /// Makes defaults of the values: a fault that a default takes part in is reported where the user wrote.
+    pub fn forget_places(&mut self) {
+        self.place = Place::Default;
+        match &mut self.content {
+            Content::Table(table) => table.entries.values_mut().for_each(Node::forget_places),
+            Content::List(items) => items.iter_mut().for_each(Node::forget_places),
+            _ => {}
+        }
+    }
+
     pub fn to_json(&self) -> Json {
         match &self.content {
             Content::Table(table) => table.entries.iter().map(|(name, node)| (name.clone(), node.to_json())).collect(),
