@@ -1,14 +1,9 @@
 //! What a user types: a file a subcommand.
 
-mod check;
 mod completions;
-mod dead_letters;
-mod demo;
-mod replay;
 mod run;
 mod score;
 mod settings;
-mod topics;
 
 use std::process::ExitCode;
 
@@ -36,13 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Demo),
     Run(run::Run),
-    Check(check::Check),
     Score(score::Score),
-    Replay(replay::Replay),
-    Topics(topics::Topics),
-    DeadLetters(dead_letters::DeadLetters),
     Completions(completions::Completions),
 }
 
@@ -82,13 +72,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<Outcome, Error> {
         match self {
-            Command::Demo(command) => command.run(),
             Command::Run(command) => command.run(),
-            Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
-            Command::Replay(command) => command.run(),
-            Command::Topics(command) => command.run(),
-            Command::DeadLetters(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }

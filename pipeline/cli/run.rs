@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,7 +40,7 @@ enum StageName {
 impl Run {
     pub fn run(self) -> Result<Outcome, Error> {
         let settings = self.config.load()?;
-        telemetry::init(&settings.log);
+        telemetry::init(&settings.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -56,7 +56,9 @@ impl Run {
 
 async fn serve(settings: &Settings) -> Result<(), Error> {
     let mut signals = Signals::new()?;
-    let health = Arc::new(Health::new(settings.delivery.transaction_timeout * 3));
+    let names = settings.models.iter().map(|model| model.name.clone());
+    let commit_age_max = settings.delivery.transaction_timeout * 3;
+    let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
     let metrics = telemetry::recorder()?;
     let _server = match settings.http.listen {
         Some(listen) => Some(api::serve(listen, health.clone(), metrics).await?),

@@ -46,7 +46,7 @@ enum ScoreKind {
 impl Score {
     pub fn run(self) -> Result<Outcome, Error> {
         let mut settings = self.config.load()?;
-        telemetry::init(&settings.log);
+        telemetry::init(&settings.log)?;
         let kind = match self.kind {
             ScoreKind::Review => Kind::Review,
             ScoreKind::Chat => Kind::Chat,

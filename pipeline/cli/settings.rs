@@ -20,6 +20,6 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Reads and validates. All faults come back at once, as one error of several lines.
     pub fn load(&self) -> Result<Settings, Error> {
-        config::load(self.config.as_deref(), &self.overrides, std::env::vars()).map_err(Error::from)
+        config::load(self.config.as_deref(), &self.overrides, config::environment()).map_err(Error::from)
     }
 }

@@ -136,6 +136,7 @@ impl<S: Stage> Engine<S> {
 
     /// Runs until told to stop, or until something fails that trying again cannot help.
     pub fn run(mut self) -> Result<(), Error> {
+        self.report.bounds(&self.room);
         let ended = self.turns();
         // Order matters: the group is left only after the last commit was answered, and nobody waits for an answer.
         self.revocation = None;
@@ -211,9 +212,8 @@ impl<S: Stage> Engine<S> {
             SourceEvent::Revoked { partitions, lost, done } => self.on_revoked(&partitions, lost, done),
             SourceEvent::Rewound => {
                 self.rewinding = false;
-                self.report.rewound();
             }
-            SourceEvent::Ends(ends) => self.on_ends(&ends),
+            SourceEvent::Ends(ends) => self.report_lag(&ends),
             SourceEvent::Reachable(reachable) => self.report.reachable(reachable),
             SourceEvent::Failed(error) => return Err(error),
         }
@@ -248,11 +248,10 @@ impl<S: Stage> Engine<S> {
     }
 
     fn on_assigned(&mut self, partitions: Vec<TopicPartition>) {
-        self.report.assigned(&partitions);
-        for name in partitions {
-            self.begin_tenure(name);
+        for name in &partitions {
+            self.begin_tenure(name.clone());
         }
-        self.report.owned(self.tenures.len());
+        self.report.assigned(&partitions, self.tenures.len());
     }
 
     fn begin_tenure(&mut self, name: TopicPartition) {
@@ -304,11 +303,15 @@ impl<S: Stage> Engine<S> {
         }
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
-        self.report.owned(self.tenures.len());
     }
 
-    fn on_ends(&mut self, ends: &[(TopicPartition, i64)]) {
-        self.report.ends(ends);
+    fn report_lag(&self, ends: &[(TopicPartition, i64)]) {
+        for (name, end) in ends {
+            let partition = self.tenures.get(name).and_then(|tenure| self.partitions.get(tenure));
+            if let Some(committed) = partition.and_then(Partition::committed) {
+                self.report.lag(name, *end, committed);
+            }
+        }
     }
 
     // --- prepare, observe, ask, conclude
@@ -433,7 +436,7 @@ impl<S: Stage> Engine<S> {
     fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
         match event {
             SinkEvent::Ready => self.start_source()?,
-            SinkEvent::Committed { epoch, seconds, too_large } => self.on_committed(&epoch, seconds, too_large),
+            SinkEvent::Committed { epoch, seconds } => self.on_committed(&epoch, seconds),
             SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
             SinkEvent::Dead(error) => return Err(error),
         }
@@ -447,10 +450,15 @@ impl<S: Stage> Engine<S> {
         Ok(())
     }
 
-    fn on_committed(&mut self, epoch: &Epoch, seconds: f64, too_large: usize) {
+    fn on_committed(&mut self, epoch: &Epoch, seconds: f64) {
         let Some(committing) = self.committing.take() else { return };
         self.room.give_back(committing.freed.records, committing.freed.bytes);
-        self.report.committed(epoch, seconds, too_large);
+        for (tenure, next) in committing.tenures {
+            if let Some(partition) = self.partitions.get_mut(&tenure) {
+                partition.set_committed(next);
+            }
+        }
+        self.report.committed(epoch, seconds);
     }
 
     fn on_failed_epoch(&mut self, epoch: Epoch, failure: Failure, why: &str) {
@@ -517,14 +525,13 @@ impl<S: Stage> Engine<S> {
         self.next_tick = now + TICK;
         let given_up = self.scoring.expire(now)?;
         self.answer(given_up);
-        let oldest = self.committing.as_ref().map(|c| now - c.since);
-        self.report.tick(&self.room, &self.scoring, oldest);
+        self.report.tick(&self.room, &self.scoring, self.committing.as_ref().map(|c| c.since));
         Ok(())
     }
 
     fn begin_stop(&mut self) {
         if self.stopping.is_none() {
-            self.report.stopping();
+            self.report.stopping(self.delivery.shutdown_max);
             self.stopping = Some(Instant::now() + self.delivery.shutdown_max);
             self.room.close();
         }

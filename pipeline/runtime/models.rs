@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use super::scoring::{Scoring, Work};
-use crate::batch::{Batcher, Cache};
-use crate::config::{Kind, Settings};
+use super::scoring::{ModelLimit, Scoring, Work};
+use crate::config::{self, Kind, Settings};
 use crate::event::{Error, Fault};
 use crate::infer::{Backend, Done, Factory, Head, ModelDirectory, OnnxBackend, Pool};
 use crate::stages::text::{TextModel, Tokenise};
@@ -75,20 +74,14 @@ impl Models {
         done: impl Fn(Done<Work>) + Send + Sync + 'static,
     ) -> Result<Scoring, Error> {
         let pool = Pool::start(settings.inference.workers, settings.batch.timeout, self.factory.clone(), done)?;
-        let rows_max = self.loaded.iter().map(|model| model.rows_max).collect();
-        Ok(Scoring::new(pool, Batcher::new(&settings.batch), Cache::new(settings.cache_bytes_max), rows_max))
+        let limits = self.loaded.iter().map(|model| ModelLimit { name: model.name.clone(), rows_max: model.rows_max });
+        Ok(Scoring::new(pool, settings, limits.collect()))
     }
 }
 
 impl Loaded {
     fn new(directory: &ModelDirectory, kinds: &[Kind], settings: &Settings) -> Result<Loaded, Error> {
-        if settings.batch.tokens_max < directory.tokens_max {
-            let message = format!(
-                "batch.tokens_max ({}) is below the longest input of model {} ({})",
-                settings.batch.tokens_max, directory.name, directory.tokens_max
-            );
-            return Err(Error::new(Fault::Config, message).hint("raise batch.tokens_max"));
-        }
+        config::fits_batch(&settings.batch, &directory.name, directory.tokens_max)?;
         let tokeniser = Tokeniser::load(&directory.tokenizer, directory.tokens_max)
             .map_err(|e| e.context(format_args!("model {}", directory.name)))?;
         Ok(Loaded {

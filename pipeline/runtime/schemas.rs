@@ -4,11 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::prepare::ResolveSchema;
-use super::report;
 use crate::codec::registry::{Client, RegistryError, Resolved, subject};
 use crate::codec::{SCORED_FILES, Schemas};
 use crate::config::{OutputFormat, Settings};
 use crate::event::{Error, Fault};
+use crate::telemetry::RegistryRetried;
 
 /// Writers' schemas held at a time: far more than the topics of one pipeline ever see.
 const SCHEMAS_MAX: usize = 1024;
@@ -48,17 +48,18 @@ impl Registered {
         let schemas = self.schemas.clone();
         Arc::new(move |id, stop| {
             let mut backoff = BACKOFF_MIN;
-            loop {
+            for attempt in 1.. {
                 match client.resolve(&schemas, id, Instant::now()) {
                     Ok(Resolved::Ready) => return Ok(()),
                     Ok(Resolved::Rejected(rejection)) => return Err(rejection),
-                    Err(error) => report::registry_unreachable(id, &error.to_string()),
+                    Err(error) => RegistryRetried { attempt, delay: backoff, error: &error.to_string() }.emit(),
                 }
                 if !wait(backoff, stop) {
-                    return Ok(());
+                    break;
                 }
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }
+            Ok(())
         })
     }
 
@@ -73,15 +74,17 @@ impl Registered {
         let subject = subject(topic);
         let deadline = Instant::now() + START_MAX;
         let mut backoff = BACKOFF_MIN;
+        let mut attempt = 0;
         loop {
+            attempt += 1;
             let id = match registry.register {
-                true => client.register(&subject, SCORED_FILES),
-                false => client.lookup(&subject, SCORED_FILES),
+                true => client.register(&subject, &SCORED_FILES),
+                false => client.lookup(&subject, &SCORED_FILES),
             };
             match id {
                 Ok(id) => return Ok(Some(id)),
                 Err(error @ RegistryError::Unreachable { .. }) if Instant::now() < deadline => {
-                    tracing::warn!(subject, error = %error, "schema registry unreachable; trying again");
+                    RegistryRetried { attempt, delay: backoff, error: &error.to_string() }.emit();
                 }
                 Err(error) => return Err(Error::from(error).context(format_args!("output schema {subject}"))),
             }

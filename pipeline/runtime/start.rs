@@ -88,7 +88,9 @@ fn start_stage<S: Stage>(
     let letters = DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone());
     let inferred = sender(&signals, Signal::Inferred);
     let scoring = models.scoring(settings, inferred)?;
-    health.models_warm();
+    for model in &models.loaded {
+        health.model_warm(&model.name);
+    }
     let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
     let group = format!("{}-{}", settings.kafka.group_prefix, S::NAME);
     let sink = SinkOptions {
@@ -96,10 +98,12 @@ fn start_stage<S: Stage>(
         mode: settings.delivery.mode,
         transaction_timeout: settings.delivery.transaction_timeout,
         id: format!("{group}-{}", settings.instance),
+        stage: S::NAME,
         dead_letters: letters.clone(),
     };
     let sink = Sink::start(sink, sender(&signals, Signal::Sink))?;
     let subscription = Subscription {
+        stage: S::NAME,
         kafka: settings.kafka.clone(),
         group,
         instance: settings.instance.clone(),
@@ -116,7 +120,7 @@ fn start_stage<S: Stage>(
         delivery: settings.delivery.clone(),
         inbox,
         start_source: source_starter(subscription, room, signals.clone()),
-        report: Report::new(S::NAME, health),
+        report: Report::new(S::NAME, health, &settings.outputs),
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
