@@ -12,6 +12,12 @@ use crate::event::{Error, Fault};
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
+    /// Metrics that no event counts in, for tests of what shows them.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Result<Self, Error> {
+        Ok(Self(build()?.handle()))
+    }
+
     /// All metrics in Prometheus's text exposition format, version 0.0.4.
     pub fn render(&self) -> String {
         self.0.render()
