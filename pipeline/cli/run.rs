@@ -41,15 +41,11 @@ impl Run {
     pub fn run(self) -> Result<Outcome, Error> {
         let settings = self.config.load()?;
         telemetry::init(&settings.log)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .thread_name("http")
             .build()
-            .map_err(|e| Error::new(Fault::Bug, format!("cannot start the HTTP thread: {e}")))?;
+            .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
         runtime.block_on(serve(&settings))?;
-        // What HTTP still does for somebody is not worth waiting for.
-        runtime.shutdown_background();
         Ok(Outcome::Done)
     }
 }
@@ -61,7 +57,7 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
     let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
     let metrics = telemetry::recorder()?;
     let _server = match settings.http.listen {
-        Some(listen) => Some(api::serve(listen, health.clone(), metrics).await?),
+        Some(listen) => Some(api::serve(listen, health.clone(), metrics)?),
         None => None,
     };
     let running = start(settings, health).await?;
