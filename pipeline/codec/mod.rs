@@ -1,0 +1,1 @@
+//! Bytes ↔ events: JSON, Protobuf, and Protobuf framed for a schema registry.

@@ -1,0 +1,1 @@
+//! Epochs to Kafka.

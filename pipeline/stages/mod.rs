@@ -1,0 +1,1 @@
+//! The operators: pure, synchronous, with the time as an argument.

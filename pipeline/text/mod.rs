@@ -1,0 +1,1 @@
+//! What happens to a text before a model sees it: normalise, redact, recognise the language, tokenise.
