@@ -1,0 +1,4 @@
+//! One binary holds all integration tests: a module a kind, and the real parts that they share.
+
+mod kafka;
+mod support;

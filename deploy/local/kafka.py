@@ -4,7 +4,7 @@
     kafka.py run [--nodes N] [--dir D] [--port P]     in the foreground; Ctrl-C ends it
     kafka.py start [same options]                     in the background; prints the bootstrap addresses
     kafka.py stop [--dir D]
-    kafka.py serve [same options]                     for tests, see service.py
+    kafka.py serve [--nodes N]                         for tests, see service.py
 
 Data stays in the folder from one run to the next. Topics are not made on their own: a mistyped name must show.
 """
@@ -97,7 +97,7 @@ def format_storage(base, folder, count):
     identity = folder / "cluster-id"
     if not identity.exists():
         identity.write_text(cluster_id())
-    tool = [*base, "kafka.tools.StorageTool", "format", "-t", identity.read_text(), "-c"]
+    tool = [base[0], "-XX:TieredStopAtLevel=1", *base[1:], "kafka.tools.StorageTool", "format", "-t", identity.read_text(), "-c"]
     fresh = [i + 1 for i in range(count) if not (folder / f"node-{i + 1}/meta.properties").exists()]
     running = [subprocess.Popen([*tool, str(folder / f"node-{node}.properties")], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for node in fresh]

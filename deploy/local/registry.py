@@ -4,7 +4,7 @@
     registry.py run [--dir D] [--port P]     in the foreground; Ctrl-C ends it
     registry.py start [same options]         in the background; prints its address
     registry.py stop [--dir D]
-    registry.py serve [same options]         for tests, see service.py
+    registry.py serve                        for tests, see service.py
 
 The API is under /apis/ccompat/v7. Schemas stay in the folder from one run to the next.
 """
@@ -29,10 +29,15 @@ def make(arguments, folder):
     if java is None or not (fetch.LOCAL / "registry/.pin").exists():
         raise service.Failed(
             f"the registry or a Java {fetch.REGISTRY_JAVA_MIN} is not there: run `make fetch-registry`")
-    port = arguments.port or service.free_ports(1)[0]
-    command = [java, "-Xmx512m", "-XX:+UseSerialGC",
+    free, management = service.free_ports(2)
+    port = arguments.port or free
+    # Written before it is acknowledged, so that killing the registry loses nothing.
+    database = f"jdbc:h2:file:{folder}/schemas;WRITE_DELAY=0"
+    # It answers a few requests and ends: compiling it well would cost more than it gives.
+    command = [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                "-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}",
-               f"-Dapicurio.datasource.url=jdbc:h2:file:{folder}/schemas",
+               "-Dquarkus.management.host=127.0.0.1", f"-Dquarkus.management.port={management}",
+               f"-Dapicurio.datasource.url={database}",
                "-jar", str(fetch.LOCAL / "registry/quarkus-run.jar")]
     address = f"http://127.0.0.1:{port}{API}"
     node = service.Node("registry", command, folder)

@@ -6,7 +6,7 @@
     serve   driven over stdin, for tests: a line `stop 1`, `kill 1`, `start 1`, `pause 1` or `resume 1` (a node's
             number), answered on stdout by one JSON object: {"address": …} or {"error": …}. The first answer comes
             unasked when the service is ready. When stdin closes, which it does however the caller ends, the
-            nodes are killed and their folder is removed.
+            nodes are killed. Data and logs lie in a temporary folder that is removed then.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -138,12 +139,15 @@ def main(name, make, add_arguments):
     parser.add_argument("--dir", type=Path, help=f"data and logs (default: .local/run/{name})")
     add_arguments(parser)
     arguments = parser.parse_args()
+    if arguments.command == "serve":
+        if arguments.dir:
+            parser.error("serve has a folder of its own; --dir does not go with it")
+        folder = Path(tempfile.mkdtemp(prefix=f"groundswell-{name}-"))
+        return serve(lambda: make(arguments, folder), folder)
     default = Path(__file__).resolve().parent.parent.parent / ".local/run" / name
     folder = (arguments.dir or default).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        if arguments.command == "serve":
-            return serve(lambda: make(arguments, folder), folder)
         if arguments.command == "run":
             return run(make(arguments, folder), folder)
         return start(name, folder) if arguments.command == "start" else stop(name, folder)
@@ -228,15 +232,20 @@ def serve(make, folder):
 
 def obey(service, words):
     try:
-        verb, node = words[0], service.nodes[int(words[1]) - 1]
-        if verb not in ("start", "stop", "kill", "pause", "resume"):
-            raise Failed(f"unknown command {verb}")
+        verb, number = words
+        if verb not in ("start", "stop", "kill", "pause", "resume") or number not in numbers(service):
+            raise Failed(f"expected start, stop, kill, pause or resume and one of {numbers(service)}")
+        node = service.nodes[int(number) - 1]
         getattr(node, verb)()
         if verb == "start":
             service.wait_ready()
         return {"address": service.address}
-    except (Failed, IndexError, ValueError) as error:
+    except (Failed, ValueError) as error:
         return {"error": f"{' '.join(words)}: {error}"}
+
+
+def numbers(service):
+    return [str(i + 1) for i in range(len(service.nodes))]
 
 
 def answer(what):
