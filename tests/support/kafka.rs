@@ -216,9 +216,12 @@ impl Record {
     }
 }
 
-/// Where each record came to lie, or why it did not, by its index.
+/// The partition and offset at which a record came to lie, or why it did not.
+type Place = Result<(i32, i64), KafkaError>;
+
+/// The place of each record by its index; `None` until the broker has answered.
 #[derive(Clone)]
-struct Deliveries(Arc<Mutex<Vec<Option<Result<(i32, i64), KafkaError>>>>>);
+struct Deliveries(Arc<Mutex<Vec<Option<Place>>>>);
 
 impl ClientContext for Deliveries {}
 
