@@ -129,7 +129,7 @@ fn mismatch(shape: &Shape, node: &Node, key: &Key, faults: &mut Faults) -> bool 
         (shape, content @ (Content::Table(_) | Content::List(_))) => (format!("{key} is {content}, not {shape}"), None),
         (shape, content) => (format!("{key} ({content}) is {}, not {shape}", content.kind()), None),
     };
-    faults.add(node.place.clone(), key.clone(), message, hint);
+    faults.report(node.place.clone(), key.clone(), message, hint);
     false
 }
 
@@ -141,18 +141,24 @@ fn unknown(entries: &[Entry], key: &Key, name: &str, node: &Node, faults: &mut F
             format!("known here: {}", names.join(", "))
         }
     };
-    faults.add(node.place.clone(), key.clone(), format!("{key} is unknown"), Some(hint));
+    faults.report(node.place.clone(), key.clone(), format!("{key} is unknown"), Some(hint));
     false
 }
 
 /// The name that a slip of the finger or the memory most likely meant, if any is near.
 pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase().replace('-', "_");
-    let distance = |name: &str| strsim::damerau_levenshtein(&written, name);
-    let extends = |name: &str| name.len().min(written.len()) > 2 && (written.starts_with(name) || name.starts_with(&written));
+    let beginning = |name: &str| name.chars().take(written.chars().count()).collect::<String>();
+    let distance = |name: &str| {
+        let whole = strsim::damerau_levenshtein(&written, name);
+        match written.len() {
+            ..3 => whole,
+            _ => whole.min(1 + strsim::damerau_levenshtein(&written, &beginning(name))),
+        }
+    };
     known
-        .map(|name| (if extends(name) { 1 } else { distance(name) }, name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .map(|name| (distance(name), name))
+        .filter(|(distance, _)| *distance <= (written.len() * 2 / 5).max(1))
         .min()
         .map(|(_, name)| name)
 }

@@ -33,10 +33,14 @@ pub enum Place {
 }
 
 impl Faults {
+    pub(super) fn report(&mut self, place: Place, key: Key, message: impl Into<String>, hint: Option<String>) {
+        self.0.push(Fault { place, key, message: message.into(), hint });
+    }
+
     /// Adds a fault, unless one is known already at this key, above it or below it: the first cause is enough.
     pub(super) fn add(&mut self, place: Place, key: Key, message: impl Into<String>, hint: Option<String>) {
         if !self.touches(&key) {
-            self.0.push(Fault { place, key, message: message.into(), hint });
+            self.report(place, key, message, hint);
         }
     }
 
@@ -49,11 +53,6 @@ impl Faults {
     /// A whole file could not be read: what is known of the rest says little.
     pub(super) fn lost_file(&self) -> bool {
         self.0.iter().any(|fault| fault.key.is_root())
-    }
-
-    pub(super) fn into_result<T>(mut self, sound: T) -> Result<T, Self> {
-        self.0.sort_by(|a, b| a.place.cmp(&b.place));
-        if self.0.is_empty() { Ok(sound) } else { Err(self) }
     }
 }
 

@@ -138,7 +138,9 @@ fn pointer_fault(pointer: &str) -> Option<(String, Option<String>)> {
 fn constant_fault(field: &str, constant: &str) -> Option<(String, Option<String>)> {
     let reason = match field {
         "event_id" | "event_time" | "text" => Some("cannot be the same for every record".to_owned()),
-        "rating" if !constant.parse::<f64>().is_ok_and(f64::is_finite) => Some(format!("({constant:?}) is not a number")),
+        "rating" if !constant.parse::<f64>().is_ok_and(f64::is_finite) => {
+            Some(format!("({constant:?}) is not a number"))
+        }
         "turn" if constant.parse::<u64>().is_err() => Some(format!("({constant:?}) is not a whole number")),
         "speaker" if !SPEAKERS.contains(&constant) => Some(format!("({constant:?}) is not {}", SPEAKERS.join(" or "))),
         _ => None,
@@ -157,10 +159,11 @@ fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
         name(key.clone(), topic, judge);
         if let Some(first) = owners.insert(topic, input) {
             let message = match first == input {
-                true => format!("names {topic:?} twice"),
-                false => format!("names {topic:?}, and so does inputs.{first}.topics"),
+                true => format!("{key} names {topic:?} twice"),
+                false => format!("{key} names {topic:?}, and so does inputs.{first}.topics"),
             };
-            judge.wrong(key.clone(), message, Some("a topic belongs to one input"));
+            let keys = [&format!("inputs.{input}.topics") as &str, &format!("inputs.{first}.topics")];
+            judge.clash(keys, message, Some("a topic belongs to one input"));
         }
         for (output, _) in written.iter().filter(|(_, output)| *output == topic) {
             let message = format!("{key} and outputs.{output} both name {topic:?}");
@@ -198,11 +201,11 @@ pub fn distinct<T: Ord>(key: Key, items: &[T], judge: &mut Judge) {
     }
 }
 
-/// The formats that need a registry, with their keys.
-pub fn framed(raw: &raw::Raw) -> Option<String> {
-    let input = raw.inputs.iter().find(|(_, input)| input.format == InputFormat::ProtobufFramed);
-    let output = raw.outputs.format == OutputFormat::ProtobufFramed;
-    input.map(|(name, _)| format!("inputs.{name}.format")).or_else(|| output.then(|| "outputs.format".to_owned()))
+/// The keys of the formats that need a registry.
+pub fn framed(raw: &raw::Raw) -> Vec<String> {
+    let inputs = raw.inputs.iter().filter(|(_, input)| input.format == InputFormat::ProtobufFramed);
+    let output = (raw.outputs.format == OutputFormat::ProtobufFramed).then(|| "outputs.format".to_owned());
+    inputs.map(|(name, _)| format!("inputs.{name}.format")).chain(output).collect()
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -213,21 +216,35 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 impl raw::Fields {
-    /// Every field with its name.
-    fn named(&self) -> [(&'static str, &Option<Source>); 12] {
+    /// Every field with its name; taken apart, so that a field added there is not forgotten here.
+    pub(super) fn named(&self) -> [(&'static str, &Option<Source>); 12] {
+        let raw::Fields {
+            event_id,
+            event_time,
+            text,
+            product,
+            brand,
+            channel,
+            user,
+            rating,
+            language,
+            conversation,
+            turn,
+            speaker,
+        } = self;
         [
-            ("event_id", &self.event_id),
-            ("event_time", &self.event_time),
-            ("text", &self.text),
-            ("product", &self.product),
-            ("brand", &self.brand),
-            ("channel", &self.channel),
-            ("user", &self.user),
-            ("rating", &self.rating),
-            ("language", &self.language),
-            ("conversation", &self.conversation),
-            ("turn", &self.turn),
-            ("speaker", &self.speaker),
+            ("event_id", event_id),
+            ("event_time", event_time),
+            ("text", text),
+            ("product", product),
+            ("brand", brand),
+            ("channel", channel),
+            ("user", user),
+            ("rating", rating),
+            ("language", language),
+            ("conversation", conversation),
+            ("turn", turn),
+            ("speaker", speaker),
         ]
     }
 }

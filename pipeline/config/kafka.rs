@@ -11,7 +11,7 @@ use super::raw::{self, Property};
 use super::settings::{GroupProtocol, Kafka, Secret};
 
 /// Properties that are refused, each with the reason, or with the key that takes its place.
-const REFUSED: &[(&str, &str)] = &[
+pub const REFUSED: &[(&str, &str)] = &[
     ("bootstrap.servers", "has a key of its own: kafka.bootstrap_servers"),
     ("metadata.broker.list", "has a key of its own: kafka.bootstrap_servers"),
     ("group.id", "is made of kafka.group_prefix and the stage"),
@@ -20,7 +20,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("group.protocol.type", "is always consumer"),
     ("auto.offset.reset", "has a key of its own: kafka.start_from"),
     ("transaction.timeout.ms", "has a key of its own: delivery.transaction_timeout_ms"),
-    ("transactional.id", "is made of kafka.group_prefix, the stage and instance.name, so that a restart fences what was left open"),
+    (
+        "transactional.id",
+        "is made of kafka.group_prefix, the stage and instance.name, so that a restart fences what was left open",
+    ),
     ("enable.auto.commit", "would commit offsets before their results are acknowledged"),
     ("auto.commit.enable", "would commit offsets before their results are acknowledged"),
     ("auto.commit.interval.ms", "is of no use: offsets are committed with their results"),
@@ -35,12 +38,21 @@ const REFUSED: &[(&str, &str)] = &[
     ("max.in.flight.requests.per.connection", "is left to the idempotent producer, which keeps order with up to 5"),
     ("message.send.max.retries", "is left to the idempotent producer: giving up early would lose a result"),
     ("retries", "is left to the idempotent producer: giving up early would lose a result"),
-    ("message.timeout.ms", "is bound to delivery.transaction_timeout_ms: a result that times out alone would leave a gap"),
-    ("delivery.timeout.ms", "is bound to delivery.transaction_timeout_ms: a result that times out alone would leave a gap"),
+    (
+        "message.timeout.ms",
+        "is bound to delivery.transaction_timeout_ms: a result that times out alone would leave a gap",
+    ),
+    (
+        "delivery.timeout.ms",
+        "is bound to delivery.transaction_timeout_ms: a result that times out alone would leave a gap",
+    ),
     ("enable.gapless.guarantee", "would end the producer where an epoch can be aborted and tried again"),
     ("queuing.strategy", "is always fifo: results follow the order of their partition"),
     ("delivery.report.only.error", "would hide the acknowledgements that commits wait for"),
-    ("partition.assignment.strategy", "is cooperative-sticky with the classic protocol and the broker's matter with the other"),
+    (
+        "partition.assignment.strategy",
+        "is cooperative-sticky with the classic protocol and the broker's matter with the other",
+    ),
     ("enable.partition.eof", "would report the end of a partition as an error"),
     ("test.mock.num.brokers", "would replace the brokers by ones that forget"),
 ];
@@ -114,8 +126,17 @@ fn refusal(name: &str, property: &Property, raw: &raw::Raw) -> Option<(String, O
         let hint = "set it on the broker, or use kafka.group_protocol = \"classic\"";
         return Some(("is the broker's matter with kafka.group_protocol (\"consumer\")".to_owned(), Some(hint)));
     }
-    match (name, property) {
-        (POLL_INTERVAL, Property::Whole(ms)) => poll_interval(*ms, raw),
+    if name == POLL_INTERVAL {
+        return whole(property).and_then(|ms| poll_interval(ms, raw));
+    }
+    None
+}
+
+/// A number may be written as a string too, as librdkafka takes it.
+fn whole(property: &Property) -> Option<i64> {
+    match property {
+        Property::Whole(number) => Some(*number),
+        Property::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
@@ -126,7 +147,9 @@ fn poll_interval(ms: i64, raw: &raw::Raw) -> Option<(String, Option<&'static str
     let below = i128::from(ms) < i128::from(bound);
     let message = || {
         let (batch, transaction) = (raw.batch.timeout_ms, raw.delivery.transaction_timeout_ms);
-        format!("({ms}) is below batch.timeout_ms ({batch}) and delivery.transaction_timeout_ms ({transaction}) together")
+        format!(
+            "({ms}) is below batch.timeout_ms ({batch}) and delivery.transaction_timeout_ms ({transaction}) together"
+        )
     };
     below.then(|| (message(), Some("a partition that is taken away is finished first, and that may take so long")))
 }
@@ -147,10 +170,35 @@ fn value(key: &Key, name: &str, property: &Property, judge: &mut Judge) -> Secre
     if let Err(error) = ClientConfig::new().set(name, value.expose()).create_native_config() {
         let reason = match (property, error) {
             (Property::Secret(_), _) => "is refused by librdkafka".to_owned(),
-            (_, KafkaError::ClientConfig(_, reason, ..)) => format!("is refused by librdkafka: {reason}"),
+            (_, KafkaError::ClientConfig(_, reason, ..)) => format!("is refused by librdkafka: {}", reason.trim_end()),
             (_, error) => format!("is refused by librdkafka: {error}"),
         };
         judge.wrong(key.clone(), reason, Some("librdkafka's CONFIGURATION.md lists what it knows"));
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name with a slip in it would refuse nothing.
+    #[test]
+    fn refused_properties_are_ones_that_librdkafka_knows() {
+        for (name, _) in REFUSED {
+            let known = match ClientConfig::new().set(*name, "?").create_native_config() {
+                Err(KafkaError::ClientConfig(_, reason, ..)) => !reason.contains("No such configuration property"),
+                _ => true,
+            };
+            assert!(known, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        let secrets = ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"];
+        let open = ["sasl.username", "ssl.certificate.pem", "ssl.ca.location", "fetch.min.bytes"];
+        assert!(secrets.into_iter().all(is_secret));
+        assert!(!open.into_iter().any(is_secret));
+    }
 }

@@ -45,7 +45,7 @@ fn defaults(shape: &Shape, faults: &mut Faults) -> Node {
     let mut layer = match Node::parse_file(DEFAULTS, Path::new("default.toml")) {
         Ok(layer) => layer,
         Err((place, message)) => {
-            faults.add(place, Key::root(), message, None);
+            faults.report(place, Key::root(), message, None);
             Node::table(Place::Default)
         }
     };
@@ -59,14 +59,14 @@ fn file_layer(path: &Path, faults: &mut Faults) -> Option<Node> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
-            faults.add(start(), Key::root(), format!("the file cannot be read: {error}"), None);
+            faults.report(start(), Key::root(), format!("the file cannot be read: {error}"), None);
             return None;
         }
     };
     match Node::parse_file(&text, path) {
         Ok(layer) => Some(layer),
         Err((place, message)) => {
-            faults.add(place, Key::root(), format!("not TOML: {message}"), None);
+            faults.report(place, Key::root(), format!("not TOML: {message}"), None);
             None
         }
     }
@@ -74,7 +74,8 @@ fn file_layer(path: &Path, faults: &mut Faults) -> Option<Node> {
 
 fn drop_replaced(whole: &mut Node, layer: &Node) {
     for name in REPLACED {
-        let named = matches!(layer.get(name).map(|node| &node.content), Some(Content::Table(t)) if !t.entries.is_empty());
+        let named =
+            matches!(layer.get(name).map(|node| &node.content), Some(Content::Table(t)) if !t.entries.is_empty());
         if let (true, Content::Table(table)) = (named, &mut whole.content) {
             table.entries.remove(name);
         }
@@ -87,7 +88,7 @@ fn env_layer(name: &str, words: &str, faults: &mut Faults) -> Option<Node> {
     let place = Place::Env(Arc::from(name));
     if parts.iter().any(String::is_empty) {
         let hint = "a variable is named GROUNDSWELL__SECTION__KEY, two underscores between levels".to_owned();
-        faults.add(place, Key::root().child(name), "the variable names no key", Some(hint));
+        faults.report(place, Key::root().child(name), "the variable names no key", Some(hint));
         return None;
     }
     Some(Node::parse_override(words, &place).nested(&property_key(parts)))
@@ -107,7 +108,12 @@ fn set_layer(argument: &str, faults: &mut Faults) -> Option<Node> {
     let hint = || Some("write --set section.key=value".to_owned());
     let Some((written, words)) = argument.split_once('=') else {
         // The whole of it is left out of the message: it may be a secret in the wrong place.
-        faults.add(Place::Set(Arc::from("…")), Key::root().child("--set"), "there is no = between key and value", hint());
+        faults.report(
+            Place::Set(Arc::from("…")),
+            Key::root().child("--set"),
+            "there is no = between key and value",
+            hint(),
+        );
         return None;
     };
     let place = Place::Set(Arc::from(written.trim()));
@@ -117,7 +123,7 @@ fn set_layer(argument: &str, faults: &mut Faults) -> Option<Node> {
             Some(Node::parse_override(words, &place).nested(&key))
         }
         Err(_) => {
-            faults.add(place, Key::root().child(written), format!("{written:?} is not a key"), hint());
+            faults.report(place, Key::root().child(written), format!("{written:?} is not a key"), hint());
             None
         }
     }

@@ -16,6 +16,7 @@ mod kafka;
 mod key;
 mod layers;
 mod raw;
+mod reference;
 mod settings;
 mod shape;
 mod tree;
@@ -29,6 +30,7 @@ use crate::event;
 pub use fault::{Fault, Faults, Place};
 pub use key::Key;
 pub use layers::DEFAULTS;
+pub use reference::reference;
 pub use settings::*;
 
 use judge::Judge;
@@ -52,13 +54,18 @@ pub fn load(
     let raw: Raw = match serde_json::from_value(tree.to_json()) {
         Ok(raw) => raw,
         Err(error) => {
-            faults.add(Place::Default, Key::root(), format!("the configuration does not fit its own types: {error}"), None);
+            faults.report(
+                Place::Default,
+                Key::root(),
+                format!("the configuration does not fit its own types: {error}"),
+                None,
+            );
             return Err(faults);
         }
     };
-    let mut judge = Judge { tree: &tree, env: &env, faults };
+    let mut judge = Judge::new(&tree, &env, faults);
     let settings = validate::validate(&raw, &mut judge);
-    judge.faults.into_result(settings)
+    judge.verdict(settings)
 }
 
 /// The process's environment for [`load`], without variables that are not UTF-8: none of ours is.
@@ -72,10 +79,13 @@ pub fn fits_batch(batch: &Batch, model: &str, longest_input: usize) -> Result<()
     if longest_input <= tokens_max {
         return Ok(());
     }
-    let message = format!("batch.tokens_max ({tokens_max}) is below the longest input of model {model} ({longest_input})");
+    let message =
+        format!("batch.tokens_max ({tokens_max}) is below the longest input of model {model} ({longest_input})");
     Err(event::Error::new(event::Fault::Config, message)
         .hint(format!("set batch.tokens_max to {longest_input} or more")))
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ pub struct Raw {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Instance {
-    /// A name that stays the same over restarts and that no other running instance has: letters, digits, `.`, `_` and `-`. The transactional ids are derived from it, so that a restarted instance fences what it left open and readers need not wait for `delivery.transaction_timeout_ms`. Two instances of one name fence each other for ever. Absent: the host's name, which is what a Kubernetes StatefulSet needs.
+    /// A name that stays the same over restarts and that no other running instance has: letters, digits, `.`, `_` and `-`. The transactional ids are derived from it, so that a restarted instance fences what it left open and readers need not wait for `delivery.transaction_timeout_ms`. Two instances of one name fence each other for ever. Absent: the host's name, which stays in a Kubernetes StatefulSet and changes with every pod of a Deployment.
     pub name: Option<String>,
 }
 
@@ -122,12 +122,12 @@ pub struct Input {
     /// How the records are written.
     #[serde(default)]
     pub format: InputFormat,
-    /// Where each of our fields is found in a record that is not written as ours are. A field that is not named here is looked up under its own name.
+    /// Where each of our fields is found in a record that is not written as ours are. A field that is not named here is looked up under its own name. A string is a JSON pointer into the record's value and begins with `/`; the tables are `{ header = "NAME" }`, `{ record = "key" }`, `{ record = "timestamp" }` and `{ constant = "VALUE" }`.
     #[serde(default)]
     pub fields: Fields,
 }
 
-/// A string is a JSON pointer into the record's value and begins with `/`; the tables are `{ header = "NAME" }`, `{ record = "key" }`, `{ record = "timestamp" }` and `{ constant = "VALUE" }`.
+/// The fields of both kinds; each may be found elsewhere than under its own name.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Fields {
     /// Unique within the input. Absent: `topic/partition/offset`.
@@ -193,7 +193,7 @@ pub struct Outputs {
     pub chats: String,
     /// Topic of the records that could not be processed.
     pub dead_letters: String,
-    /// How scored events are written. Protobuf is about half the bytes; JSON can be read by eye.
+    /// How scored events are written. Protobuf is smaller; JSON can be read by eye.
     pub format: OutputFormat,
 }
 
@@ -288,7 +288,7 @@ pub struct Inference {
     /// Model sessions that run at the same time. Each holds the model's weights and, on a CPU, one core. Absent: one a core on a CPU, two on a GPU, so that one batch is copied while the other is computed.
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<usize>,
-    /// The ONNX Runtime shared library. Absent: looked for in the usual places.
+    /// The ONNX Runtime shared library. Absent: the one that `ORT_DYLIB_PATH` names, otherwise looked for below `.local/onnxruntime` and beside the program.
     pub library: Option<PathBuf>,
     /// Handed to ONNX Runtime's session options as they are: name = value, both strings.
     pub session_options: BTreeMap<String, String>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ pub struct Input {
     pub fields: BTreeMap<String, FieldSource>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputFormat {
     /// One JSON object a record.

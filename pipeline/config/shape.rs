@@ -17,7 +17,10 @@ pub enum Shape {
     Choice(Vec<Choice>),
     Either(Vec<Shape>),
     Text,
-    Whole { min: Option<i64>, max: Option<i64> },
+    Whole {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
     Number,
     Flag,
 }
@@ -59,10 +62,14 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Shape::Section(_) | Shape::Map(_) => f.write_str("a table"),
-            Shape::List(item) => write!(f, "a list with items that are {item}"),
+            Shape::List(item) if **item == Shape::Text => f.write_str("a list of strings"),
+            Shape::List(_) => f.write_str("a list"),
             Shape::Choice(choices) => {
                 let names: Vec<_> = choices.iter().map(|choice| format!("{:?}", choice.name)).collect();
-                f.write_str(&names.join(" or "))
+                match names.len() {
+                    ..=2 => f.write_str(&names.join(" or ")),
+                    _ => write!(f, "one of {}", names.join(", ")),
+                }
             }
             Shape::Either(shapes) => {
                 let all: Vec<_> = shapes.iter().map(branch).collect();
@@ -71,7 +78,7 @@ impl fmt::Display for Shape {
             Shape::Text => f.write_str("a string"),
             Shape::Whole { min: Some(min), max: Some(max) } => write!(f, "a whole number from {min} to {max}"),
             Shape::Whole { .. } => f.write_str("a whole number"),
-            Shape::Number => f.write_str("a number"),
+            Shape::Number => f.write_str("a finite number"),
             Shape::Flag => f.write_str("true or false"),
         }
     }
@@ -81,7 +88,9 @@ impl fmt::Display for Shape {
 fn branch(shape: &Shape) -> String {
     match shape {
         Shape::Section(entries) => {
-            let pairs: Vec<_> = entries.iter().map(|entry| format!("{} = {}", entry.name, entry.shape)).collect();
+            let value = |shape: &Shape| if *shape == Shape::Text { "\"…\"".to_owned() } else { shape.to_string() };
+            let pairs: Vec<_> =
+                entries.iter().map(|entry| format!("{} = {}", entry.name, value(&entry.shape))).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
         other => other.to_string(),

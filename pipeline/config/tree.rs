@@ -133,7 +133,7 @@ impl Content {
             Content::Text(_) => "a string",
             Content::Whole(_) => "a whole number",
             Content::Number(_) => "a number",
-            Content::Flag(_) => "true or false",
+            Content::Flag(_) => "a truth value",
             Content::Date(_) => "a date",
         }
     }

@@ -52,7 +52,11 @@ fn instance(raw: &raw::Instance, judge: &mut Judge) -> String {
             instance
         }
         None => {
-            judge.wrong("instance.name", "is missing, and the host has no name to take", Some("give the instance a name"));
+            judge.wrong(
+                "instance.name",
+                "is missing, and the host has no name to take",
+                Some("give the instance a name"),
+            );
             String::new()
         }
     }
@@ -83,8 +87,7 @@ fn delivery(raw: &Raw, judge: &mut Judge) -> Delivery {
     }
     if raw.text.payload_bytes_max > d.in_flight_bytes_max {
         let (payload, in_flight) = (raw.text.payload_bytes_max, d.in_flight_bytes_max);
-        let message =
-            format!("text.payload_bytes_max ({payload}) is above delivery.in_flight_bytes_max ({in_flight})");
+        let message = format!("text.payload_bytes_max ({payload}) is above delivery.in_flight_bytes_max ({in_flight})");
         let hint = "a record of that size would never be read";
         judge.clash(["text.payload_bytes_max", "delivery.in_flight_bytes_max"], message, Some(hint));
     }
@@ -105,10 +108,11 @@ fn registry(raw: &Raw, judge: &mut Judge) -> Option<Registry> {
         judge.missing(&Key::from("registry"), "username", "registry.password is there, but not whose it is");
     }
     let Some(url) = &r.url else {
-        if let Some(format) = framed(raw) {
+        for format in framed(raw) {
             let message = format!("{format} (\"protobuf_framed\") needs a registry, and registry.url is missing");
             judge.clash([&format, "registry.url"], message, Some("set registry.url, or use the format \"protobuf\""));
-        } else if r.username.is_some() || r.register {
+        }
+        if r.username.is_some() || r.register {
             judge.missing(&Key::from("registry"), "url", "[registry] is of no use without it");
         }
         return None;
@@ -169,11 +173,10 @@ fn long_enough(secret: &Secret, judge: &mut Judge) {
 fn pattern(name: &str, written: &str, judge: &mut Judge) -> Option<(String, Regex)> {
     let key = Key::from("redaction.patterns").child(name);
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let known = ["phone", "email", "identity_card", "bank_card", "url_token", "ip_address"];
     if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
         judge.wrong(key.clone(), "is not a name", Some("1 to 64 lower-case letters, digits and underscores"));
     }
-    if known.contains(&name) {
+    if serde_json::from_value::<RedactionKind>(name.into()).is_ok() {
         judge.wrong(key.clone(), "has the name of a built-in kind", Some("counts of the two could not be told apart"));
     }
     match Regex::new(written) {
