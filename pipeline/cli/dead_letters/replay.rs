@@ -200,7 +200,7 @@ fn offsets_behind(batch: &[Returning]) -> BTreeMap<i32, i64> {
 
 /// A look back from the beginning must not make the next run send again what is behind it.
 fn never_back(offsets: &BTreeMap<i32, i64>, replayed: &BTreeMap<i32, i64>) -> BTreeMap<i32, i64> {
-    let later = |(&partition, &offset)| (partition, offset.max(replayed.get(&partition).copied().unwrap_or(0)));
+    let later = |(&partition, &offset): (&i32, &i64)| (partition, offset.max(replayed.get(&partition).copied().unwrap_or(0)));
     offsets.iter().map(later).collect()
 }
 
