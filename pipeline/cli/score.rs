@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Outcome;
@@ -117,6 +118,8 @@ pub struct Lines {
     name: String,
     bytes_max: usize,
     offset: i64,
+    /// The event time of lines that have none.
+    started_ms: i64,
 }
 
 impl Lines {
@@ -125,7 +128,7 @@ impl Lines {
             Some(path) if path != Path::new("-") => (open(path)?, path.display().to_string()),
             _ => (Box::new(BufReader::new(io::stdin())), "standard input".into()),
         };
-        Ok(Lines { reader, name, bytes_max, offset: 0 })
+        Ok(Lines { reader, name, bytes_max, offset: 0, started_ms: Timestamp::now().as_millisecond() })
     }
 
     /// The next line without its end, cut off behind the bound; `None` at the end of the input.
@@ -168,7 +171,8 @@ impl Iterator for Lines {
         };
         let origin = Origin { topic: TOPIC.into(), partition: 0, offset: self.offset };
         self.offset += 1;
-        Some(Ok(RawRecord { origin, key: None, headers: Vec::new(), timestamp_ms: None, payload: Some(Bytes::from(line)) }))
+        let timestamp_ms = Some(self.started_ms);
+        Some(Ok(RawRecord { origin, key: None, headers: Vec::new(), timestamp_ms, payload: Some(Bytes::from(line)) }))
     }
 }
 
