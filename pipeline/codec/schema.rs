@@ -43,8 +43,9 @@ pub struct WriterSchema {
 }
 
 impl WriterSchema {
-    /// The name of the schema's own file while it is compiled; a registry gives it none.
-    pub const ROOT: &str = "schema.proto";
+    /// The name of the schema's own file while it is compiled; a registry gives it none. No file that it imports is
+    /// called so.
+    const ROOT: &str = "<schema>";
 
     /// Compiles a schema's text with the files that it imports, by the names under which they are imported.
     ///
@@ -135,7 +136,7 @@ mod tests {
         check(google, &[("google/protobuf/timestamp.proto", "not protobuf")], Ok(()));
         check(r#"{"type": "record"}"#, &[], Err("expected"));
         check(r#"syntax = "proto3"; import "etc/hosts"; message M {}"#, &[], Err("etc/hosts"));
-        check(r#"syntax = "proto3"; import "schema.proto"; message M {}"#, &[], Err("cycle"));
+        check(r#"syntax = "proto3"; import "<schema>"; message M {}"#, &[], Err("cycle"));
         check(&format!("{}{}", "message M {".repeat(10_000), "}".repeat(10_000)), &[], Err("nest"));
     }
 
