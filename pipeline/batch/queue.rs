@@ -17,7 +17,7 @@ const TOKENS_MAX: usize = u32::MAX as usize;
 /// push costs O(log lengths), a batch O(its requests + the lengths it spans).
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    lengths: BTreeMap<usize, [VecDeque<(u64, Request<T>)>; 2]>,
+    lengths: BTreeMap<usize, Lists<T>>,
     /// By priority, in order of arrival. The first place of each is never stale; others may be.
     arrivals: [VecDeque<Place>; 2],
     waiting: [usize; 2],
@@ -27,6 +27,9 @@ pub(super) struct Queue<T> {
     /// Kept for its memory: lengths, how many of each go into the batch being cut, and from which list.
     plan: Vec<(usize, usize, usize)>,
 }
+
+/// The requests of one length by priority, each with its place in the order of arrival.
+type Lists<T> = [VecDeque<(u64, Request<T>)>; 2];
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -126,7 +129,7 @@ impl<T> Queue<T> {
     /// on a side closes it: everything further out fits worse.
     fn plan_around(&mut self, anchor: usize, priority: Priority, led: usize, fill: &mut Fill) {
         let lane = lane(priority);
-        let count = |(&tokens, lists): (&usize, &[VecDeque<_>; 2])| (tokens, lists[lane].len());
+        let count = |(&tokens, lists): (&usize, &Lists<T>)| (tokens, lists[lane].len());
         let mut below = self.lengths.range(..=anchor).rev().map(count).peekable();
         let mut above = self.lengths.range(anchor.saturating_add(1)..).map(count).peekable();
         if let Some((_, here)) = below.peek_mut() {

@@ -86,7 +86,7 @@ fn no_flood_of_chats_starves_a_review() {
         if payloads(&batcher.take(start + DELAY).unwrap()).contains(&0) {
             break;
         }
-        assert!(taken <= 4, "the review still waits after {taken} batches");
+        assert!(taken <= 2, "the review still waits after {taken} batches");
     }
 }
 
@@ -203,7 +203,7 @@ fn under_sustained_load_padding_stays_small_and_chats_go_first() {
         assert!(efficiency >= 0.95, "window {window}, chats {share_of_chats}: {efficiency:.3}, {load:?}");
         assert!(load.wait_max[1] <= window, "window {window}, chats {share_of_chats}: {load:?}");
         let [chat, review] = [0, 1].map(|lane| load.wait_sum[lane] as f64 / load.count[lane].max(1) as f64);
-        assert!(chat * 5.0 < review, "window {window}, chats {share_of_chats}: chats {chat:.1}, reviews {review:.1}");
+        assert!(chat * 4.0 < review, "window {window}, chats {share_of_chats}: chats {chat:.1}, reviews {review:.1}");
     }
 }
 

@@ -16,12 +16,12 @@ use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
 use super::partition::{Asked, Freed, Partition, Tenure, Ticket};
-use super::report::Report;
 use super::prepare::{PreparePool, Ready, Unprepared};
-use crate::batch::{Batch, Batcher, Cache, Request};
+use super::report::Report;
+use super::scoring::{Answered, Scoring, Work};
 use crate::config::Delivery;
-use crate::event::{Ask, Encoding, Error, Fault, Prediction, RawRecord, TopicPartition};
-use crate::infer::{Done, Job, ModelError, Pool};
+use crate::event::{Error, Fault, RawRecord, TopicPartition};
+use crate::infer::Done;
 use crate::kafka::Membership;
 use crate::sink::{DeadLetters, Epoch, Failure, Sink, SinkEvent};
 use crate::source::{Room, Source, SourceCommand, SourceEvent, Subscription};
@@ -46,27 +46,12 @@ pub enum Signal<S: Stage> {
     Stop,
 }
 
-/// One ask on its way through a model.
-#[derive(Clone, Debug)]
-pub struct Asking {
-    ticket: Ticket,
-    encoding: Arc<Encoding>,
-    text_key: u128,
-}
-
-/// A batch on its way through a model.
-pub type Work = Batch<Asking>;
-
 /// The engine's parts, made by the runtime.
 pub struct Parts<S: Stage> {
     pub stage: Arc<S>,
     pub room: Arc<Room>,
     pub prepare: PreparePool,
-    pub pool: Pool<Work>,
-    pub batcher: Batcher<Asking>,
-    pub cache: Cache,
-    /// Rows that a model can take in one batch, by model.
-    pub rows_max: Vec<Option<usize>>,
+    pub scoring: Scoring,
     pub sink: Sink,
     pub letters: DeadLetters,
     pub delivery: Delivery,
@@ -81,10 +66,7 @@ pub struct Engine<S: Stage> {
     stage: Arc<S>,
     room: Arc<Room>,
     prepare: PreparePool,
-    pool: Pool<Work>,
-    batcher: Batcher<Asking>,
-    cache: Cache,
-    rows_max: Vec<Option<usize>>,
+    scoring: Scoring,
     sink: Sink,
     letters: DeadLetters,
     delivery: Delivery,
@@ -130,10 +112,7 @@ impl<S: Stage> Engine<S> {
             stage: parts.stage,
             room: parts.room,
             prepare: parts.prepare,
-            pool: parts.pool,
-            batcher: parts.batcher,
-            cache: parts.cache,
-            rows_max: parts.rows_max,
+            scoring: parts.scoring,
             sink: parts.sink,
             letters: parts.letters,
             delivery: parts.delivery,
@@ -157,6 +136,7 @@ impl<S: Stage> Engine<S> {
 
     /// Runs until told to stop, or until something fails that trying again cannot help.
     pub fn run(mut self) -> Result<(), Error> {
+        self.report.bounds(&self.room);
         let ended = self.turns();
         // Order matters: the group is left only after the last commit was answered, and nobody waits for an answer.
         self.revocation = None;
@@ -169,8 +149,9 @@ impl<S: Stage> Engine<S> {
         loop {
             self.receive()?;
             let now = Instant::now();
-            self.dispatch(now);
-            self.resubmit(now)?;
+            let refused = self.scoring.dispatch(now);
+            self.answer(refused);
+            self.resubmit(now);
             self.cut(now);
             self.finish_revocation(now);
             self.tick(now)?;
@@ -195,7 +176,7 @@ impl<S: Stage> Engine<S> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let batch = if self.pool.idle() > 0 { self.batcher.next_deadline() } else { None };
+        let batch = self.scoring.next_deadline();
         let cut = if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
         let resubmit = self.resubmit.as_ref().map(|(at, _)| *at);
         let revocation = self.revocation.as_ref().map(|r| r.deadline);
@@ -210,7 +191,8 @@ impl<S: Stage> Engine<S> {
                 Ok(())
             }
             Signal::Inferred(done) => {
-                self.on_inferred(done);
+                let answered = self.scoring.finish(done);
+                self.answer(answered);
                 Ok(())
             }
             Signal::Sink(event) => self.on_sink(event),
@@ -230,9 +212,8 @@ impl<S: Stage> Engine<S> {
             SourceEvent::Revoked { partitions, lost, done } => self.on_revoked(&partitions, lost, done),
             SourceEvent::Rewound => {
                 self.rewinding = false;
-                self.report.rewound();
             }
-            SourceEvent::Ends(ends) => self.on_ends(&ends),
+            SourceEvent::Ends(ends) => self.report_lag(&ends),
             SourceEvent::Reachable(reachable) => self.report.reachable(reachable),
             SourceEvent::Failed(error) => return Err(error),
         }
@@ -267,11 +248,10 @@ impl<S: Stage> Engine<S> {
     }
 
     fn on_assigned(&mut self, partitions: Vec<TopicPartition>) {
-        self.report.assigned(&partitions);
-        for name in partitions {
-            self.begin_tenure(name);
+        for name in &partitions {
+            self.begin_tenure(name.clone());
         }
-        self.report.owned(self.tenures.len());
+        self.report.assigned(&partitions, self.tenures.len());
     }
 
     fn begin_tenure(&mut self, name: TopicPartition) {
@@ -322,15 +302,19 @@ impl<S: Stage> Engine<S> {
             self.end_tenure(*tenure);
         }
         let partitions = &self.partitions;
-        self.batcher.retain(|asking| partitions.contains_key(&asking.ticket.tenure));
-        self.report.owned(self.tenures.len());
+        self.scoring.retain(|tenure| partitions.contains_key(&tenure));
     }
 
-    fn on_ends(&mut self, ends: &[(TopicPartition, i64)]) {
-        self.report.ends(ends);
+    fn report_lag(&self, ends: &[(TopicPartition, i64)]) {
+        for (name, end) in ends {
+            let partition = self.tenures.get(name).and_then(|tenure| self.partitions.get(tenure));
+            if let Some(committed) = partition.and_then(Partition::committed) {
+                self.report.lag(name, *end, committed);
+            }
+        }
     }
 
-    // --- prepare, observe, ask
+    // --- prepare, observe, ask, conclude
 
     fn on_prepared(&mut self, ready: Vec<Ready<S>>) {
         let mut touched: Option<Tenure> = None;
@@ -360,73 +344,20 @@ impl<S: Stage> Engine<S> {
             for (position, ask) in asks.into_iter().enumerate() {
                 // A record asks each configured model at most once; more than 255 models are refused at start.
                 let ticket = Ticket { tenure, sequence, ask: position as u8 };
-                self.ask(ticket, ask, now);
+                if let (Some(known), Some(partition)) =
+                    (self.scoring.ask(ticket, ask, now), self.partitions.get_mut(&tenure))
+                {
+                    partition.answer(ticket, known);
+                }
             }
         }
     }
 
-    fn ask(&mut self, ticket: Ticket, ask: Ask, now: Instant) {
-        if let Some(known) = self.cache.get(ask.model, ask.text_key) {
-            if let Some(partition) = self.partitions.get_mut(&ticket.tenure) {
-                partition.answer(ticket, Ok(known));
-            }
-            return;
-        }
-        self.report.asked(&ask.encoding);
-        self.batcher.push(Request {
-            model: ask.model,
-            priority: ask.priority,
-            tokens: ask.encoding.ids.len(),
-            rows_max: self.rows_max.get(usize::from(ask.model.0)).copied().flatten(),
-            arrived: now,
-            tries: 0,
-            payload: Asking { ticket, encoding: ask.encoding, text_key: ask.text_key },
-        });
-    }
-
-    fn dispatch(&mut self, now: Instant) {
-        while self.pool.idle() > 0 {
-            let Some(batch) = self.batcher.take(now) else { return };
-            self.report.batch(&batch, now);
-            let texts = batch.requests.iter().map(|r| r.payload.encoding.clone()).collect();
-            self.pool.submit(Job { model: batch.model, texts, payload: batch }, now);
-        }
-    }
-
-    fn on_inferred(&mut self, done: Done<Work>) {
-        let batch = done.job.payload;
-        match done.result {
-            Ok(predictions) => {
-                self.report.inferred(batch.model, done.seconds);
-                self.answer_all(batch, predictions);
-            }
-            Err(error) => self.on_failed_batch(batch, &error),
-        }
-    }
-
-    fn answer_all(&mut self, batch: Work, predictions: Vec<Prediction>) {
-        let model = batch.model;
+    fn answer(&mut self, answered: Vec<Answered>) {
         let mut touched = Vec::new();
-        for (request, prediction) in batch.requests.into_iter().zip(predictions) {
-            let Asking { ticket, text_key, .. } = request.payload;
-            let prediction = Arc::new(prediction);
-            self.cache.insert(model, text_key, prediction.clone());
+        for (ticket, answer) in answered {
             if let Some(partition) = self.partitions.get_mut(&ticket.tenure) {
-                partition.answer(ticket, Ok(prediction));
-                touched.push(ticket.tenure);
-            }
-        }
-        self.conclude_all(touched);
-    }
-
-    fn on_failed_batch(&mut self, batch: Work, error: &ModelError) {
-        self.report.batch_failed(batch.model, batch.requests.len(), &error.to_string());
-        let why: Arc<str> = Arc::from(error.to_string());
-        let mut touched = Vec::new();
-        for culprit in self.batcher.fail(batch) {
-            let ticket = culprit.payload.ticket;
-            if let Some(partition) = self.partitions.get_mut(&ticket.tenure) {
-                partition.answer(ticket, Err(why.clone()));
+                partition.answer(ticket, answer);
                 touched.push(ticket.tenure);
             }
         }
@@ -505,7 +436,7 @@ impl<S: Stage> Engine<S> {
     fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
         match event {
             SinkEvent::Ready => self.start_source()?,
-            SinkEvent::Committed { epoch, seconds, too_large } => self.on_committed(&epoch, seconds, too_large),
+            SinkEvent::Committed { epoch, seconds } => self.on_committed(&epoch, seconds),
             SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
             SinkEvent::Dead(error) => return Err(error),
         }
@@ -519,10 +450,15 @@ impl<S: Stage> Engine<S> {
         Ok(())
     }
 
-    fn on_committed(&mut self, epoch: &Epoch, seconds: f64, too_large: usize) {
+    fn on_committed(&mut self, epoch: &Epoch, seconds: f64) {
         let Some(committing) = self.committing.take() else { return };
         self.room.give_back(committing.freed.records, committing.freed.bytes);
-        self.report.committed(epoch, seconds, too_large);
+        for (tenure, next) in committing.tenures {
+            if let Some(partition) = self.partitions.get_mut(&tenure) {
+                partition.set_committed(next);
+            }
+        }
+        self.report.committed(epoch, seconds);
     }
 
     fn on_failed_epoch(&mut self, epoch: Epoch, failure: Failure, why: &str) {
@@ -537,11 +473,11 @@ impl<S: Stage> Engine<S> {
     }
 
     /// Hands an epoch in again, in the name of the generation that now owns all its partitions.
-    fn resubmit(&mut self, now: Instant) -> Result<(), Error> {
-        let Some((at, mut epoch)) = self.resubmit.take() else { return Ok(()) };
+    fn resubmit(&mut self, now: Instant) {
+        let Some((at, mut epoch)) = self.resubmit.take() else { return };
         if now < at {
             self.resubmit = Some((at, epoch));
-            return Ok(());
+            return;
         }
         let owned = self
             .committing
@@ -549,18 +485,17 @@ impl<S: Stage> Engine<S> {
             .is_some_and(|c| c.tenures.iter().all(|(tenure, _)| self.partitions.contains_key(tenure)));
         if !owned {
             self.rewind();
-            return Ok(());
+            return;
         }
         let Some(metadata) = self.membership().and_then(|m| m.metadata()) else {
             self.resubmit = Some((now + RESUBMIT_AFTER, epoch));
-            return Ok(());
+            return;
         };
         epoch.metadata = metadata;
         if let Some(committing) = &mut self.committing {
             committing.submits += 1;
         }
         self.submit(epoch);
-        Ok(())
     }
 
     /// Throws everything away that is not committed and reads it again.
@@ -570,7 +505,7 @@ impl<S: Stage> Engine<S> {
         }
         self.resubmit = None;
         self.ready_since = None;
-        self.batcher.clear();
+        self.scoring.clear();
         let names: Vec<TopicPartition> = self.tenures.keys().cloned().collect();
         for name in names {
             self.begin_tenure(name);
@@ -588,17 +523,15 @@ impl<S: Stage> Engine<S> {
             return Ok(());
         }
         self.next_tick = now + TICK;
-        for job in self.pool.expire(now)? {
-            self.on_failed_batch(job.payload, &ModelError::TimedOut);
-        }
-        let oldest = self.committing.as_ref().map(|c| now - c.since);
-        self.report.tick(&self.room, self.batcher.len(), &self.cache, oldest);
+        let given_up = self.scoring.expire(now)?;
+        self.answer(given_up);
+        self.report.tick(&self.room, &self.scoring, self.committing.as_ref().map(|c| c.since));
         Ok(())
     }
 
     fn begin_stop(&mut self) {
         if self.stopping.is_none() {
-            self.report.stopping();
+            self.report.stopping(self.delivery.shutdown_max);
             self.stopping = Some(Instant::now() + self.delivery.shutdown_max);
             self.room.close();
         }

@@ -36,6 +36,9 @@ pub struct Partition<S: Stage> {
     done: usize,
     /// The next offset that may arrive; anything below is a repetition.
     next_offset: i64,
+    first_offset: Option<i64>,
+    /// The offset behind what this tenure has committed.
+    committed: Option<i64>,
     state: S::State,
 }
 
@@ -74,7 +77,7 @@ pub struct Freed {
 
 impl<S: Stage> Partition<S> {
     pub fn new(name: TopicPartition) -> Self {
-        Self { name, slots: VecDeque::new(), first: 0, observed: 0, done: 0, next_offset: 0, state: S::State::default() }
+        Self { name, slots: VecDeque::new(), first: 0, observed: 0, done: 0, next_offset: 0, first_offset: None, committed: None, state: S::State::default() }
     }
 
     /// Takes a place for a record in offset order. `None`: the offset was seen before in this tenure.
@@ -83,6 +86,7 @@ impl<S: Stage> Partition<S> {
             return None;
         }
         self.next_offset = offset + 1;
+        self.first_offset.get_or_insert(offset);
         self.slots.push_back(Slot { bytes, stage: Progress::Preparing });
         Some(self.first + self.slots.len() as u64 - 1)
     }
@@ -169,6 +173,15 @@ impl<S: Stage> Partition<S> {
         self.observed -= count;
         self.done -= count;
         next.map(|next| (next, freed))
+    }
+
+    pub fn set_committed(&mut self, next: i64) {
+        self.committed = Some(next);
+    }
+
+    /// The offset behind what was committed; before the first commit, the first offset read.
+    pub fn committed(&self) -> Option<i64> {
+        self.committed.or(self.first_offset)
     }
 
     /// What dropping this partition gives back.

@@ -26,9 +26,9 @@ pub struct Ready<S: Stage> {
     pub prepared: Prepared<S>,
 }
 
-/// Fetches a writer's schema; blocks, trying again for as long as the registry cannot be reached. Gives up only when
-/// the flag is set. Afterwards the stage knows the schema, or knows that there is none.
-pub type ResolveSchema = Arc<dyn Fn(u32, &AtomicBool) + Send + Sync>;
+/// Fetches a writer's schema; blocks, trying again for as long as the registry cannot be reached, and gives up only when
+/// the flag is set. Afterwards the stage knows the schema; a rejection says that there is none to be had.
+pub type ResolveSchema = Arc<dyn Fn(u32, &AtomicBool) -> Result<(), Rejection> + Send + Sync>;
 
 /// Threads that prepare. What waits for them is bounded by the room that the source keeps to.
 pub struct PreparePool {
@@ -105,7 +105,11 @@ fn prepare<S: Stage>(
         match prepare_caught(stage, record) {
             Ok(Prepare::Ready(prepared)) => return Some(Ok(prepared)),
             Err(rejection) => return Some(Err(rejection)),
-            Ok(Prepare::NeedsSchema(id)) => resolve(id, stop),
+            Ok(Prepare::NeedsSchema(id)) => {
+                if let Err(rejection) = resolve(id, stop) {
+                    return Some(Err(rejection));
+                }
+            }
         }
         if stop.load(Ordering::Relaxed) {
             return None;

@@ -12,6 +12,7 @@ use super::producer::{EpochProducer, Trouble};
 use crate::config::{DeliveryMode, Kafka};
 use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
 use crate::kafka::{Membership, broker_error};
+use crate::telemetry::{BrokerFailed, EpochAborted, AbortCause, ProducerRebuilt};
 
 /// One try of a request to the transaction coordinator.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub struct Entry {
 pub enum SinkEvent {
     /// Ready for epochs: whatever a former holder of the transactional id left open is finished.
     Ready,
-    Committed { epoch: Epoch, seconds: f64, too_large: usize },
+    Committed { epoch: Epoch, seconds: f64 },
     Failed { epoch: Epoch, failure: Failure, why: String },
     /// The sink has ended and cannot go on.
     Dead(Error),
@@ -72,6 +73,7 @@ pub struct SinkOptions {
     pub transaction_timeout: Duration,
     /// `<group_prefix>-<stage>-<instance>`: the transactional id.
     pub id: String,
+    pub stage: &'static str,
     pub dead_letters: DeadLetters,
 }
 
@@ -157,19 +159,16 @@ impl Committer {
         while let Ok((mut epoch, membership)) = inbox.recv() {
             let started = Instant::now();
             match self.commit(&mut epoch, &*membership) {
-                Ok(too_large) => {
-                    emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64(), too_large });
-                }
+                Ok(()) => emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() }),
                 Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
                 Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
             }
         }
     }
 
-    /// Tries until the epoch is visible or trying again cannot help. Returns how many outputs were too large.
-    fn commit(&mut self, epoch: &mut Epoch, membership: &dyn Membership) -> Result<usize, Undone> {
+    /// Tries until the epoch is visible or trying again cannot help.
+    fn commit(&mut self, epoch: &mut Epoch, membership: &dyn Membership) -> Result<(), Undone> {
         let offsets = offset_list(epoch)?;
-        let mut too_large = 0;
         let mut backoff = BACKOFF_MIN;
         loop {
             let tried = match self.options.mode {
@@ -177,9 +176,8 @@ impl Committer {
                 DeliveryMode::AtLeastOnce => self.try_plain(epoch, &offsets, membership),
             };
             match tried {
-                Ok(()) => return Ok(too_large),
+                Ok(()) => return Ok(()),
                 Err(Trouble::TooLarge(positions)) => {
-                    too_large += positions.len();
                     self.set_aside(epoch, &positions);
                     self.abort()?;
                 }
@@ -188,7 +186,7 @@ impl Committer {
                     if self.stopping() {
                         return Err(Undone::Failed(Failure::Stopped, why));
                     }
-                    tracing::warn!(epoch = epoch.number, why, "epoch not committed; trying again");
+                    EpochAborted { stage: self.options.stage, cause: AbortCause::Delivery, epochs: 1, error: Some(&why) }.emit();
                     thread::sleep(backoff);
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -236,6 +234,7 @@ impl Committer {
             for output in &mut entry.outputs {
                 if positions.contains(&position) {
                     *output = self.smaller(&entry.record, output);
+                    entry.rejected = Some(Reason::OutputTooLarge);
                 }
                 position += 1;
             }
@@ -270,8 +269,7 @@ impl Committer {
 
     /// A new producer under the same id: its start finishes or aborts whatever the old one left open.
     fn rebuild(&mut self, why: &str) -> Result<(), Undone> {
-        tracing::warn!(why, "building a new producer");
-        metrics::counter!("groundswell_producer_rebuilds_total").increment(1);
+        ProducerRebuilt { stage: self.options.stage, error: why }.emit();
         self.producer = self.options.producer().map_err(Undone::Dead)?;
         self.init()
     }
@@ -290,7 +288,7 @@ impl Committer {
             if self.stopping() {
                 return Err(Undone::Failed(Failure::Stopped, why.message));
             }
-            tracing::warn!(why = %why, "trying again");
+            BrokerFailed { stage: self.options.stage, error: &why.message }.emit();
             thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF_MAX);
             if is_fatal(&error) {

@@ -16,6 +16,7 @@ use super::{Room, SourceCommand, SourceEvent};
 use crate::config::{GroupProtocol, Kafka, StartFrom};
 use crate::event::{Error, Fault, Header, Origin, RawRecord, TopicPartition};
 use crate::kafka::{self, Membership, broker_error, is_refusal};
+use crate::telemetry::{BrokerFailed, SourcePaused};
 
 /// Records handed over at once: enough to make a channel's cost vanish, few enough to keep every core fed.
 const CHUNK_RECORDS_MAX: usize = 128;
@@ -40,6 +41,7 @@ pub struct Source {
 
 /// How the group is joined and read.
 pub struct Subscription {
+    pub stage: &'static str,
     pub kafka: Kafka,
     pub group: String,
     pub instance: String,
@@ -56,7 +58,7 @@ impl Source {
         emit: impl Fn(SourceEvent) -> bool + Send + Sync + 'static,
     ) -> Result<Source, Error> {
         let emit: Emit = Arc::new(emit);
-        let context = Context { emit: emit.clone(), revoke_max: subscription.revoke_max, rebalanced: AtomicBool::new(false) };
+        let context = Context { stage: subscription.stage, emit: emit.clone(), revoke_max: subscription.revoke_max, rebalanced: AtomicBool::new(false) };
         let consumer: BaseConsumer<Context> = consumer_config(&subscription)
             .create_with_context(context)
             .map_err(|e| broker_error("cannot create the consumer", &e))?;
@@ -193,6 +195,7 @@ impl Membership for GroupMembership {
 
 /// What librdkafka calls back; turned into events and nothing else.
 struct Context {
+    stage: &'static str,
     emit: Emit,
     revoke_max: Duration,
     /// A rebalance happened within the last poll: what was paused must be paused anew.
@@ -208,7 +211,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             (self.emit)(SourceEvent::Reachable(false));
         }
-        tracing::warn!(error = %error, reason, "kafka client");
+        BrokerFailed { stage: self.stage, error: &format!("{error}: {reason}") }.emit();
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -246,7 +249,7 @@ impl ConsumerContext for Context {
                 (self.emit)(SourceEvent::Assigned(partitions_of(list)));
             }
             Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::error!(error = %error, "rebalance failed"),
+            Rebalance::Error(error) => BrokerFailed { stage: self.stage, error: &error.to_string() }.emit(),
         }
     }
 }
@@ -337,8 +340,9 @@ impl Poller {
             Ok(()) => {
                 self.paused = paused;
                 self.full_since = None;
+                SourcePaused { stage: self.stage(), paused }.emit();
             }
-            Err(error) => tracing::warn!(error = %error, paused, "cannot pause or resume"),
+            Err(error) => self.trouble(&format!("cannot pause or resume: {error}")),
         }
     }
 
@@ -433,8 +437,17 @@ impl Poller {
             self.reachable = false;
             (self.emit)(SourceEvent::Reachable(false));
         }
-        tracing::warn!(error = %error, "cannot read; trying again");
+        self.trouble(&format!("cannot read: {error}"));
         Ok(())
+    }
+
+    fn stage(&self) -> &'static str {
+        self.membership.consumer.context().stage
+    }
+
+    /// Something that is tried again.
+    fn trouble(&self, error: &str) {
+        BrokerFailed { stage: self.stage(), error }.emit();
     }
 
     fn after_rebalance(&mut self) {
@@ -452,7 +465,7 @@ impl Poller {
         loop {
             match self.try_rewind() {
                 Ok(()) => break,
-                Err(error) => tracing::warn!(error = %error, "cannot rewind; trying again"),
+                Err(error) => self.trouble(&format!("cannot rewind: {error}")),
             }
             // Rebalances go on being served; records polled now will come again.
             if let Some(Err(error)) = self.membership.clone().consumer.poll(POLL_WAIT) {

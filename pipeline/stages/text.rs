@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::{Prepare, Stage};
 use crate::codec::{Decoded, Decoder, Encoder, TextEvent};
 use crate::config::{self, Kind};
-use crate::event::{Answer, Ask, Encoding, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1};
+use crate::event::{Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1};
 use crate::infer::{Head, HeadKind};
+use crate::telemetry::{Redacted, TextsTruncated};
 use crate::text::{self, Language, Redactor};
 
 /// Makes token ids of a text; cheap to share.
-pub type Tokenise = Arc<dyn Fn(&str) -> Encoding + Send + Sync>;
+pub type Tokenise = Arc<dyn Fn(&str) -> Result<Encoding, Error> + Send + Sync>;
 
 /// A model as this stage needs it.
 #[derive(Clone)]
@@ -116,25 +117,28 @@ impl TextStage {
 
     /// Nothing behind this sees the text as it came.
     fn clean(&self, record: &RawRecord, event: TextEvent, now: Timestamp) -> Result<(Waiting, Vec<Ask>), Rejection> {
-        let event_time = event.event_time();
-        self.refuse_future(event_time, now)?;
+        self.refuse_future(event.event_time_ms(), now)?;
         let normalised = text::normalise(event.text());
         if normalised.is_empty() {
             return Err(Rejection::new(Reason::EmptyText, "nothing is left of text without white space and control characters"));
         }
-        let redacted = self.redactor.redact(&normalised);
+        let text::Redacted { text, counts } = self.redactor.redact(&normalised);
+        let text = text.into_owned();
         let kind = event.kind();
-        let mut scored = self.skeleton(record, event, &redacted.text);
-        scored.redacted = redacted.counts.iter().map(|(name, count)| (name.to_string(), *count)).collect();
-        let asks = self.asks(kind, &redacted.text);
+        let mut scored = self.skeleton(record, event, &text);
+        for (name, count) in counts {
+            Redacted { kind: &name, count: u64::from(count) }.emit();
+            scored.redacted.insert(name.to_string(), count);
+        }
+        let asks = self.asks(kind, &text)?;
         scored.truncated = asks.iter().any(|ask| ask.encoding.truncated);
         let asked = asks.iter().map(|ask| ask.model).collect();
         Ok((Waiting { kind, scored, asked }, asks))
     }
 
-    fn refuse_future(&self, event_time: Option<Timestamp>, now: Timestamp) -> Result<(), Rejection> {
+    fn refuse_future(&self, event_time_ms: i64, now: Timestamp) -> Result<(), Rejection> {
         let most = i64::try_from(self.settings.future_max.as_millis()).unwrap_or(i64::MAX);
-        let ahead = event_time.map_or(0, |at| at.as_millisecond().saturating_sub(now.as_millisecond()));
+        let ahead = event_time_ms.saturating_sub(now.as_millisecond());
         if ahead <= most {
             return Ok(());
         }
@@ -163,7 +167,7 @@ impl TextStage {
         }
     }
 
-    fn asks(&self, kind: Kind, text: &str) -> Vec<Ask> {
+    fn asks(&self, kind: Kind, text: &str) -> Result<Vec<Ask>, Rejection> {
         let text_key = text::text_key(text);
         let priority = match kind {
             Kind::Chat => Priority::High,
@@ -171,12 +175,13 @@ impl TextStage {
         };
         let models = self.models.iter().enumerate().filter(|(_, model)| model.kinds.contains(&kind));
         models
-            .map(|(id, model)| Ask {
+            .map(|(id, model)| {
+                let encoding = (model.tokenise)(text).map_err(|e| refused_by(model, &e.message))?;
+                if encoding.truncated {
+                    TextsTruncated { model: &model.name, count: 1 }.emit();
+                }
                 // More models than this are refused at start.
-                model: ModelId(id as u16),
-                priority,
-                encoding: Arc::new((model.tokenise)(text)),
-                text_key,
+                Ok(Ask { model: ModelId(id as u16), priority, encoding: Arc::new(encoding), text_key })
             })
             .collect()
     }
