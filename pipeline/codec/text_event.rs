@@ -26,10 +26,9 @@ impl TextEvent {
         }
     }
 
-    /// `None` only before the decoder has completed the event.
-    pub fn event_time(&self) -> Option<jiff::Timestamp> {
-        let ms = self.written_time().as_ref().and_then(time::to_ms)?;
-        jiff::Timestamp::from_millisecond(ms).ok()
+    /// Milliseconds since 1970.
+    pub fn event_time_ms(&self) -> i64 {
+        self.event_time().as_ref().and_then(time::to_ms).unwrap_or_default()
     }
 
     /// As received: not redacted.
@@ -77,7 +76,7 @@ impl TextEvent {
         }
     }
 
-    fn written_time(&self) -> Option<Timestamp> {
+    fn event_time(&self) -> Option<Timestamp> {
         match self {
             TextEvent::Review(review) => review.event_time,
             TextEvent::Chat(chat) => chat.event_time,
@@ -91,7 +90,7 @@ impl TextEvent {
         if self.text().is_empty() {
             return Err(Rejection::new(Reason::Missing, format!("text is required: missing or empty {}", place())));
         }
-        let event_time = Some(event_time(self.written_time(), record)?);
+        let event_time = Some(event_time(self.event_time(), record)?);
         let (event_id, attributes) = match &mut self {
             TextEvent::Review(review) => {
                 check_rating(review.rating)?;
