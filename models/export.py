@@ -21,7 +21,7 @@ import runtime
 import scores
 import texts
 import tokenizer as tokenizers_here
-from train import HERE, build, load, predict
+from train import HERE, build, load, predict, weights
 
 DIFFERENCE_MAX = 1e-4
 BYTES_MAX = 12 * 1024 * 1024
@@ -53,14 +53,6 @@ def parse():
     parser.add_argument("--run", default="text", help="name of the run under models/runs/")
     parser.add_argument("--out", default=str(HERE / "text"), help="directory to write")
     return parser.parse_args()
-
-
-def weights(run):
-    """Of the finished run, or of the last checkpoint of one that is still under way."""
-    if (run / "network.pt").exists():
-        return torch.load(run / "network.pt")
-    print("the run has not ended: exporting its last checkpoint")
-    return torch.load(run / "checkpoint.pt")["average"]
 
 
 def check(path, network, rows):

@@ -141,7 +141,7 @@ class Trainer:
         if json.loads((start / "labels.json").read_text()) != self.labels:
             raise SystemExit(f"{start} was trained with other labels")
         for network in (self.network, self.average):
-            network.load_state_dict(torch.load(start / "network.pt"))
+            network.load_state_dict(weights(start))
 
     def fit(self):
         self.resume()
@@ -237,6 +237,14 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         torch.set_rng_state(state["random"])
+
+
+def weights(run):
+    """Of the finished run, or of the last checkpoint of one that is still under way."""
+    if (run / "network.pt").exists():
+        return torch.load(run / "network.pt")
+    print(f"{run} has not ended: taking its last checkpoint")
+    return torch.load(run / "checkpoint.pt")["average"]
 
 
 def repeated(examples, repeats):
