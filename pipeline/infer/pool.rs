@@ -1,0 +1,511 @@
+//! Backends on threads of their own, one job at a time each.
+//!
+//! What it promises: every job that [`Pool::submit`] takes comes back exactly once, either through the callback or from
+//! [`Pool::expire`], never both; unless the pool is stopped first. A backend that panics is replaced on its thread; a
+//! thread that hangs is abandoned and replaced, and what it answers later is dropped. What it needs: one thread that
+//! submits and calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+
+use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
+
+use super::backend::{Backend, ModelError};
+use super::worker;
+
+/// Threads that hang at the same time before the process gives up: each holds a model's memory and perhaps a core.
+const ABANDONED_MAX: usize = 4;
+/// From a thread's start until its backend is ready. A large model takes a minute to load from a cold disk.
+const START_MAX: Duration = Duration::from_secs(300);
+
+/// Makes a backend, on the thread that will use it: at the start, and again in place of one that panicked or hung.
+pub type Factory = Arc<dyn Fn() -> Result<Box<dyn Backend>, Error> + Send + Sync>;
+
+pub(super) type Callback<T> = Arc<dyn Fn(Done<T>) + Send + Sync>;
+
+/// A batch for one model. The payload is the caller's own: what it needs to know when the answers come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job<T> {
+    pub payload: T,
+    pub model: ModelId,
+    pub texts: Vec<Arc<Encoding>>,
+}
+
+/// A job that was run, with one prediction for each of its texts, in their order.
+#[derive(Debug)]
+pub struct Done<T> {
+    pub job: Job<T>,
+    pub result: Result<Vec<Prediction>, ModelError>,
+    /// From the job's start on its worker to its end.
+    pub seconds: f64,
+    /// The worker's position in the pool.
+    pub worker: usize,
+}
+
+pub struct Pool<T> {
+    factory: Factory,
+    done: Callback<T>,
+    /// A job that takes longer is taken back.
+    timeout: Duration,
+    workers: Vec<Worker<T>>,
+    /// Closed when the thread that hung has ended after all.
+    abandoned: Vec<Receiver<Infallible>>,
+}
+
+struct Worker<T> {
+    slot: Slot<T>,
+    tasks: Sender<Task>,
+    /// Closed when the thread has ended.
+    ended: Receiver<Infallible>,
+}
+
+/// What a worker is told; the job itself stays in the slot, so that it can be taken back.
+pub(super) struct Task {
+    pub model: ModelId,
+    pub texts: Vec<Arc<Encoding>>,
+}
+
+/// What a worker's thread and the pool both see. A replaced worker gets a new slot; the old thread finds its own slot
+/// abandoned and ends.
+pub(super) struct Slot<T>(Arc<Mutex<State<T>>>);
+
+pub(super) enum State<T> {
+    /// The backend is being made.
+    Starting {
+        since: Instant,
+    },
+    Idle,
+    Busy {
+        job: Job<T>,
+        since: Instant,
+    },
+    /// The backend could not be made, or the thread is gone.
+    Failed(Error),
+    /// The pool waits for this thread no longer.
+    Abandoned,
+}
+
+impl<T: Send + 'static> Pool<T> {
+    /// Returns when all workers are ready, or with the first error that a factory gives. `done` is called on a worker's
+    /// thread, which is idle again by then, unless its backend panicked and is being replaced.
+    pub fn start(
+        workers: usize,
+        timeout: Duration,
+        factory: Factory,
+        done: impl Fn(Done<T>) + Send + Sync + 'static,
+    ) -> Result<Pool<T>, Error> {
+        let mut pool = Pool { factory, done: Arc::new(done), timeout, workers: Vec::new(), abandoned: Vec::new() };
+        let mut ready = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let (worker, started) = pool.spawn(index)?;
+            pool.workers.push(worker);
+            ready.push(started);
+        }
+        for (worker, started) in pool.workers.iter().zip(ready) {
+            // Closed by the thread once its backend is made or has failed; the slot says which.
+            let _ = started.recv();
+            if let State::Failed(error) = &*worker.slot.lock() {
+                return Err(error.clone());
+            }
+        }
+        Ok(pool)
+    }
+
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Workers that would take a job now.
+    pub fn idle(&self) -> usize {
+        self.workers.iter().filter(|w| matches!(*w.slot.lock(), State::Idle)).count()
+    }
+
+    /// Gives the job to an idle worker, or back where there is none.
+    pub fn submit(&mut self, job: Job<T>, now: Instant) -> Result<(), Job<T>> {
+        let Some(worker) = self.workers.iter().find(|w| matches!(*w.slot.lock(), State::Idle)) else {
+            return Err(job);
+        };
+        let task = Task { model: job.model, texts: job.texts.clone() };
+        // Busy before the task is sent: the answer may come at once.
+        worker.slot.set(State::Busy { job, since: now });
+        match worker.tasks.try_send(task) {
+            Ok(()) => Ok(()),
+            // An idle worker has an empty queue, so its thread is gone; `expire` will say so.
+            Err(_) => match worker.slot.set(State::Failed(gone())) {
+                State::Busy { job, .. } => Err(job),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Takes back the jobs of workers that have not answered in time, and replaces those workers. An error ends the
+    /// process: too many threads hang, or a backend cannot be made again.
+    pub fn expire(&mut self, now: Instant) -> Result<Vec<Job<T>>, Error> {
+        let mut jobs = Vec::new();
+        for index in 0..self.workers.len() {
+            if let Some(job) = self.workers[index].slot.overdue(now, self.timeout)? {
+                jobs.push(job);
+                self.replace(index)?;
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// Lets running jobs end and their callbacks be called, until `deadline`. Returns how many workers still ran then;
+    /// their jobs are dropped.
+    pub fn stop(mut self, deadline: Instant) -> usize {
+        let workers: Vec<_> = self.workers.drain(..).map(|Worker { slot, ended, .. }| (slot, ended)).collect();
+        let mut running = 0;
+        for (slot, ended) in workers {
+            if ended.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
+                slot.set(State::Abandoned);
+                running += 1;
+            }
+        }
+        running
+    }
+
+    fn replace(&mut self, index: usize) -> Result<(), Error> {
+        self.abandoned.retain(|ended| ended.try_recv() == Err(TryRecvError::Empty));
+        if self.abandoned.len() == ABANDONED_MAX {
+            return Err(Error::new(
+                Fault::Model,
+                format!(
+                    "worker {index} has not answered within {} s, and {ABANDONED_MAX} others hang already",
+                    self.timeout.as_secs_f64()
+                ),
+            ));
+        }
+        let (worker, _) = self.spawn(index)?;
+        let old = std::mem::replace(&mut self.workers[index], worker);
+        self.abandoned.push(old.ended);
+        Ok(())
+    }
+
+    fn spawn(&self, index: usize) -> Result<(Worker<T>, Receiver<Infallible>), Error> {
+        let slot = Slot(Arc::new(Mutex::new(State::Starting { since: Instant::now() })));
+        // One task: a worker is given the next only when it is idle.
+        let (tasks, tasks_in) = bounded(1);
+        let (ended_out, ended) = bounded(0);
+        let (started_out, started) = bounded(0);
+        let thread = worker::Thread {
+            index,
+            factory: self.factory.clone(),
+            done: self.done.clone(),
+            slot: slot.clone(),
+            tasks: tasks_in,
+        };
+        thread::Builder::new()
+            .name(format!("model-{index}"))
+            .spawn(move || {
+                let _ended: Sender<Infallible> = ended_out;
+                thread.run(started_out);
+            })
+            .map_err(|e| Error::new(Fault::Model, format!("the thread of worker {index} cannot be started: {e}")))?;
+        Ok((Worker { slot, tasks, ended }, started))
+    }
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Slot(self.0.clone())
+    }
+}
+
+impl<T> Slot<T> {
+    /// Leaves the next state behind and returns the job that is done, unless the pool took it back.
+    pub fn finish(&self, next: State<T>) -> Option<Job<T>> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, next) {
+            State::Busy { job, .. } => Some(job),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// The backend is ready or has failed. `false` where the pool no longer waits.
+    pub fn started(&self, next: State<T>) -> bool {
+        let mut state = self.lock();
+        let waited = matches!(*state, State::Starting { .. });
+        if waited {
+            *state = next;
+        }
+        waited
+    }
+
+    /// The job that has been running for `timeout`; its worker is then abandoned.
+    fn overdue(&self, now: Instant, timeout: Duration) -> Result<Option<Job<T>>, Error> {
+        let mut state = self.lock();
+        match &*state {
+            State::Failed(error) => Err(error.clone()),
+            State::Starting { since } if now.saturating_duration_since(*since) >= START_MAX => {
+                let seconds = START_MAX.as_secs();
+                Err(Error::new(Fault::Model, format!("a model worker has not become ready within {seconds} s")))
+            }
+            State::Busy { since, .. } if now.saturating_duration_since(*since) >= timeout => {
+                match std::mem::replace(&mut *state, State::Abandoned) {
+                    State::Busy { job, .. } => Ok(Some(job)),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn set(&self, next: State<T>) -> State<T> {
+        std::mem::replace(&mut *self.lock(), next)
+    }
+
+    /// No code that can panic runs under the lock, so a poisoned one holds a whole state.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Fault::Bug, "the thread of a model worker has ended unasked")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::event::HeadAnswer;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    /// Ids that make the scripted backend misbehave; any other is answered by itself.
+    const PANIC: u32 = 1001;
+    const FAIL: u32 = 1002;
+    const HANG: u32 = 1003;
+    const SHORT: u32 = 1004;
+
+    struct Scripted {
+        entered: Sender<()>,
+        release: Receiver<()>,
+    }
+
+    impl Backend for Scripted {
+        fn run(&mut self, _: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+            match texts[0].ids[0] {
+                PANIC => panic!("scripted"),
+                FAIL => return Err(ModelError::UnknownModel { model: 9, models: 0 }),
+                HANG => {
+                    self.entered.send(()).unwrap();
+                    self.release.recv().unwrap();
+                }
+                SHORT => return Ok(Vec::new()),
+                _ => {}
+            }
+            let answer = |t: &Arc<Encoding>| HeadAnswer { values: [t.ids[0] as f32].into() };
+            Ok(texts.iter().map(|t| Prediction { heads: [answer(t)].into() }).collect())
+        }
+    }
+
+    struct Bench {
+        pool: Pool<u32>,
+        done: Receiver<Done<u32>>,
+        entered: Receiver<()>,
+        release: Sender<()>,
+        made: Arc<AtomicUsize>,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new(workers: usize) -> Bench {
+            Bench::with(workers, |_| Ok(())).unwrap()
+        }
+
+        /// `refuse` is asked with the number of backends made so far.
+        fn with(
+            workers: usize,
+            refuse: impl Fn(usize) -> Result<(), Error> + Send + Sync + 'static,
+        ) -> Result<Bench, Error> {
+            let (entered_out, entered) = unbounded();
+            let (release, release_in) = unbounded();
+            let (done_out, done) = unbounded();
+            let made = Arc::new(AtomicUsize::new(0));
+            let count = made.clone();
+            let factory: Factory = Arc::new(move || {
+                refuse(count.fetch_add(1, Ordering::SeqCst))?;
+                Ok(Box::new(Scripted { entered: entered_out.clone(), release: release_in.clone() }))
+            });
+            let pool = Pool::start(workers, TIMEOUT, factory, move |d| done_out.send(d).unwrap())?;
+            Ok(Bench { pool, done, entered, release, made, start: Instant::now() })
+        }
+
+        fn submit(&mut self, payload: u32, ids: &[u32]) -> Result<(), Job<u32>> {
+            let texts = ids.iter().map(|&id| Arc::new(Encoding { ids: [id].into(), truncated: false })).collect();
+            self.pool.submit(Job { payload, model: ModelId(0), texts }, self.start)
+        }
+
+        fn await_idle(&self, idle: usize) {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while self.pool.idle() < idle {
+                assert!(Instant::now() < deadline, "{} of {idle} workers are idle", self.pool.idle());
+                thread::yield_now();
+            }
+        }
+    }
+
+    fn values(done: &Done<u32>) -> Vec<f32> {
+        done.result.as_ref().unwrap().iter().map(|p| p.heads[0].values[0]).collect()
+    }
+
+    #[test]
+    fn answers_keep_the_order_of_the_texts() {
+        let mut bench = Bench::new(3);
+        for payload in 0..300 {
+            bench.await_idle(1);
+            bench.submit(payload, &[payload, 2, payload + 1]).unwrap();
+        }
+        let mut seen = Vec::new();
+        for _ in 0..300 {
+            let done = bench.done.recv().unwrap();
+            assert_eq!(values(&done), [done.job.payload as f32, 2.0, (done.job.payload + 1) as f32]);
+            seen.push(done.job.payload);
+        }
+        seen.sort();
+        assert!(seen.into_iter().eq(0..300), "each job once");
+        assert_eq!(bench.pool.stop(Instant::now() + TIMEOUT), 0);
+    }
+
+    #[test]
+    fn a_full_pool_gives_the_job_back() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[HANG]).unwrap();
+        assert_eq!(bench.pool.idle(), 0);
+        assert_eq!(bench.submit(2, &[5]).unwrap_err().payload, 2);
+        bench.release.send(()).unwrap();
+        assert_eq!(bench.done.recv().unwrap().job.payload, 1);
+    }
+
+    #[test]
+    fn an_error_leaves_the_backend_in_place() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[FAIL]).unwrap();
+        let done = bench.done.recv().unwrap();
+        assert_eq!(done.result, Err(ModelError::UnknownModel { model: 9, models: 0 }));
+        bench.submit(2, &[7]).unwrap();
+        assert_eq!(values(&bench.done.recv().unwrap()), [7.0]);
+        assert_eq!(bench.made.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_panic_is_answered_and_the_backend_replaced() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[PANIC]).unwrap();
+        let done = bench.done.recv().unwrap();
+        assert_eq!(done.result, Err(ModelError::Panicked { message: "scripted".to_owned() }));
+        bench.await_idle(1);
+        assert_eq!(bench.made.load(Ordering::SeqCst), 2);
+        bench.submit(2, &[7]).unwrap();
+        assert_eq!(values(&bench.done.recv().unwrap()), [7.0]);
+    }
+
+    #[test]
+    fn too_few_answers_are_an_error() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[SHORT, 5]).unwrap();
+        let message = bench.done.recv().unwrap().result.unwrap_err().to_string();
+        assert!(message.contains("0 predictions for 2 texts"), "{message}");
+    }
+
+    #[test]
+    fn a_hang_gives_the_job_back_once() {
+        let mut bench = Bench::new(2);
+        bench.submit(1, &[HANG]).unwrap();
+        bench.entered.recv().unwrap();
+        assert_eq!(bench.pool.expire(bench.start + TIMEOUT - Duration::from_millis(1)).unwrap(), []);
+        let jobs = bench.pool.expire(bench.start + TIMEOUT).unwrap();
+        assert_eq!(jobs.iter().map(|j| j.payload).collect::<Vec<_>>(), [1]);
+        assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap(), [], "once");
+        bench.await_idle(2);
+        bench.submit(2, &[7]).unwrap();
+        assert_eq!(bench.done.recv().unwrap().job.payload, 2);
+
+        bench.release.send(()).unwrap();
+        let ended = bench.pool.abandoned.pop().unwrap();
+        assert!(ended.recv().is_err(), "the abandoned thread ends");
+        assert!(bench.done.try_recv().is_err(), "its late answer is dropped");
+    }
+
+    #[test]
+    fn hanging_threads_are_bounded() {
+        let mut bench = Bench::new(1);
+        for _ in 0..ABANDONED_MAX {
+            bench.submit(1, &[HANG]).unwrap();
+            assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap().len(), 1);
+            bench.await_idle(1);
+        }
+        bench.submit(1, &[HANG]).unwrap();
+        let error = bench.pool.expire(bench.start + TIMEOUT).unwrap_err();
+        assert_eq!(error.fault, Fault::Model);
+        assert_eq!(error.message, "worker 0 has not answered within 10 s, and 4 others hang already");
+    }
+
+    #[test]
+    fn a_thread_that_ends_late_counts_no_longer() {
+        let mut bench = Bench::new(1);
+        for _ in 0..3 * ABANDONED_MAX {
+            bench.submit(1, &[HANG]).unwrap();
+            assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap().len(), 1);
+            bench.release.send(()).unwrap();
+            assert!(bench.pool.abandoned.last().unwrap().recv().is_err());
+            bench.await_idle(1);
+        }
+        assert!(bench.done.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_factory_that_fails_stops_the_start() {
+        let refuse = |made| if made == 1 { Err(Error::new(Fault::Config, "no model")) } else { Ok(()) };
+        assert_eq!(Bench::with(2, refuse).err().unwrap().message, "no model");
+        let refuse = |_| panic!("bad library");
+        assert!(Bench::with(1, refuse).err().unwrap().message.contains("bad library"));
+    }
+
+    #[test]
+    fn a_backend_that_cannot_be_made_again_ends_the_process() {
+        let refuse = |made| if made == 0 { Ok(()) } else { Err(Error::new(Fault::Model, "out of memory")) };
+        let mut bench = Bench::with(1, refuse).unwrap();
+        bench.submit(1, &[PANIC]).unwrap();
+        assert!(bench.done.recv().unwrap().result.is_err(), "the job comes back all the same");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let error = loop {
+            assert!(Instant::now() < deadline);
+            match bench.pool.expire(bench.start) {
+                Ok(jobs) => assert_eq!(jobs, []),
+                Err(error) => break error,
+            }
+            thread::yield_now();
+        };
+        assert_eq!(error.message, "out of memory");
+    }
+
+    #[test]
+    fn stop_waits_for_what_runs_until_the_deadline() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[HANG]).unwrap();
+        bench.entered.recv().unwrap();
+        let Bench { pool, done, release, .. } = bench;
+        assert_eq!(pool.stop(Instant::now()), 1);
+        release.send(()).unwrap();
+        assert!(done.recv().is_err(), "nothing is delivered after the stop");
+
+        let mut bench = Bench::new(2);
+        bench.submit(1, &[HANG]).unwrap();
+        bench.release.send(()).unwrap();
+        let Bench { pool, done, .. } = bench;
+        assert_eq!(pool.stop(Instant::now() + Duration::from_secs(60)), 0);
+        assert_eq!(done.recv().unwrap().job.payload, 1);
+    }
+}
