@@ -49,6 +49,24 @@ fn padding_is_masked_and_answers_keep_their_order() {
     check_close(&values(&mut backend, &texts, 3), &[&[0.25, 0.75], &[0.1, 0.9], &[0.5, 0.5]]);
 }
 
+/// A model that finds its padding by the id must meet the right one there.
+#[test]
+fn padding_has_the_id_of_the_directory() {
+    let graph = Graph::new()
+        .input("input_ids", INT64, &[None, None])
+        .node("Cast", &["input_ids"], "floats", &[("to", 1)])
+        .node("ReduceMax", &["floats"], "largest", &[("keepdims", 1)])
+        .axes(&[1])
+        .node("Log", &["largest"], "log", &[])
+        .node("Sub", &["log", "log"], "zero", &[])
+        .node("Concat", &["zero", "log"], "logits", &[("axis", 1)])
+        .output("logits", &[None, Some(2)]);
+    let (directory, mut backend) = of(&graph, LABELS);
+    assert_eq!(directory.pad_id, 9);
+    let texts = [encoding(&[3]), encoding(&[4, 4])];
+    check_close(&values(&mut backend, &texts, 2), &[&[0.1, 0.9], &[0.2, 0.8]]);
+}
+
 #[test]
 fn integers_of_32_bits_and_a_batch_fixed_at_one() {
     let (directory, mut backend) = of(&largest_id(INT32, Some(1)), LABELS);

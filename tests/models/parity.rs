@@ -6,7 +6,20 @@ use std::fs;
 use groundswell::config::Inference;
 use groundswell::infer::{Activation, HeadKind, ModelDirectory, OnnxBackend};
 
+use serde::Deserialize;
+
 use super::{encode, inference, largest_difference, open, repository, values};
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    scores_depend_on_batch: bool,
+    logits: Vec<Vec<f32>>,
+}
 
 fn check(name: &str, tolerance: f32, batches: &[usize]) -> ModelDirectory {
     check_with(name, tolerance, batches, BTreeMap::new())
@@ -17,17 +30,19 @@ fn check_with(name: &str, tolerance: f32, batches: &[usize], options: BTreeMap<S
     let fixtures = repository().join("tests/fixtures/models");
     let directory = open(fixtures.join(name));
     let read = |path: &str| fs::read_to_string(fixtures.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let texts: Vec<String> = serde_json::from_str(&read("texts.json")).unwrap();
-    let expected: Vec<Vec<f32>> = serde_json::from_str(&read(&format!("{name}/expected.json"))).unwrap();
-    assert_eq!((texts.len(), expected.len()), (200, 200));
+    let texts: Vec<Text> = serde_json::from_str(&read("texts.json")).unwrap();
+    let expected: Expected = serde_json::from_str(&read(&format!("{name}/expected.json"))).unwrap();
+    assert_eq!((texts.len(), expected.logits.len()), (200, 200));
+    assert_eq!(directory.batch_dependent, expected.scores_depend_on_batch);
 
+    let texts: Vec<String> = texts.into_iter().map(|t| t.text).collect();
     let encoded = encode(&directory, &texts);
     let mut logits = directory.clone();
     logits.heads[0].activation = Activation::None;
     let config = Inference { session_options: options, ..inference() };
     let mut backend = OnnxBackend::new(&[logits], &config).unwrap();
     for &rows in batches {
-        let difference = largest_difference(&values(&mut backend, &encoded, rows), &expected);
+        let difference = largest_difference(&values(&mut backend, &encoded, rows), &expected.logits);
         println!("{name}: batches of {rows}, largest difference of a logit {difference:.1e}");
         assert!(difference <= tolerance, "{name}, batches of {rows}: logits differ by {difference:.1e}");
     }
@@ -42,9 +57,11 @@ fn bert() {
     assert_eq!(directory.warning(), None);
 }
 
+/// Between 2 and 4 a half has steps of 2e-3: in a batch the last digit of a logit may differ by one or two of them.
 #[test]
 fn bert_in_half_precision() {
-    check("bert-fp16", 2e-3, &[1, 7, 32]);
+    check("bert-fp16", 1e-4, &[1]);
+    check("bert-fp16", 4e-3, &[7, 32]);
 }
 
 /// One scale for a whole batch: the directory says so, and each text is run alone whatever batch it comes in. The
