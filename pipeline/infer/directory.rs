@@ -332,6 +332,22 @@ mod tests {
         assert!(check(r#"{"pad_token_id": -1}"#).unwrap_err().starts_with("config.json: pad_token_id is -1"));
     }
 
+    #[test]
+    fn weights_in_a_file_of_their_own_count_for_the_version() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["model.onnx", "config.json", "tokenizer.json"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let graph = Graph { external_files: ["model.onnx_data".to_owned()].into(), ..Graph::default() };
+        let version = || version(&path("model.onnx"), &graph, &path("config.json"), &path("tokenizer.json"));
+        assert!(version().unwrap_err().message.contains("model.onnx_data cannot be read"));
+        fs::write(path("model.onnx_data"), [1]).unwrap();
+        let first = version().unwrap();
+        fs::write(path("model.onnx_data"), [2]).unwrap();
+        assert_ne!(version().unwrap(), first);
+    }
+
     fn input(name: &str, element: u64, dimensions: &[Option<u64>]) -> Result<ModelInput, String> {
         let tensor = Tensor { name: name.into(), element, dimensions: Some(dimensions.to_vec()) };
         model_input(Path::new("model.onnx"), &tensor).map_err(|e| e.message)
