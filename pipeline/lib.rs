@@ -5,6 +5,7 @@
 pub mod event;
 
 pub mod config;
+pub mod kafka;
 pub mod telemetry;
 
 pub mod source;

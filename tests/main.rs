@@ -1,1 +1,5 @@
+//! One binary holds all integration tests: a module a kind, and the real parts that they share.
+
+mod kafka;
 mod models;
+mod support;

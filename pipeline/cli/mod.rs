@@ -1,1 +1,80 @@
-//! A file a subcommand.
+//! What a user types: a file a subcommand.
+
+mod completions;
+mod run;
+mod score;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::event::Error;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0   done
+  1   some input failed
+  2   wrong usage or configuration
+  3   broker or registry unreachable
+  70  a fault of the program itself, or of a model
+
+Every configuration key can be set by --set section.key=value and by GROUNDSWELL__SECTION__KEY.";
+
+/// Scores reviews and chats from Kafka with ONNX models and writes them back, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "groundswell", version, after_help = AFTER_HELP, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Score(score::Score),
+    Completions(completions::Completions),
+}
+
+/// How a command that came to its end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The command did its work, and some of what it was given failed.
+    SomeInputFailed,
+}
+
+/// Parses the command line, runs the command, and says on stderr what went wrong.
+pub fn main() -> ExitCode {
+    // A closed pipe on standard output ends the process as it ends other filters.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nobody is left to tell when even this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match cli.command.run() {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeInputFailed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {}", error.message);
+            if let Some(hint) = &error.hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(error.fault.exit_code())
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<Outcome, Error> {
+        match self {
+            Command::Run(command) => command.run(),
+            Command::Score(command) => command.run(),
+            Command::Completions(command) => command.run(),
+        }
+    }
+}

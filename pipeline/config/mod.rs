@@ -1,5 +1,91 @@
 //! From a file as written to [`Settings`] that cannot be wrong.
+//!
+//! What is written passes through here once and in one direction:
+//!
+//! 1. `raw.rs` lists the keys, `default.toml` their defaults; `shape.rs` turns the list into what a check can walk.
+//! 2. `layers.rs` reads defaults, file, environment and `--set` into trees (`tree.rs`) that know where each value was written, has `check.rs` take out what does not fit, and lays them over each other.
+//! 3. `validate.rs`, with `kafka.rs` and `inputs.rs`, holds the values against each other and makes [`Settings`].
+//!
+//! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets, and the host's name where the instance has none.
 
+mod check;
+mod fault;
+mod inputs;
+mod judge;
+mod kafka;
+mod key;
+mod layers;
+mod raw;
+mod reference;
 mod settings;
+mod shape;
+mod tree;
+mod validate;
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::event;
+
+pub use fault::{Fault, Faults, Place};
+pub use key::Key;
+pub use layers::DEFAULTS;
+pub use reference::reference;
 pub use settings::*;
+
+use judge::Judge;
+use raw::Raw;
+use shape::Shape;
+
+/// The defaults, with the file laid over them, then the variables named `GROUNDSWELL__SECTION__KEY`, then the overrides (`section.key=value`), the last word winning.
+///
+/// `env` is the whole environment: secrets are looked up in it as well.
+pub fn load(
+    file: Option<&Path>,
+    overrides: &[String],
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Settings, Faults> {
+    let env: BTreeMap<String, String> = env.collect();
+    let mut faults = Faults::default();
+    let tree = layers::gather(&Shape::of::<Raw>(), file, overrides, &env, &mut faults);
+    if faults.lost_file() {
+        return Err(faults);
+    }
+    let raw: Raw = match serde_json::from_value(tree.to_json()) {
+        Ok(raw) => raw,
+        Err(error) => {
+            faults.report(
+                Place::Default,
+                Key::root(),
+                format!("the configuration does not fit its own types: {error}"),
+                None,
+            );
+            return Err(faults);
+        }
+    };
+    let mut judge = Judge::new(&tree, &env, faults);
+    let settings = validate::validate(&raw, &mut judge);
+    judge.verdict(settings)
+}
+
+/// The process's environment for [`load`], without variables that are not UTF-8: none of ours is.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// A text that a model may be given must fit into a batch, or it would wait for ever. Known once the models are loaded.
+pub fn fits_batch(batch: &Batch, model: &str, longest_input: usize) -> Result<(), event::Error> {
+    let tokens_max = batch.tokens_max;
+    if longest_input <= tokens_max {
+        return Ok(());
+    }
+    let message =
+        format!("batch.tokens_max ({tokens_max}) is below the longest input of model {model} ({longest_input})");
+    Err(event::Error::new(event::Fault::Config, message)
+        .hint(format!("set batch.tokens_max to {longest_input} or more")))
+}
+
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
@@ -55,18 +57,30 @@ pub struct Kafka {
     /// Consumer groups are `<group_prefix>-<stage>`, transactional ids `<group_prefix>-<stage>-<instance>`.
     pub group_prefix: String,
     pub group_protocol: GroupProtocol,
+    /// Where a group without committed offsets begins.
+    pub start_from: StartFrom,
     /// `group.instance.id` is set to the instance's name: a restart within the session time-out moves no partitions.
     pub static_membership: bool,
     /// Passed to librdkafka for consumers and producers as they are; secrets already resolved.
     pub librdkafka: BTreeMap<String, Secret>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum GroupProtocol {
     /// The classic protocol with the cooperative-sticky assignor.
     Classic,
     /// KIP-848.
     Consumer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartFrom {
+    /// The oldest record that the topic still holds.
+    Earliest,
+    /// Only what arrives from now on.
+    Latest,
 }
 
 #[derive(Clone, Debug)]
@@ -85,15 +99,21 @@ pub struct Delivery {
     pub shutdown_max: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryMode {
+    /// Results, dead letters and offsets of an epoch in one transaction.
     ExactlyOnce,
+    /// Results first, offsets after their acknowledgement: faster to appear, doubled after a crash.
     AtLeastOnce,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// What a customer wrote about a product.
     Review,
+    /// One turn of a conversation.
     Chat,
 }
 
@@ -108,8 +128,11 @@ pub struct Input {
     pub fields: BTreeMap<String, FieldSource>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum InputFormat {
+    /// One JSON object a record.
+    #[default]
     Json,
     /// A bare message of `schemas/`.
     Protobuf,
@@ -148,9 +171,12 @@ impl Outputs {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OutputFormat {
+    /// One JSON object a record.
     Json,
+    /// A bare message of `schemas/`.
     Protobuf,
     /// Confluent framing; needs a registry.
     ProtobufFramed,
@@ -185,12 +211,17 @@ pub struct Redaction {
     pub user: UserRedaction,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum RedactionKind {
+    /// Numbers of mainland China and international ones.
     Phone,
     Email,
+    /// Mainland China's, with a check digit that is right.
     IdentityCard,
+    /// With a Luhn check digit that is right.
     BankCard,
+    /// A URL that carries a token.
     UrlToken,
     IpAddress,
 }
@@ -283,10 +314,13 @@ pub struct Log {
     pub filter: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// Human on a terminal, JSON otherwise.
     Auto,
+    /// Lines for a person, in colour on a terminal.
     Human,
+    /// One JSON object a line.
     Json,
 }

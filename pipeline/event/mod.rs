@@ -4,6 +4,7 @@
 
 mod error;
 mod exchange;
+pub(crate) mod json;
 mod record;
 
 /// The typed events of `schemas/`, generated from the `.proto` files.
@@ -13,4 +14,4 @@ pub mod v1 {
 
 pub use error::{Error, Fault};
 pub use exchange::{Answer, Ask, Encoding, HeadAnswer, ModelId, Prediction, Priority};
-pub use record::{Header, Origin, Output, RawRecord, Reason, Record, Rejection};
+pub use record::{Header, Origin, Output, RawRecord, Reason, Record, Rejection, TopicPartition};

@@ -17,6 +17,19 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A topic's partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
 /// A record header; Kafka allows one without a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

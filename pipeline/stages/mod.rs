@@ -1,1 +1,47 @@
 //! The operators: pure, synchronous, with the time as an argument.
+//!
+//! A stage is three steps. `prepare` sees one record, on any thread. `observe` sees the records of a partition in
+//! offset order, may change that partition's state and asks the models. `conclude` sees the same order with the
+//! answers and emits. `observe` never reads what `conclude` writes, so what comes out does not depend on how records
+//! were cut into batches and epochs.
+
+pub mod text;
+
+use jiff::Timestamp;
+
+use crate::event::{Answer, Ask, Output, RawRecord, Rejection};
+
+/// What `prepare` makes of a record.
+#[derive(Debug)]
+pub enum Prepare<T> {
+    Ready(T),
+    /// The record was written with a schema that is not known yet; to be prepared again when it is.
+    NeedsSchema(u32),
+}
+
+/// A stage of the pipeline.
+pub trait Stage: Send + Sync + 'static {
+    /// What `prepare` hands to `observe`.
+    type Prepared: Send + 'static;
+    /// What `observe` hands to `conclude`.
+    type Event: Send + 'static;
+    /// What a partition must remember.
+    type State: Default + Send + 'static;
+
+    /// Names the consumer group, the transactional id, dead letters and metrics.
+    const NAME: &'static str;
+
+    /// Decodes, validates and cleans one record. A rejection becomes a dead letter.
+    fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Self::Prepared>, Rejection>;
+
+    fn observe(&self, state: &mut Self::State, prepared: Self::Prepared) -> (Self::Event, Vec<Ask>);
+
+    /// `answers` stand in the order of the asks. A rejection becomes a dead letter.
+    fn conclude(
+        &self,
+        record: &RawRecord,
+        event: Self::Event,
+        answers: &[Answer],
+        now: Timestamp,
+    ) -> Result<Vec<Output>, Rejection>;
+}

@@ -1,0 +1,90 @@
+# `make` lists the targets. What they fetch and build by themselves lies in .local/ and target/.
+
+PYTHON ?= python3
+CARGO ?= cargo
+# How long `make demo` runs before it ends by itself; empty: until Ctrl-C.
+DEMO_SECONDS ?=
+# Where `make kafka` and `make registry` listen, on loopback.
+KAFKA_PORT ?= 9092
+REGISTRY_PORT ?= 8081
+# The folder with the training and test texts, for the model-* targets.
+DATA ?=
+
+FETCH := $(PYTHON) deploy/local/fetch.py
+MODEL_PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
+	model-train model-export model-evaluate model-data
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z%-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ See it run
+demo: fetch-onnxruntime ## Reviews and chats scored live, nothing else needed (DEMO_SECONDS=20 ends by itself)
+	$(CARGO) run --release --locked -- demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+kafka: fetch-kafka ## A local Kafka in the foreground (KAFKA_PORT=9092)
+	$(PYTHON) deploy/local/kafka.py run --port $(KAFKA_PORT)
+
+registry: fetch-registry ## A local schema registry in the foreground (REGISTRY_PORT=8081)
+	$(PYTHON) deploy/local/registry.py run --port $(REGISTRY_PORT)
+
+release: ## The program, optimised, as target/release/groundswell
+	$(CARGO) build --release --locked
+
+##@ Check it
+test: lint test-all test-demo ## Everything, with a real Kafka and a real schema registry
+
+test-unit: ## What needs neither Java nor a network
+	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test tests -- --skip kafka:: --skip faults::
+
+lint: ## Format and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+test-all: fetch
+	$(CARGO) test --locked
+
+test-demo:
+	$(MAKE) demo DEMO_SECONDS=20
+
+bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model alone and a plain Kafka loop
+	$(CARGO) bench --locked
+
+docs: ## Write docs/configuration.md anew from the configuration's types
+	mkdir -p docs
+	$(CARGO) run --quiet --locked -- check --print-reference > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+
+##@ Bring what it needs
+fetch: fetch-all ## Everything below, pinned by version and hash
+
+fetch-%: ## One of onnxruntime, kafka, registry, java, promtool
+	@$(FETCH) $*
+
+##@ The model that ships
+model-train: model-data $(MODEL_PYTHON) ## Texts in DATA=folder to a run under models/runs/
+	$(MODEL_PYTHON) models/train.py --data $(DATA)
+
+model-export: model-data $(MODEL_PYTHON) ## The run to models/text/
+	$(MODEL_PYTHON) models/export.py --data $(DATA)
+
+model-evaluate: model-data $(MODEL_PYTHON) ## Figures of models/text/ on the texts in DATA=folder
+	$(MODEL_PYTHON) models/evaluate.py --data $(DATA)
+
+model-data:
+	@test -n "$(DATA)" || { echo "say where the texts are: make model-… DATA=folder (models/README.md)" >&2; exit 2; }
+
+$(MODEL_PYTHON): models/requirements.lock
+	$(PYTHON) -m venv .venv
+	$(MODEL_PYTHON) -m pip install --quiet -r $<
+	touch $@
+
+##@ Put it away
+clean: ## Remove what was built and fetched
+	$(CARGO) clean
+	rm -rf .local dist

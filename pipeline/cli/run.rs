@@ -1,0 +1,111 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Outcome;
+use super::settings::ConfigArgs;
+use crate::api;
+use crate::config::Settings;
+use crate::event::{Error, Fault};
+use crate::runtime::{self, Models, Running};
+use crate::telemetry::{self, Health};
+
+/// How often the end of a stage is looked for.
+const WATCH: Duration = Duration::from_millis(100);
+/// The exit code of a process that a second signal ends: 128 + SIGTERM, as a shell counts.
+const KILLED: i32 = 143;
+
+/// Run the pipeline.
+///
+/// SIGTERM or Ctrl-C finishes what is under way and commits it, within delivery.shutdown_ms_max; a second one leaves at
+/// once, which is safe: what is not committed is read again.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Stages to run in this process, so that each can be scaled apart.
+    #[arg(long, value_delimiter = ',', default_value = "text", value_name = "STAGES")]
+    stages: Vec<StageName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StageName {
+    /// Reviews and chats: redacted, scored.
+    Text,
+}
+
+impl Run {
+    pub fn run(self) -> Result<Outcome, Error> {
+        let settings = self.config.load()?;
+        telemetry::init(&settings.log)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
+        runtime.block_on(serve(&settings))?;
+        Ok(Outcome::Done)
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<(), Error> {
+    let mut signals = Signals::new()?;
+    let names = settings.models.iter().map(|model| model.name.clone());
+    let commit_age_max = settings.delivery.transaction_timeout * 3;
+    let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
+    let metrics = telemetry::recorder()?;
+    let _server = match settings.http.listen {
+        Some(listen) => Some(api::serve(listen, health.clone(), metrics)?),
+        None => None,
+    };
+    let running = start(settings, health).await?;
+    tokio::select! {
+        () = ended(&running) => return running.join(),
+        () = signals.next() => running.stop(),
+    }
+    tokio::select! {
+        () = ended(&running) => running.join(),
+        () = signals.next() => std::process::exit(KILLED),
+    }
+}
+
+/// Loading models blocks; health is served meanwhile.
+async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
+    let settings = settings.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        let models = Models::load(&settings)?;
+        for warning in models.loaded.iter().filter_map(|model| model.warning.as_deref()) {
+            tracing::warn!(warning, "model");
+        }
+        runtime::start(&settings, &models, health)
+    });
+    started.await.map_err(|e| Error::new(Fault::Bug, format!("starting failed: {e}")))?
+}
+
+async fn ended(running: &Running) {
+    while !running.is_finished() {
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Error> {
+        let listen = |kind| signal(kind).map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")));
+        Ok(Signals { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

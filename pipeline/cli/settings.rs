@@ -1,0 +1,25 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{self, Settings};
+use crate::event::Error;
+
+/// Where the configuration comes from; the same for every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML). Without one, the defaults hold: `groundswell check --print-default` shows them.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Sets one configuration key, over file and environment; may be given several times.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// Reads and validates. All faults come back at once, as one error of several lines.
+    pub fn load(&self) -> Result<Settings, Error> {
+        config::load(self.config.as_deref(), &self.overrides, config::environment()).map_err(Error::from)
+    }
+}

@@ -1,0 +1,328 @@
+//! The configuration as written: what the keys mean, in which unit, and what they trade.
+//!
+//! These types are the one list of keys. The checks, the defaults' test and the reference page are made from them; the default values and the reasons for them stand in `default.toml`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::settings::{
+    DeliveryMode, GroupProtocol, InputFormat, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Raw {
+    /// This running copy of the program.
+    pub instance: Instance,
+    /// The brokers, and how this instance joins its consumer groups.
+    pub kafka: Kafka,
+    /// What is promised of each record, and how much is read ahead of the promise.
+    pub delivery: Delivery,
+    /// What is read: a table for each source of events, under a name of your own. A file that names any input replaces the default ones; environment variables and `--set` change those that are there.
+    pub inputs: BTreeMap<String, Input>,
+    /// What is written.
+    pub outputs: Outputs,
+    /// A schema registry that speaks the Confluent API; needed only by framed formats.
+    pub registry: Registry,
+    /// What happens to a text before a model sees it.
+    pub text: Text,
+    /// What is removed from every text before anything else sees it.
+    pub redaction: Redaction,
+    /// How texts are gathered for a model.
+    pub batch: Batch,
+    /// The cache of answers: a text that was scored is not scored again.
+    pub cache: Cache,
+    /// The models: a table for each, under a name of your own that appears in every scored event. A file that names any model replaces the default ones; environment variables and `--set` change those that are there.
+    pub models: BTreeMap<String, Model>,
+    /// Where the models run.
+    pub inference: Inference,
+    /// What is kept of a record that could not be processed.
+    pub dead_letters: DeadLetters,
+    /// Health, metrics and the dashboard.
+    pub http: Http,
+    /// What the program says of itself, on standard error.
+    pub log: Log,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Instance {
+    /// A name that stays the same over restarts and that no other running instance has: letters, digits, `.`, `_` and `-`. The transactional ids are derived from it, so that a restarted instance fences what it left open and readers need not wait for `delivery.transaction_timeout_ms`. Two instances of one name fence each other for ever. Absent: the host's name, which stays in a Kubernetes StatefulSet and changes with every pod of a Deployment.
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Kafka {
+    /// Brokers to ask first, `host:port` separated by commas. One that answers is enough; two or three survive the loss of one.
+    pub bootstrap_servers: String,
+    /// First word of the consumer groups (`PREFIX-text`) and the transactional ids. Another prefix is another application: it begins where `kafka.start_from` says and shares nothing.
+    pub group_prefix: String,
+    /// How the group shares out partitions.
+    pub group_protocol: GroupProtocol,
+    /// Where a group without committed offsets begins. `latest` leaves out what is there, and what arrives between a topic's creation and its discovery.
+    pub start_from: StartFrom,
+    /// The instance keeps its partitions over a restart that is shorter than `session.timeout.ms`; after a crash its partitions rest for that long instead of moving at once.
+    pub static_membership: bool,
+    /// Handed to librdkafka as they are, for consumers and producers: TLS, SASL, fetch sizes, compression. Write secrets as `{ env = "NAME" }` or `{ file = "PATH" }`. Refused are the properties that would break a promise or that have a key of their own. As an environment variable, `fetch.min.bytes` is `GROUNDSWELL__KAFKA__LIBRDKAFKA__FETCH_MIN_BYTES`.
+    pub librdkafka: BTreeMap<String, Property>,
+}
+
+/// A librdkafka property's value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Property {
+    Secret(SecretFrom),
+    Flag(bool),
+    Whole(i64),
+    Number(f64),
+    Text(String),
+}
+
+/// Where a secret is found; a secret itself is never written into a configuration.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretFrom {
+    /// An environment variable's name.
+    Env(String),
+    /// A file's path; a line break at its end does not count.
+    File(PathBuf),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Delivery {
+    /// What a reader sees after a crash.
+    pub mode: DeliveryMode,
+    /// An epoch is committed at most this many milliseconds after its first result is ready. A commit costs 5 to 10 ms: longer epochs spend less on commits, shorter ones show results earlier. At most half of `transaction_timeout_ms`.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub epoch_ms_max: u64,
+    /// Results in one epoch, and so in one transaction. More is less work a record, and more to do again after an abort.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub epoch_events_max: usize,
+    /// Milliseconds after which the broker aborts a transaction that nobody ends. Until then an instance that died for good holds `read_committed` readers of its partitions back; too short, and a slow broker aborts epochs that were sound. Not above the broker's `transaction.max.timeout.ms`.
+    #[schemars(range(min = 1000, max = 900_000))]
+    pub transaction_timeout_ms: u64,
+    /// Records read and not yet committed. Reading pauses there. More lets batches form across more texts; under full load it is the length of the queue that every record waits in.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub in_flight_records_max: usize,
+    /// Bytes of records read and not yet committed. Reading pauses there. Holds at least one record of `text.payload_bytes_max`.
+    #[schemars(range(min = 65_536, max = 68_719_476_736_u64))]
+    pub in_flight_bytes_max: usize,
+    /// Milliseconds from SIGTERM to exit. What is in flight is finished and committed within them, the rest is left to the next instance. Keep it below Kubernetes' `terminationGracePeriodSeconds`.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub shutdown_ms_max: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Input {
+    /// What the records are. Required.
+    pub kind: Option<Kind>,
+    /// The topics, by their exact names; a topic belongs to one input. Required.
+    pub topics: Option<Vec<String>>,
+    /// How the records are written.
+    #[serde(default)]
+    pub format: InputFormat,
+    /// Where each of our fields is found in a record that is not written as ours are. A field that is not named here is looked up under its own name. A string is a JSON pointer into the record's value and begins with `/`; the tables are `{ header = "NAME" }`, `{ record = "key" }`, `{ record = "timestamp" }` and `{ constant = "VALUE" }`.
+    #[serde(default)]
+    pub fields: Fields,
+}
+
+/// The fields of both kinds; each may be found elsewhere than under its own name.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct Fields {
+    /// Unique within the input. Absent: `topic/partition/offset`.
+    pub event_id: Option<Source>,
+    /// When it was written: RFC 3339, or seconds or milliseconds since 1970. Absent: the record's timestamp.
+    pub event_time: Option<Source>,
+    /// What is scored. Every record has it.
+    pub text: Option<Source>,
+    /// What it is about.
+    pub product: Option<Source>,
+    /// Who makes the product.
+    pub brand: Option<Source>,
+    /// Where it was written: app, web, shop, social network.
+    pub channel: Option<Source>,
+    /// Who wrote it; `redaction.user` says what becomes of it.
+    pub user: Option<Source>,
+    /// The writer's own rating, a number on the shop's own scale; reviews only.
+    pub rating: Option<Source>,
+    /// BCP 47 tag. Absent: recognised from the text.
+    pub language: Option<Source>,
+    /// The conversation that the turn belongs to; chats only.
+    pub conversation: Option<Source>,
+    /// The turn's position within the conversation; chats only.
+    pub turn: Option<Source>,
+    /// `customer`, `agent` or `bot`; chats only.
+    pub speaker: Option<Source>,
+}
+
+/// Where a field's value is found.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Source {
+    /// RFC 6901 pointer into the record's value, such as `/comment/body`.
+    Pointer(String),
+    Header {
+        /// A header's name.
+        header: String,
+    },
+    Record {
+        /// A part of the record itself.
+        record: RecordPart,
+    },
+    Constant {
+        /// The same for every record.
+        constant: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordPart {
+    /// The record's key, as UTF-8.
+    Key,
+    /// The record's timestamp; for `event_time` only.
+    Timestamp,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Outputs {
+    /// Topic of the scored reviews.
+    pub reviews: String,
+    /// Topic of the scored chats.
+    pub chats: String,
+    /// Topic of the records that could not be processed.
+    pub dead_letters: String,
+    /// How scored events are written. Protobuf is smaller; JSON can be read by eye.
+    pub format: OutputFormat,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Registry {
+    /// Base address, `http://` or `https://`, without name and password. Absent: no registry.
+    pub url: Option<String>,
+    /// Name for HTTP basic authentication. Absent: none.
+    pub username: Option<String>,
+    /// Password for HTTP basic authentication, `{ env = "NAME" }` or `{ file = "PATH" }`. Absent: none.
+    pub password: Option<SecretFrom>,
+    /// Registers the schemas of the outputs at start. Off, they must be there already, as where only a build pipeline may register.
+    pub register: bool,
+    /// Milliseconds that one request may take; an unreachable registry is asked again, and reading waits.
+    #[schemars(range(min = 10, max = 60_000))]
+    pub timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Text {
+    /// Puts the redacted text into the scored event: larger records, and readers need not look the text up.
+    pub include_text: bool,
+    /// Bytes of a record's value; a larger one goes to the dead letters.
+    #[schemars(range(min = 1, max = 104_857_600))]
+    pub payload_bytes_max: usize,
+    /// Milliseconds that an event may be dated ahead of the clock; one further ahead goes to the dead letters, since it would carry every window of event time with it.
+    #[schemars(range(min = 0, max = 31_536_000_000_u64))]
+    pub future_ms_max: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Redaction {
+    /// What is recognised and removed. Each costs one look at the text; an empty list removes nothing but your own patterns.
+    pub kinds: Vec<RedactionKind>,
+    /// Your own: name = regular expression (Rust's `regex` syntax). The name stands in the text's place and in the counts.
+    pub patterns: BTreeMap<String, String>,
+    /// What becomes of the `user` field.
+    pub user: User,
+    /// The key of the pseudonym, `{ env = "NAME" }` or `{ file = "PATH" }`, at least 16 bytes. Whoever has it can tell whether a pseudonym is a given user's; a new one breaks the link to earlier events. Absent: no pseudonyms.
+    pub user_secret: Option<SecretFrom>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum User {
+    /// Passes as it came.
+    Keep,
+    /// Replaced by a keyed hash: the same user is the same word, and nobody without the key knows whose.
+    Pseudonym,
+    /// Left out.
+    Drop,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Batch {
+    /// Padded tokens of a batch: the longest text's times the number of texts. Large batches serve a GPU, small ones a CPU's caches. Not below the longest input of any model.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub tokens_max: usize,
+    /// Milliseconds that a text may wait for company of its length. More fills batches under light load; it is added to every latency.
+    #[schemars(range(min = 0, max = 1000))]
+    pub queue_delay_ms_max: u64,
+    /// Tries of a batch before it is cut in two, and of a single text before it goes to the dead letters. More outlasts a passing fault of a device; each costs a whole run.
+    #[schemars(range(min = 1, max = 10))]
+    pub tries_max: u32,
+    /// Milliseconds after which a model worker that has not answered is replaced and its batch tried again. Too short kills workers that are only slow.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub timeout_ms: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Cache {
+    /// Bytes of answers kept, least recently used out first. Pays where texts repeat ("good", "thanks"); 0 turns it off.
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub bytes_max: usize,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Model {
+    /// A directory with `model.onnx`, `tokenizer.json` and `config.json`, as Hugging Face's exporters write it. Required.
+    pub path: Option<PathBuf>,
+    /// Which events it is asked about. Required.
+    pub kinds: Option<Vec<Kind>>,
+    /// By the name of a head: the probability, from 0 to 1, below which its best label is not given. Higher gives fewer and surer labels. Absent: what the model's own card says.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Inference {
+    /// `cpu`, `cuda` (the first GPU) or `cuda:N`. A device that cannot be had stops the start; there is no falling back.
+    pub device: String,
+    /// Model sessions that run at the same time. Each holds the model's weights and, on a CPU, one core. Absent: one a core on a CPU, two on a GPU, so that one batch is copied while the other is computed.
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: Option<usize>,
+    /// The ONNX Runtime shared library. Absent: the one that `ORT_DYLIB_PATH` names, otherwise looked for below `.local/onnxruntime` and beside the program.
+    pub library: Option<PathBuf>,
+    /// Handed to ONNX Runtime's session options as they are: name = value, both strings.
+    pub session_options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeadLetters {
+    /// What becomes of the record's bytes.
+    pub payload: Payload,
+    /// The key for `encrypted`, `{ env = "NAME" }` or `{ file = "PATH" }`: 32 bytes in hexadecimal or Base64. Who loses it has lost those payloads. Absent: no encryption.
+    pub key: Option<SecretFrom>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// As received, with whatever redaction would have removed.
+    Raw,
+    /// Not written; the record's origin says where to find it while its topic holds it.
+    Withheld,
+    /// Under `dead_letters.key`, by ChaCha20-Poly1305.
+    Encrypted,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Http {
+    /// `ADDRESS:PORT`, or `off`. There is no authentication: beyond loopback, put it where only those who may look can reach it.
+    pub listen: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Log {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// Which lines: `error`, `warn`, `info`, `debug`, `trace`, also by module, as in `info,groundswell::sink=debug`.
+    pub filter: String,
+}

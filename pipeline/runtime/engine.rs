@@ -1,0 +1,554 @@
+//! The loop that takes records from poll to commit.
+//!
+//! One thread owns everything that decides: which records are where, what the models are asked, when an epoch is cut.
+//! It never waits for anything but its inbox. Reading, preparing, inference and committing happen on threads of their
+//! own and come back as [`Signal`]s.
+//!
+//! An epoch is cut late: when the sink is free, whatever each partition has concluded, in order, goes into it. So an
+//! epoch grows under load, no epoch waits for a slow batch, and the models never wait for the broker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use foldhash::fast::RandomState;
+use jiff::Timestamp;
+
+use super::partition::{Asked, Freed, Partition, Tenure, Ticket};
+use super::prepare::{PreparePool, Ready, Unprepared};
+use super::report::Report;
+use super::scoring::{Answered, Scoring, Work};
+use crate::config::Delivery;
+use crate::event::{Error, Fault, RawRecord, TopicPartition};
+use crate::infer::Done;
+use crate::kafka::Membership;
+use crate::sink::{DeadLetters, Epoch, Failure, Sink, SinkEvent};
+use crate::source::{Room, Source, SourceCommand, SourceEvent, Subscription};
+use crate::stages::Stage;
+
+/// How often gauges are set and hung workers looked for.
+const TICK: Duration = Duration::from_millis(250);
+/// Signals handled before batches are dispatched and an epoch is cut, so that neither waits behind a flood of records.
+const SIGNALS_PER_TURN: usize = 64;
+/// How often an epoch is handed in again after the group has moved on, before everything is read again instead.
+const RESUBMITS_MAX: u32 = 20;
+/// How long to wait before handing it in again: about one heartbeat of a group that is rebalancing.
+const RESUBMIT_AFTER: Duration = Duration::from_millis(100);
+
+/// What reaches the engine.
+pub enum Signal<S: Stage> {
+    Source(SourceEvent),
+    Prepared(Vec<Ready<S>>),
+    Inferred(Done<Work>),
+    Sink(SinkEvent),
+    /// Finish what is under way, then end.
+    Stop,
+}
+
+/// The engine's parts, made by the runtime.
+pub struct Parts<S: Stage> {
+    pub stage: Arc<S>,
+    pub room: Arc<Room>,
+    pub prepare: PreparePool,
+    pub scoring: Scoring,
+    pub sink: Sink,
+    pub letters: DeadLetters,
+    pub delivery: Delivery,
+    pub inbox: Receiver<Signal<S>>,
+    /// Starts the source once the sink is ready.
+    pub start_source: Box<dyn FnOnce() -> Result<Source, Error> + Send>,
+    pub report: Report,
+}
+
+/// See the module.
+pub struct Engine<S: Stage> {
+    stage: Arc<S>,
+    room: Arc<Room>,
+    prepare: PreparePool,
+    scoring: Scoring,
+    sink: Sink,
+    letters: DeadLetters,
+    delivery: Delivery,
+    inbox: Receiver<Signal<S>>,
+    start_source: Option<Box<dyn FnOnce() -> Result<Source, Error> + Send>>,
+    source: Option<Source>,
+    report: Report,
+
+    partitions: HashMap<Tenure, Partition<S>, RandomState>,
+    tenures: HashMap<TopicPartition, Tenure, RandomState>,
+    next_tenure: u32,
+    /// Rewinding: what arrives until the source has done it will come again.
+    rewinding: bool,
+    /// When the first of the concluded records was concluded.
+    ready_since: Option<Instant>,
+    epoch_number: u64,
+    committing: Option<Committing>,
+    resubmit: Option<(Instant, Epoch)>,
+    revocation: Option<Revocation>,
+    stopping: Option<Instant>,
+    next_tick: Instant,
+}
+
+/// The epoch that the sink has.
+struct Committing {
+    tenures: Vec<(Tenure, i64)>,
+    freed: Freed,
+    since: Instant,
+    submits: u32,
+}
+
+/// Partitions to be given up as soon as what they have concluded is committed.
+struct Revocation {
+    tenures: Vec<Tenure>,
+    deadline: Instant,
+    /// Dropping it lets the source go on.
+    _done: Sender<()>,
+}
+
+impl<S: Stage> Engine<S> {
+    pub fn new(parts: Parts<S>) -> Self {
+        Self {
+            stage: parts.stage,
+            room: parts.room,
+            prepare: parts.prepare,
+            scoring: parts.scoring,
+            sink: parts.sink,
+            letters: parts.letters,
+            delivery: parts.delivery,
+            inbox: parts.inbox,
+            start_source: Some(parts.start_source),
+            source: None,
+            report: parts.report,
+            partitions: HashMap::default(),
+            tenures: HashMap::default(),
+            next_tenure: 0,
+            rewinding: false,
+            ready_since: None,
+            epoch_number: 0,
+            committing: None,
+            resubmit: None,
+            revocation: None,
+            stopping: None,
+            next_tick: Instant::now(),
+        }
+    }
+
+    /// Runs until told to stop, or until something fails that trying again cannot help.
+    pub fn run(mut self) -> Result<(), Error> {
+        self.report.bounds(&self.room);
+        let ended = self.turns();
+        // Order matters: the group is left only after the last commit was answered, and nobody waits for an answer.
+        self.revocation = None;
+        self.sink.stop_retrying();
+        drop(self.source.take());
+        ended
+    }
+
+    fn turns(&mut self) -> Result<(), Error> {
+        loop {
+            self.receive()?;
+            let now = Instant::now();
+            let refused = self.scoring.dispatch(now);
+            self.answer(refused);
+            self.resubmit(now);
+            self.cut(now);
+            self.finish_revocation(now);
+            self.tick(now)?;
+            if self.is_finished(now) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for one signal, then takes what else is there, up to a bound.
+    fn receive(&mut self) -> Result<(), Error> {
+        match self.inbox.recv_deadline(self.next_deadline()) {
+            Ok(signal) => self.handle(signal)?,
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::new(Fault::Bug, "the engine's inbox was closed")),
+        }
+        for _ in 1..SIGNALS_PER_TURN {
+            let Ok(signal) = self.inbox.try_recv() else { break };
+            self.handle(signal)?;
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let batch = self.scoring.next_deadline();
+        let cut = if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
+        let resubmit = self.resubmit.as_ref().map(|(at, _)| *at);
+        let revocation = self.revocation.as_ref().map(|r| r.deadline);
+        [batch, cut, resubmit, revocation, self.stopping].into_iter().flatten().fold(self.next_tick, Instant::min)
+    }
+
+    fn handle(&mut self, signal: Signal<S>) -> Result<(), Error> {
+        match signal {
+            Signal::Source(event) => self.on_source(event),
+            Signal::Prepared(ready) => {
+                self.on_prepared(ready);
+                Ok(())
+            }
+            Signal::Inferred(done) => {
+                let answered = self.scoring.finish(done);
+                self.answer(answered);
+                Ok(())
+            }
+            Signal::Sink(event) => self.on_sink(event),
+            Signal::Stop => {
+                self.begin_stop();
+                Ok(())
+            }
+        }
+    }
+
+    // --- from the source
+
+    fn on_source(&mut self, event: SourceEvent) -> Result<(), Error> {
+        match event {
+            SourceEvent::Records(records) => self.on_records(records),
+            SourceEvent::Assigned(partitions) => self.on_assigned(partitions),
+            SourceEvent::Revoked { partitions, lost, done } => self.on_revoked(&partitions, lost, done),
+            SourceEvent::Rewound => {
+                self.rewinding = false;
+            }
+            SourceEvent::Ends(ends) => self.report_lag(&ends),
+            SourceEvent::Reachable(reachable) => self.report.reachable(reachable),
+            SourceEvent::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn on_records(&mut self, records: Vec<RawRecord>) {
+        self.report.received(&records);
+        let mut chunk = Vec::with_capacity(records.len());
+        for record in records {
+            let bytes = record.bytes();
+            match self.reserve(&record, bytes) {
+                Some((tenure, sequence)) => chunk.push(Unprepared { tenure, sequence, record }),
+                None => self.room.give_back(1, bytes),
+            }
+        }
+        if !chunk.is_empty() {
+            self.prepare.submit(chunk);
+        }
+    }
+
+    /// A place for the record; none while rewinding, after its partition was given up, or if it is a repetition.
+    fn reserve(&mut self, record: &RawRecord, bytes: usize) -> Option<(Tenure, u64)> {
+        if self.rewinding {
+            return None;
+        }
+        let origin = &record.origin;
+        let name = TopicPartition { topic: origin.topic.clone(), partition: origin.partition };
+        let tenure = *self.tenures.get(&name)?;
+        let sequence = self.partitions.get_mut(&tenure)?.reserve(origin.offset, bytes)?;
+        Some((tenure, sequence))
+    }
+
+    fn on_assigned(&mut self, partitions: Vec<TopicPartition>) {
+        for name in &partitions {
+            self.begin_tenure(name.clone());
+        }
+        self.report.assigned(&partitions, self.tenures.len());
+    }
+
+    fn begin_tenure(&mut self, name: TopicPartition) {
+        let tenure = Tenure(self.next_tenure);
+        self.next_tenure = self.next_tenure.wrapping_add(1);
+        if let Some(former) = self.tenures.insert(name.clone(), tenure) {
+            self.end_tenure(former);
+        }
+        self.partitions.insert(tenure, Partition::new(name));
+    }
+
+    /// Throws away what a tenure holds. What is under way for it elsewhere finds no home.
+    fn end_tenure(&mut self, tenure: Tenure) {
+        let Some(partition) = self.partitions.remove(&tenure) else { return };
+        let held = partition.held();
+        self.room.give_back(held.records, held.bytes);
+        if self.tenures.get(&partition.name) == Some(&tenure) {
+            self.tenures.remove(&partition.name);
+        }
+    }
+
+    fn on_revoked(&mut self, partitions: &[TopicPartition], lost: bool, done: Sender<()>) {
+        self.report.revoked(partitions, lost);
+        let tenures: Vec<Tenure> = partitions.iter().filter_map(|name| self.tenures.get(name).copied()).collect();
+        if lost {
+            self.give_up(&tenures);
+            return;
+        }
+        let deadline = Instant::now() + self.delivery.transaction_timeout;
+        self.revocation = Some(Revocation { tenures, deadline, _done: done });
+    }
+
+    /// Lets the source go on once nothing concluded of these partitions is left to commit, or the time for it is up.
+    fn finish_revocation(&mut self, now: Instant) {
+        let Some(revocation) = &self.revocation else { return };
+        let done = |tenure: &Tenure| self.partitions.get(tenure).is_none_or(|p| p.done() == 0);
+        let committed = self.committing.is_none() && (self.rewinding || revocation.tenures.iter().all(done));
+        if !committed && now < revocation.deadline {
+            return;
+        }
+        if let Some(revocation) = self.revocation.take() {
+            self.give_up(&revocation.tenures);
+        }
+    }
+
+    fn give_up(&mut self, tenures: &[Tenure]) {
+        for tenure in tenures {
+            self.end_tenure(*tenure);
+        }
+        let partitions = &self.partitions;
+        self.scoring.retain(|tenure| partitions.contains_key(&tenure));
+    }
+
+    fn report_lag(&self, ends: &[(TopicPartition, i64)]) {
+        for (name, end) in ends {
+            let partition = self.tenures.get(name).and_then(|tenure| self.partitions.get(tenure));
+            if let Some(committed) = partition.and_then(Partition::committed) {
+                self.report.lag(name, *end, committed);
+            }
+        }
+    }
+
+    // --- prepare, observe, ask, conclude
+
+    fn on_prepared(&mut self, ready: Vec<Ready<S>>) {
+        let mut touched: Option<Tenure> = None;
+        for Ready { tenure, sequence, record, prepared } in ready {
+            let Some(partition) = self.partitions.get_mut(&tenure) else { continue };
+            partition.prepared(sequence, record, prepared);
+            if touched.is_some_and(|last| last != tenure) {
+                self.advance(touched);
+            }
+            touched = Some(tenure);
+        }
+        self.advance(touched);
+    }
+
+    fn advance(&mut self, tenure: Option<Tenure>) {
+        let Some(tenure) = tenure else { return };
+        self.observe(tenure);
+        self.conclude(tenure);
+    }
+
+    fn observe(&mut self, tenure: Tenure) {
+        let now = Instant::now();
+        let Some(partition) = self.partitions.get_mut(&tenure) else { return };
+        let mut asked = Vec::new();
+        partition.observe(&self.stage, |record| asked.push(record));
+        for Asked { sequence, asks } in asked {
+            for (position, ask) in asks.into_iter().enumerate() {
+                // A record asks each configured model at most once; more than 255 models are refused at start.
+                let ticket = Ticket { tenure, sequence, ask: position as u8 };
+                if let (Some(known), Some(partition)) =
+                    (self.scoring.ask(ticket, ask, now), self.partitions.get_mut(&tenure))
+                {
+                    partition.answer(ticket, known);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, answered: Vec<Answered>) {
+        let mut touched = Vec::new();
+        for (ticket, answer) in answered {
+            if let Some(partition) = self.partitions.get_mut(&ticket.tenure) {
+                partition.answer(ticket, answer);
+                touched.push(ticket.tenure);
+            }
+        }
+        self.conclude_all(touched);
+    }
+
+    fn conclude_all(&mut self, mut tenures: Vec<Tenure>) {
+        tenures.sort_unstable();
+        tenures.dedup();
+        for tenure in tenures {
+            self.conclude(tenure);
+        }
+    }
+
+    fn conclude(&mut self, tenure: Tenure) {
+        let Some(partition) = self.partitions.get_mut(&tenure) else { return };
+        if partition.conclude(&self.stage, &self.letters, Timestamp::now) > 0 {
+            self.ready_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    // --- epochs
+
+    fn cut(&mut self, now: Instant) {
+        if self.committing.is_some() || self.rewinding || !self.is_due(now) {
+            return;
+        }
+        let Some(metadata) = self.membership().and_then(|m| m.metadata()) else {
+            // No member of the group right now: look again after as long as an epoch takes.
+            self.ready_since = Some(now);
+            return;
+        };
+        let mut entries = Vec::new();
+        let mut offsets = Vec::new();
+        let mut tenures = Vec::new();
+        let mut freed = Freed::default();
+        for (tenure, partition) in &mut self.partitions {
+            let most = self.delivery.epoch_events_max - entries.len();
+            if let Some((next, part)) = partition.cut(most, &mut entries) {
+                offsets.push((partition.name.clone(), next));
+                tenures.push((*tenure, next));
+                freed += part;
+            }
+        }
+        let left: usize = self.partitions.values().map(Partition::done).sum();
+        self.ready_since = (left > 0).then_some(now);
+        if entries.is_empty() {
+            return;
+        }
+        self.epoch_number += 1;
+        self.committing = Some(Committing { tenures, freed, since: now, submits: 1 });
+        self.submit(Epoch { number: self.epoch_number, entries, offsets, metadata });
+    }
+
+    /// Enough is concluded, or the first of it has waited long enough, or somebody waits for the partitions.
+    fn is_due(&self, now: Instant) -> bool {
+        let Some(since) = self.ready_since else { return false };
+        let hurried = self.revocation.is_some() || self.stopping.is_some();
+        hurried || now >= since + self.delivery.epoch_ms_max || self.done() >= self.delivery.epoch_events_max
+    }
+
+    fn done(&self) -> usize {
+        self.partitions.values().map(Partition::done).sum()
+    }
+
+    fn membership(&self) -> Option<Arc<dyn Membership>> {
+        Some(self.source.as_ref()?.membership())
+    }
+
+    fn submit(&mut self, epoch: Epoch) {
+        if let Some(membership) = self.membership() {
+            self.sink.commit(epoch, membership);
+        }
+    }
+
+    fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
+        match event {
+            SinkEvent::Ready => self.start_source()?,
+            SinkEvent::Committed { epoch, seconds } => self.on_committed(&epoch, seconds),
+            SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
+            SinkEvent::Dead(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn start_source(&mut self) -> Result<(), Error> {
+        if let (Some(start), None) = (self.start_source.take(), self.stopping) {
+            self.source = Some(start()?);
+        }
+        Ok(())
+    }
+
+    fn on_committed(&mut self, epoch: &Epoch, seconds: f64) {
+        let Some(committing) = self.committing.take() else { return };
+        self.room.give_back(committing.freed.records, committing.freed.bytes);
+        for (tenure, next) in committing.tenures {
+            if let Some(partition) = self.partitions.get_mut(&tenure) {
+                partition.set_committed(next);
+            }
+        }
+        self.report.committed(epoch, seconds);
+    }
+
+    fn on_failed_epoch(&mut self, epoch: Epoch, failure: Failure, why: &str) {
+        self.report.aborted(failure, why);
+        let Some(committing) = &self.committing else { return };
+        let owned = committing.tenures.iter().all(|(tenure, _)| self.partitions.contains_key(tenure));
+        if failure == Failure::Stale && owned && committing.submits < RESUBMITS_MAX {
+            self.resubmit = Some((Instant::now() + RESUBMIT_AFTER, epoch));
+        } else {
+            self.rewind();
+        }
+    }
+
+    /// Hands an epoch in again, in the name of the generation that now owns all its partitions.
+    fn resubmit(&mut self, now: Instant) {
+        let Some((at, mut epoch)) = self.resubmit.take() else { return };
+        if now < at {
+            self.resubmit = Some((at, epoch));
+            return;
+        }
+        let owned = self
+            .committing
+            .as_ref()
+            .is_some_and(|c| c.tenures.iter().all(|(tenure, _)| self.partitions.contains_key(tenure)));
+        if !owned {
+            self.rewind();
+            return;
+        }
+        let Some(metadata) = self.membership().and_then(|m| m.metadata()) else {
+            self.resubmit = Some((now + RESUBMIT_AFTER, epoch));
+            return;
+        };
+        epoch.metadata = metadata;
+        if let Some(committing) = &mut self.committing {
+            committing.submits += 1;
+        }
+        self.submit(epoch);
+    }
+
+    /// Throws everything away that is not committed and reads it again.
+    fn rewind(&mut self) {
+        if let Some(committing) = self.committing.take() {
+            self.room.give_back(committing.freed.records, committing.freed.bytes);
+        }
+        self.resubmit = None;
+        self.ready_since = None;
+        self.scoring.clear();
+        let names: Vec<TopicPartition> = self.tenures.keys().cloned().collect();
+        for name in names {
+            self.begin_tenure(name);
+        }
+        self.rewinding = true;
+        if let Some(source) = &self.source {
+            source.send(SourceCommand::Rewind);
+        }
+    }
+
+    // --- time
+
+    fn tick(&mut self, now: Instant) -> Result<(), Error> {
+        if now < self.next_tick {
+            return Ok(());
+        }
+        self.next_tick = now + TICK;
+        let given_up = self.scoring.expire(now)?;
+        self.answer(given_up);
+        self.report.tick(&self.room, &self.scoring, self.committing.as_ref().map(|c| c.since));
+        Ok(())
+    }
+
+    fn begin_stop(&mut self) {
+        if self.stopping.is_none() {
+            self.report.stopping(self.delivery.shutdown_max);
+            self.stopping = Some(Instant::now() + self.delivery.shutdown_max);
+            self.room.close();
+        }
+    }
+
+    fn is_finished(&self, now: Instant) -> bool {
+        let Some(deadline) = self.stopping else { return false };
+        let drained = self.committing.is_none() && self.partitions.values().all(Partition::is_empty);
+        drained || now >= deadline
+    }
+}
+
+/// How the source is started once the sink is ready.
+pub fn source_starter<S: Stage>(
+    subscription: Subscription,
+    room: Arc<Room>,
+    signals: Sender<Signal<S>>,
+) -> Box<dyn FnOnce() -> Result<Source, Error> + Send> {
+    Box::new(move || Source::start(subscription, room, move |event| signals.send(Signal::Source(event)).is_ok()))
+}

@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use super::scoring::{ModelLimit, Scoring, Work};
+use crate::config::{self, Kind, Settings};
+use crate::event::{Error, Fault};
+use crate::infer::{Backend, Done, Factory, Head, ModelDirectory, OnnxBackend, Pool};
+use crate::stages::text::{TextModel, Tokenise};
+use crate::text::Tokeniser;
+
+/// More models than this in one configuration are a mistake, and their numbers would no longer fit a ticket.
+const MODELS_MAX: usize = 64;
+
+/// A model, loaded as far as can be told without running it.
+#[derive(Clone)]
+pub struct Loaded {
+    pub name: String,
+    pub version: String,
+    pub kinds: Vec<Kind>,
+    pub heads: Vec<Head>,
+    pub tokens_max: usize,
+    /// Texts that one run may take.
+    pub rows_max: Option<usize>,
+    /// What an operator should know about it.
+    pub warning: Option<String>,
+    pub tokenise: Tokenise,
+}
+
+/// The configured models and what runs them.
+#[derive(Clone)]
+pub struct Models {
+    pub loaded: Vec<Loaded>,
+    pub factory: Factory,
+}
+
+impl Models {
+    /// Reads the model directories. Nothing is run yet.
+    pub fn load(settings: &Settings) -> Result<Models, Error> {
+        if settings.models.len() > MODELS_MAX {
+            let message = format!("{} models are configured, more than {MODELS_MAX}", settings.models.len());
+            return Err(Error::new(Fault::Config, message));
+        }
+        let directories: Vec<ModelDirectory> =
+            settings.models.iter().map(ModelDirectory::open).collect::<Result<_, _>>()?;
+        let loaded = directories
+            .iter()
+            .zip(&settings.models)
+            .map(|(directory, model)| Loaded::new(directory, &model.kinds, settings))
+            .collect::<Result<Vec<_>, _>>()?;
+        refuse_equal_heads(&loaded)?;
+        let inference = settings.inference.clone();
+        let factory: Factory = Arc::new(move || {
+            let mut backend = OnnxBackend::new(&directories, &inference)?;
+            backend.warm_up()?;
+            Ok(Box::new(backend) as Box<dyn Backend>)
+        });
+        Ok(Models { loaded, factory })
+    }
+
+    pub(super) fn text_models(&self) -> Vec<TextModel> {
+        let models = self.loaded.iter().map(|model| TextModel {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            kinds: model.kinds.clone(),
+            heads: model.heads.clone(),
+            tokenise: model.tokenise.clone(),
+        });
+        models.collect()
+    }
+
+    /// Starts the workers and waits until each has run its models once.
+    pub(super) fn scoring(
+        &self,
+        settings: &Settings,
+        done: impl Fn(Done<Work>) + Send + Sync + 'static,
+    ) -> Result<Scoring, Error> {
+        let pool = Pool::start(settings.inference.workers, settings.batch.timeout, self.factory.clone(), done)?;
+        let limits = self.loaded.iter().map(|model| ModelLimit { name: model.name.clone(), rows_max: model.rows_max });
+        Ok(Scoring::new(pool, settings, limits.collect()))
+    }
+}
+
+impl Loaded {
+    fn new(directory: &ModelDirectory, kinds: &[Kind], settings: &Settings) -> Result<Loaded, Error> {
+        config::fits_batch(&settings.batch, &directory.name, directory.tokens_max)?;
+        let tokeniser = Tokeniser::load(&directory.tokenizer, directory.tokens_max)
+            .map_err(|e| e.context(format_args!("model {}", directory.name)))?;
+        Ok(Loaded {
+            name: directory.name.clone(),
+            version: directory.version.clone(),
+            kinds: kinds.to_vec(),
+            heads: directory.heads.clone(),
+            tokens_max: directory.tokens_max,
+            rows_max: directory.batch_rows_max(),
+            warning: directory.warning(),
+            tokenise: Arc::new(move |text| tokeniser.encode(text)),
+        })
+    }
+}
+
+/// Two models that answer under one name for the same texts would overwrite each other.
+fn refuse_equal_heads(models: &[Loaded]) -> Result<(), Error> {
+    for (at, model) in models.iter().enumerate() {
+        for other in &models[..at] {
+            let both = model.kinds.iter().any(|kind| other.kinds.contains(kind));
+            let Some(head) = model.heads.iter().find(|h| both && other.heads.iter().any(|o| o.name == h.name)) else {
+                continue;
+            };
+            let message = format!("models {} and {} both have a head {}", other.name, model.name, head.name);
+            let hint = "give them different kinds, or name the head in the groundswell object of config.json";
+            return Err(Error::new(Fault::Config, message).hint(hint));
+        }
+    }
+    Ok(())
+}

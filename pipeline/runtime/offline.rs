@@ -1,0 +1,169 @@
+//! The same steps without Kafka: records in, entries out in the same order. `score` and `detect` are made of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use jiff::Timestamp;
+
+use super::Models;
+use super::partition::{Asked, Partition, Tenure, Ticket};
+use super::prepare::{PreparePool, Ready, ResolveSchema, Unprepared};
+use super::scoring::{Answered, Scoring, Work};
+use crate::config::Settings;
+use crate::event::{Error, Fault, RawRecord, TopicPartition};
+use crate::infer::Done;
+use crate::sink::{DeadLetters, Entry};
+use crate::stages::Stage;
+
+/// Records under way at a time: enough for batches of equal lengths, few enough for constant memory.
+const WINDOW_RECORDS: usize = 2048;
+/// Records handed to a prepare thread at a time.
+const CHUNK_RECORDS: usize = 32;
+const TICK: Duration = Duration::from_millis(250);
+
+/// There is one partition and nobody takes it away.
+const ONLY: Tenure = Tenure(0);
+
+enum Signal<S: Stage> {
+    Prepared(Vec<Ready<S>>),
+    Inferred(Done<Work>),
+}
+
+/// One partition that nobody commits.
+pub struct Offline<S: Stage> {
+    stage: Arc<S>,
+    partition: Partition<S>,
+    prepare: PreparePool,
+    scoring: Scoring,
+    letters: DeadLetters,
+    inbox: Receiver<Signal<S>>,
+    under_way: usize,
+}
+
+impl<S: Stage> Offline<S> {
+    pub fn new(settings: &Settings, stage: Arc<S>, models: &Models, resolve: &ResolveSchema) -> Result<Self, Error> {
+        let (signals, inbox) = unbounded();
+        let prepared = signals.clone();
+        let prepare = PreparePool::start(super::cores(), &stage, resolve, move |ready| {
+            // Nobody listens any more once the run has ended.
+            let _ = prepared.send(Signal::Prepared(ready));
+        })?;
+        let scoring = models.scoring(settings, move |done| {
+            let _ = signals.send(Signal::Inferred(done));
+        })?;
+        Ok(Self {
+            stage,
+            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }),
+            prepare,
+            scoring,
+            letters: DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone()),
+            inbox,
+            under_way: 0,
+        })
+    }
+
+    /// Reads all records, whose offsets must rise, and emits what comes of each, in their order. Holds a bounded number.
+    /// `emit` ends the run with its error.
+    pub fn run(
+        &mut self,
+        mut records: impl Iterator<Item = Result<RawRecord, Error>>,
+        mut emit: impl FnMut(Entry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut more = true;
+        while more || self.under_way > 0 {
+            while more && self.under_way < WINDOW_RECORDS {
+                more = self.feed(&mut records)?;
+                self.take_signals();
+                self.dispatch();
+                self.emit_done(&mut emit)?;
+            }
+            self.wait()?;
+            self.dispatch();
+            self.emit_done(&mut emit)?;
+        }
+        Ok(())
+    }
+
+    /// False at the end of the records.
+    fn feed(&mut self, records: &mut impl Iterator<Item = Result<RawRecord, Error>>) -> Result<bool, Error> {
+        let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
+        for record in records.take(CHUNK_RECORDS) {
+            let record = record?;
+            let Some(sequence) = self.partition.reserve(record.origin.offset, record.bytes()) else {
+                return Err(Error::new(Fault::Bug, format!("offset {} came twice", record.origin.offset)));
+            };
+            chunk.push(Unprepared { tenure: ONLY, sequence, record });
+        }
+        let more = chunk.len() == CHUNK_RECORDS;
+        self.under_way += chunk.len();
+        if !chunk.is_empty() {
+            self.prepare.submit(chunk);
+        }
+        Ok(more)
+    }
+
+    fn wait(&mut self) -> Result<(), Error> {
+        if self.under_way == 0 {
+            return Ok(());
+        }
+        let until = Instant::now() + TICK;
+        let until = self.scoring.next_deadline().map_or(until, |at| at.min(until));
+        if let Ok(signal) = self.inbox.recv_deadline(until) {
+            self.handle(signal);
+            self.take_signals();
+        }
+        let given_up = self.scoring.expire(Instant::now())?;
+        self.answer(given_up);
+        Ok(())
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(signal) = self.inbox.try_recv() {
+            self.handle(signal);
+        }
+    }
+
+    fn handle(&mut self, signal: Signal<S>) {
+        match signal {
+            Signal::Prepared(ready) => {
+                for Ready { sequence, record, prepared, .. } in ready {
+                    self.partition.prepared(sequence, record, prepared);
+                }
+                let mut asked = Vec::new();
+                self.partition.observe(&self.stage, |record| asked.push(record));
+                for Asked { sequence, asks } in asked {
+                    for (position, ask) in asks.into_iter().enumerate() {
+                        let ticket = Ticket { tenure: ONLY, sequence, ask: position as u8 };
+                        if let Some(known) = self.scoring.ask(ticket, ask, Instant::now()) {
+                            self.partition.answer(ticket, known);
+                        }
+                    }
+                }
+            }
+            Signal::Inferred(done) => {
+                let answered = self.scoring.finish(done);
+                self.answer(answered);
+            }
+        }
+    }
+
+    fn answer(&mut self, answered: Vec<Answered>) {
+        for (ticket, answer) in answered {
+            self.partition.answer(ticket, answer);
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let refused = self.scoring.dispatch(Instant::now());
+        self.answer(refused);
+    }
+
+    fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
+        self.partition.conclude(&self.stage, &self.letters, Timestamp::now);
+        let mut entries = Vec::new();
+        self.partition.cut(usize::MAX, &mut entries);
+        self.under_way -= entries.len();
+        entries.into_iter().try_for_each(emit)
+    }
+}

@@ -1,0 +1,145 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::engine::{Engine, Parts, Signal, source_starter};
+use super::models::Models;
+use super::prepare::PreparePool;
+use super::report::Report;
+use super::schemas::Registered;
+use super::cores;
+use crate::codec::{Decoder, Encoder};
+use crate::config::{Kind, Settings};
+use crate::event::{Error, Fault};
+use crate::sink::{DeadLetters, Sink, SinkOptions};
+use crate::source::{Room, Subscription};
+use crate::stages::Stage;
+use crate::stages::text::{TextOutput, TextStage};
+use crate::telemetry::Health;
+use crate::text::Redactor;
+
+/// A stage at work.
+pub struct Running {
+    stop: Box<dyn Fn() + Send + Sync>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    /// Finishes what is under way within `delivery.shutdown_ms_max`, then ends.
+    pub fn stop(&self) {
+        (self.stop)();
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end: `Ok` after a stop, otherwise why it could not go on.
+    pub fn join(self) -> Result<(), Error> {
+        self.thread.join().unwrap_or_else(|_| Err(Error::new(Fault::Bug, "the engine panicked")))
+    }
+}
+
+/// Starts the text stage: loads and warms the models, finishes what a former life of this instance left open, joins the
+/// group. Returns when the models are warm; brokers may still be out of reach then.
+pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Result<Running, Error> {
+    let registered = Registered::new(settings)?;
+    let stage = Arc::new(text_stage(settings, models, &registered)?);
+    let topics = settings.inputs.iter().flat_map(|input| input.topics.clone()).collect();
+    start_stage(settings, models, stage, &registered, topics, health)
+}
+
+/// The text stage, ready to prepare and conclude.
+pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered) -> Result<TextStage, Error> {
+    let mut decoders = HashMap::default();
+    for input in &settings.inputs {
+        for topic in &input.topics {
+            decoders.insert(topic.clone(), Decoder::new(input, registered.schemas())?);
+        }
+    }
+    let output = |kind: Kind| -> Result<TextOutput, Error> {
+        let topic = settings.outputs.topic(kind);
+        let schema = registered.output_schema(settings, topic)?;
+        Ok(TextOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
+    };
+    Ok(TextStage {
+        decoders,
+        redactor: Redactor::new(&settings.redaction),
+        settings: settings.text.clone(),
+        models: models.text_models(),
+        reviews: output(Kind::Review)?,
+        chats: output(Kind::Chat)?,
+    })
+}
+
+fn start_stage<S: Stage>(
+    settings: &Settings,
+    models: &Models,
+    stage: Arc<S>,
+    registered: &Registered,
+    topics: Vec<String>,
+    health: Arc<Health>,
+) -> Result<Running, Error> {
+    // Unbounded in form only: what passes through it is bounded by `Room`.
+    let (signals, inbox) = unbounded::<Signal<S>>();
+    let room = Arc::new(Room::new(settings.delivery.in_flight_records_max, settings.delivery.in_flight_bytes_max));
+    let letters = DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone());
+    let inferred = sender(&signals, Signal::Inferred);
+    let scoring = models.scoring(settings, inferred)?;
+    for model in &models.loaded {
+        health.model_warm(&model.name);
+    }
+    let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
+    let group = format!("{}-{}", settings.kafka.group_prefix, S::NAME);
+    let sink = SinkOptions {
+        kafka: settings.kafka.clone(),
+        mode: settings.delivery.mode,
+        transaction_timeout: settings.delivery.transaction_timeout,
+        id: format!("{group}-{}", settings.instance),
+        stage: S::NAME,
+        dead_letters: letters.clone(),
+    };
+    let sink = Sink::start(sink, sender(&signals, Signal::Sink))?;
+    let subscription = Subscription {
+        stage: S::NAME,
+        kafka: settings.kafka.clone(),
+        group,
+        instance: settings.instance.clone(),
+        topics,
+        revoke_max: settings.delivery.transaction_timeout * 2,
+    };
+    let engine = Engine::new(Parts {
+        stage,
+        room: room.clone(),
+        prepare,
+        scoring,
+        sink,
+        letters,
+        delivery: settings.delivery.clone(),
+        inbox,
+        start_source: source_starter(subscription, room, signals.clone()),
+        report: Report::new(S::NAME, health, &settings.outputs),
+    });
+    let thread = thread::Builder::new()
+        .name(format!("engine-{}", S::NAME))
+        .spawn(move || engine.run())
+        .map_err(|e| Error::new(Fault::Bug, format!("cannot start the engine thread: {e}")))?;
+    let stop = move || {
+        // An engine that has ended needs no stop.
+        let _ = signals.send(Signal::Stop);
+    };
+    Ok(Running { stop: Box::new(stop), thread })
+}
+
+/// A callback that turns what a part says into a signal. The engine may have ended: then nobody needs to know.
+fn sender<S: Stage, T>(
+    signals: &Sender<Signal<S>>,
+    wrap: impl Fn(T) -> Signal<S> + Clone + Send + Sync + 'static,
+) -> impl Fn(T) + Clone + Send + Sync + 'static {
+    let signals = signals.clone();
+    move |value| {
+        let _ = signals.send(wrap(value));
+    }
+}

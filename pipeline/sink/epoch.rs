@@ -1,0 +1,328 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::DeadLetters;
+use super::producer::{EpochProducer, Trouble};
+use crate::config::{DeliveryMode, Kafka};
+use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
+use crate::kafka::{Membership, broker_error};
+use crate::telemetry::{BrokerFailed, EpochAborted, AbortCause, ProducerRebuilt};
+
+/// One try of a request to the transaction coordinator.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Waits between tries double from here …
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// … up to here: a broker that comes back is noticed within it.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// Being fenced this often within `FENCE_WINDOW` means that another instance lives under the same name. A single time
+/// can be the broker giving up a transaction that took too long.
+const FENCES_MAX: usize = 4;
+const FENCE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What becomes visible together.
+pub struct Epoch {
+    pub number: u64,
+    /// In each partition's order.
+    pub entries: Vec<Entry>,
+    /// Last processed offset + 1 of each partition.
+    pub offsets: Vec<(TopicPartition, i64)>,
+    /// The group's metadata when the epoch was cut.
+    pub metadata: ConsumerGroupMetadata,
+}
+
+/// An input record and what came of it.
+pub struct Entry {
+    pub record: RawRecord,
+    pub outputs: Vec<Output>,
+    /// Why the record went to the dead letters, if it did.
+    pub rejected: Option<Reason>,
+}
+
+/// What became of an epoch.
+pub enum SinkEvent {
+    /// Ready for epochs: whatever a former holder of the transactional id left open is finished.
+    Ready,
+    Committed { epoch: Epoch, seconds: f64 },
+    Failed { epoch: Epoch, failure: Failure, why: String },
+    /// The sink has ended and cannot go on.
+    Dead(Error),
+}
+
+/// What the runtime must do about a failed epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing was committed; the group has moved on. The epoch may be handed in again with fresh metadata if all its
+    /// partitions are still owned.
+    Stale,
+    /// Only the broker knows what was committed: rewind. The sink is ready for the next epoch.
+    Unknown,
+    /// The sink was told to stop before the epoch was committed.
+    Stopped,
+}
+
+/// What a sink is made of.
+pub struct SinkOptions {
+    pub kafka: Kafka,
+    pub mode: DeliveryMode,
+    pub transaction_timeout: Duration,
+    /// `<group_prefix>-<stage>-<instance>`: the transactional id.
+    pub id: String,
+    pub stage: &'static str,
+    pub dead_letters: DeadLetters,
+}
+
+/// The thread that owns the producer.
+pub struct Sink {
+    epochs: Option<Sender<(Epoch, Arc<dyn Membership>)>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sink {
+    pub fn start(
+        options: SinkOptions,
+        emit: impl Fn(SinkEvent) + Send + 'static,
+    ) -> Result<Sink, Error> {
+        // One epoch waits at most: the runtime hands the next one in when the last has been answered.
+        let (epochs, inbox) = bounded(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut committer =
+            Committer { producer: options.producer()?, options, stop: stop.clone(), fences: Vec::new() };
+        let thread = thread::Builder::new()
+            .name("sink".into())
+            .spawn(move || committer.run(&inbox, &emit))
+            .map_err(|e| Error::new(Fault::Bug, format!("cannot start the sink thread: {e}")))?;
+        Ok(Sink { epochs: Some(epochs), stop, thread: Some(thread) })
+    }
+
+    /// Commits the epoch; answered by `Committed` or `Failed`. One at a time.
+    pub fn commit(&self, epoch: Epoch, membership: Arc<dyn Membership>) {
+        if let Some(epochs) = &self.epochs {
+            // A sink that has ended has said so with `Dead`.
+            let _ = epochs.send((epoch, membership));
+        }
+    }
+
+    /// From now on nothing is tried again: an epoch under way comes back as soon as its current request is answered.
+    pub fn stop_retrying(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.stop_retrying();
+        self.epochs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl SinkOptions {
+    fn producer(&self) -> Result<EpochProducer, Error> {
+        let transaction = match self.mode {
+            DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
+            DeliveryMode::AtLeastOnce => None,
+        };
+        EpochProducer::new(&self.kafka, &self.id, transaction)
+    }
+}
+
+struct Committer {
+    options: SinkOptions,
+    producer: EpochProducer,
+    stop: Arc<AtomicBool>,
+    /// When this producer was fenced, within the window.
+    fences: Vec<Instant>,
+}
+
+/// An epoch that did not become visible.
+enum Undone {
+    Failed(Failure, String),
+    Dead(Error),
+}
+
+impl Committer {
+    fn run(&mut self, inbox: &Receiver<(Epoch, Arc<dyn Membership>)>, emit: &dyn Fn(SinkEvent)) {
+        match self.init() {
+            Ok(()) => emit(SinkEvent::Ready),
+            Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
+            Err(Undone::Failed(..)) => return,
+        }
+        while let Ok((mut epoch, membership)) = inbox.recv() {
+            let started = Instant::now();
+            match self.commit(&mut epoch, &*membership) {
+                Ok(()) => emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() }),
+                Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
+                Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
+            }
+        }
+    }
+
+    /// Tries until the epoch is visible or trying again cannot help.
+    fn commit(&mut self, epoch: &mut Epoch, membership: &dyn Membership) -> Result<(), Undone> {
+        let offsets = offset_list(epoch)?;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let tried = match self.options.mode {
+                DeliveryMode::ExactlyOnce => self.try_transaction(epoch, &offsets),
+                DeliveryMode::AtLeastOnce => self.try_plain(epoch, &offsets, membership),
+            };
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(Trouble::TooLarge(positions)) => {
+                    self.set_aside(epoch, &positions);
+                    self.abort()?;
+                }
+                Err(Trouble::Abort(why)) => {
+                    self.abort()?;
+                    if self.stopping() {
+                        return Err(Undone::Failed(Failure::Stopped, why));
+                    }
+                    EpochAborted { stage: self.options.stage, cause: AbortCause::Delivery, epochs: 1, error: Some(&why) }.emit();
+                    thread::sleep(backoff);
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                Err(Trouble::Stale(why)) => {
+                    self.abort()?;
+                    return Err(Undone::Failed(Failure::Stale, why));
+                }
+                Err(Trouble::Fenced(why)) => {
+                    self.count_fence(&why)?;
+                    self.rebuild(&why)?;
+                    return Err(Undone::Failed(Failure::Unknown, why));
+                }
+                Err(Trouble::Unknown(why)) => {
+                    self.rebuild(&why)?;
+                    return Err(Undone::Failed(Failure::Unknown, why));
+                }
+            }
+        }
+    }
+
+    fn try_transaction(&self, epoch: &Epoch, offsets: &TopicPartitionList) -> Result<(), Trouble> {
+        let deadline = Instant::now() + self.options.transaction_timeout;
+        self.producer.begin()?;
+        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
+        self.producer.send_offsets(offsets, &epoch.metadata, REQUEST_TIMEOUT)?;
+        self.producer.commit(REQUEST_TIMEOUT.max(self.options.transaction_timeout))
+    }
+
+    fn try_plain(
+        &self,
+        epoch: &Epoch,
+        offsets: &TopicPartitionList,
+        membership: &dyn Membership,
+    ) -> Result<(), Trouble> {
+        let deadline = Instant::now() + self.options.transaction_timeout;
+        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
+        // Outputs are acknowledged; a commit that fails leaves them to be produced once more, never to be lost.
+        membership.commit(offsets).map_err(|e| Trouble::Stale(broker_error("cannot commit offsets", &e).message))
+    }
+
+    /// Replaces what the broker does not take by a dead letter, and a dead letter that it does not take by one without its payload.
+    fn set_aside(&self, epoch: &mut Epoch, positions: &[usize]) {
+        let mut position = 0;
+        for entry in &mut epoch.entries {
+            for output in &mut entry.outputs {
+                if positions.contains(&position) {
+                    *output = self.smaller(&entry.record, output);
+                    entry.rejected = Some(Reason::OutputTooLarge);
+                }
+                position += 1;
+            }
+        }
+    }
+
+    fn smaller(&self, record: &RawRecord, output: &Output) -> Output {
+        let letters = &self.options.dead_letters;
+        let message = format!("{} bytes for topic {} are more than the broker takes", output.bytes(), output.topic);
+        let rejection = Rejection::new(Reason::OutputTooLarge, message);
+        if output.topic == *letters.topic() {
+            letters.letter_without_payload(record, &rejection)
+        } else {
+            letters.letter(record, &rejection)
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), Undone> {
+        if self.options.mode == DeliveryMode::AtLeastOnce {
+            return Ok(());
+        }
+        match self.producer.abort(REQUEST_TIMEOUT) {
+            Ok(()) => Ok(()),
+            Err(trouble) => {
+                let why = format!("{trouble:?}");
+                self.rebuild(&why)?;
+                // The new producer's start has aborted what the old one left open: nothing of it is visible.
+                Ok(())
+            }
+        }
+    }
+
+    /// A new producer under the same id: its start finishes or aborts whatever the old one left open.
+    fn rebuild(&mut self, why: &str) -> Result<(), Undone> {
+        ProducerRebuilt { stage: self.options.stage, error: why }.emit();
+        self.producer = self.options.producer().map_err(Undone::Dead)?;
+        self.init()
+    }
+
+    fn init(&mut self) -> Result<(), Undone> {
+        if self.options.mode == DeliveryMode::AtLeastOnce {
+            return Ok(());
+        }
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let Err(error) = self.producer.init_transactions(REQUEST_TIMEOUT) else { return Ok(()) };
+            let why = broker_error("cannot start transactions", &error);
+            if error.rdkafka_error_code().is_some_and(crate::kafka::is_refusal) {
+                return Err(Undone::Dead(why));
+            }
+            if self.stopping() {
+                return Err(Undone::Failed(Failure::Stopped, why.message));
+            }
+            BrokerFailed { stage: self.options.stage, error: &why.message }.emit();
+            thread::sleep(backoff);
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+            if is_fatal(&error) {
+                self.producer = self.options.producer().map_err(Undone::Dead)?;
+            }
+        }
+    }
+
+    fn count_fence(&mut self, why: &str) -> Result<(), Undone> {
+        let now = Instant::now();
+        self.fences.retain(|at| now - *at < FENCE_WINDOW);
+        self.fences.push(now);
+        if self.fences.len() < FENCES_MAX {
+            return Ok(());
+        }
+        let message = format!("fenced {} times within {FENCE_WINDOW:?}: {why}", self.fences.len());
+        let hint = format!("another instance runs with the transactional id {}; give each its own [instance] name", self.options.id);
+        Err(Undone::Dead(Error::new(Fault::Config, message).hint(hint)))
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
+    matches!(error, rdkafka::error::KafkaError::Transaction(inner) if inner.is_fatal())
+}
+
+fn offset_list(epoch: &Epoch) -> Result<TopicPartitionList, Undone> {
+    let mut list = TopicPartitionList::with_capacity(epoch.offsets.len());
+    for (partition, next) in &epoch.offsets {
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*next))
+            .map_err(|e| Undone::Dead(Error::new(Fault::Bug, format!("offset {next} of {partition}: {e}"))))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,250 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use crate::config::Kafka;
+use crate::event::{Error, Output};
+use crate::kafka::{self, broker_error};
+
+/// How often the producer looks whether everything was acknowledged.
+const POLL_STEP: Duration = Duration::from_millis(1);
+/// How long the producer waits for room in librdkafka's own queue before it looks again.
+const QUEUE_FULL_STEP: Duration = Duration::from_millis(5);
+
+/// What can go wrong with an epoch, by what has to be done about it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The outputs at these positions are larger than the broker takes.
+    TooLarge(Vec<usize>),
+    /// Abort and try the same epoch again.
+    Abort(String),
+    /// The group has moved on since the epoch was cut.
+    Stale(String),
+    /// Another producer with the same transactional id was started, or the transaction was given up by the broker.
+    Fenced(String),
+    /// The outcome is unknown, or the producer is unusable: build a new one and ask the broker what was committed.
+    Unknown(String),
+}
+
+/// A librdkafka producer that counts on its own what was acknowledged, and never waits in the slices of 100 ms that
+/// its `flush` takes.
+pub struct EpochProducer {
+    producer: BaseProducer<Context>,
+}
+
+impl EpochProducer {
+    /// With a transactional id for transactions, without for plain idempotent produce.
+    pub fn new(
+        kafka: &Kafka,
+        client_id: &str,
+        transaction: Option<(&str, Duration)>,
+    ) -> Result<EpochProducer, Error> {
+        let mut config = kafka::client_config(kafka);
+        let mut default = |key: &str, value: &str| {
+            if config.get(key).is_none() {
+                config.set(key, value);
+            }
+        };
+        // An epoch is produced at once and waited for: lingering only adds to its latency.
+        default("linger.ms", "1");
+        // CONCURRENT_TRANSACTIONS, the broker still finishing the transaction before, is retried after this time.
+        default("retry.backoff.ms", "10");
+        config
+            .set("client.id", client_id)
+            .set("enable.idempotence", "true")
+            // Success is an empty queue; only failures need a report.
+            .set("delivery.report.only.error", "true");
+        if let Some((id, timeout)) = transaction {
+            config.set("transactional.id", id).set("transaction.timeout.ms", timeout.as_millis().to_string());
+        }
+        let producer = config
+            .create_with_context(Context::default())
+            .map_err(|e| broker_error("cannot create the producer", &e))?;
+        Ok(EpochProducer { producer })
+    }
+
+    /// Fences any other producer of the same id and finishes what it left open.
+    pub fn init_transactions(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.producer.init_transactions(timeout)
+    }
+
+    pub fn begin(&self) -> Result<(), Trouble> {
+        self.producer.begin_transaction().map_err(|e| trouble("begin", &e))
+    }
+
+    /// Hands the outputs to librdkafka and waits until the broker has acknowledged all of them.
+    pub fn produce<'a>(&self, outputs: impl Iterator<Item = &'a Output>, deadline: Instant) -> Result<(), Trouble> {
+        self.producer.context().reports().start_attempt();
+        for (position, output) in outputs.enumerate() {
+            self.send(position, output, deadline)?;
+        }
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return Err(Trouble::Unknown("outputs were not acknowledged in time".into()));
+            }
+            self.producer.poll(POLL_STEP);
+        }
+        self.delivery_failures()
+    }
+
+    fn send(&self, position: usize, output: &Output, deadline: Instant) -> Result<(), Trouble> {
+        let attempt = self.producer.context().reports().attempt;
+        let mut record = to_record(Reports::opaque(attempt, position), output);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, back)) => match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => {
+                        self.producer.poll(QUEUE_FULL_STEP);
+                        record = back;
+                    }
+                    Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Trouble::TooLarge(vec![position])),
+                    _ => return Err(trouble("produce", &error)),
+                },
+            }
+        }
+    }
+
+    fn delivery_failures(&self) -> Result<(), Trouble> {
+        let failed = std::mem::take(&mut self.producer.context().reports().failed);
+        let Some((_, first)) = failed.first() else { return Ok(()) };
+        let too_large: Vec<usize> = failed
+            .iter()
+            .filter(|(_, error)| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge))
+            .map(|(position, _)| *position)
+            .collect();
+        if too_large.is_empty() { Err(trouble("produce", first)) } else { Err(Trouble::TooLarge(too_large)) }
+    }
+
+    pub fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: &ConsumerGroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), Trouble> {
+        self.producer
+            .send_offsets_to_transaction(offsets, metadata, timeout)
+            .map_err(|e| trouble("send offsets to the transaction", &e))
+    }
+
+    /// Everything has been acknowledged before, so this is the one request that ends the transaction.
+    pub fn commit(&self, timeout: Duration) -> Result<(), Trouble> {
+        self.producer.commit_transaction(timeout).map_err(|e| match trouble("commit the transaction", &e) {
+            // librdkafka retries inside; what comes out of it as a time-out has an outcome nobody here knows.
+            Trouble::Abort(why) if !requires_abort(&e) => Trouble::Unknown(why),
+            other => other,
+        })
+    }
+
+    pub fn abort(&self, timeout: Duration) -> Result<(), Trouble> {
+        // Outputs not yet sent would only be waited for.
+        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue());
+        self.producer.poll(Duration::ZERO);
+        self.producer.abort_transaction(timeout).map_err(|e| Trouble::Unknown(describe("abort the transaction", &e)))
+    }
+}
+
+fn to_record(opaque: usize, output: &Output) -> BaseRecord<'_, [u8], [u8], usize> {
+    let mut record = BaseRecord::with_opaque_to(&output.topic, opaque);
+    record.partition = output.partition;
+    record.key = output.key.as_deref();
+    record.payload = output.payload.as_deref();
+    if !output.headers.is_empty() {
+        let headers = OwnedHeaders::new_with_capacity(output.headers.len());
+        record.headers = Some(output.headers.iter().fold(headers, |headers, h| {
+            headers.insert(KafkaHeader { key: &h.name, value: h.value.as_deref() })
+        }));
+    }
+    record
+}
+
+fn requires_abort(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(inner) if inner.txn_requires_abort())
+}
+
+fn describe(doing: &str, error: &KafkaError) -> String {
+    broker_error(format_args!("cannot {doing}"), error).message
+}
+
+fn trouble(doing: &str, error: &KafkaError) -> Trouble {
+    use RDKafkaErrorCode as C;
+    let why = describe(doing, error);
+    match error.rdkafka_error_code() {
+        Some(
+            C::IllegalGeneration | C::UnknownMemberId | C::FencedInstanceId | C::RebalanceInProgress | C::FencedMemberEpoch | C::StaleMemberEpoch,
+        ) => return Trouble::Stale(why),
+        Some(C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch) => return Trouble::Fenced(why),
+        _ => {}
+    }
+    match error {
+        KafkaError::Transaction(inner) if inner.is_fatal() => Trouble::Unknown(why),
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() || inner.is_retriable() => Trouble::Abort(why),
+        KafkaError::MessageProduction(_) => Trouble::Abort(why),
+        _ => Trouble::Unknown(why),
+    }
+}
+
+#[derive(Default)]
+struct Context {
+    reports: Mutex<Reports>,
+}
+
+impl Context {
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Delivery failures of the current attempt. Reports of an attempt that was aborted may still come in later; they
+/// carry its number and are dropped.
+#[derive(Default)]
+struct Reports {
+    attempt: usize,
+    /// Position of an output within its epoch, and why it was not delivered.
+    failed: Vec<(usize, KafkaError)>,
+}
+
+impl Reports {
+    const POSITION_BITS: u32 = 32;
+
+    fn start_attempt(&mut self) {
+        self.attempt = (self.attempt + 1) & 0xffff;
+        self.failed.clear();
+    }
+
+    fn opaque(attempt: usize, position: usize) -> usize {
+        attempt << Self::POSITION_BITS | position
+    }
+
+    fn add(&mut self, opaque: usize, error: KafkaError) {
+        if opaque >> Self::POSITION_BITS == self.attempt {
+            self.failed.push((opaque & ((1 << Self::POSITION_BITS) - 1), error));
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(error = %error, reason, "kafka client");
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        if let Err((error, _)) = result {
+            self.reports().add(opaque, error.clone());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::LogFormat;
+use crate::event::{Origin, Reason};
+use crate::telemetry::log::tests::logged;
+use crate::telemetry::names::ALL;
+use crate::telemetry::recorder::tests::recorded;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn emit_everything() {
+    let origin = Origin { topic: "reviews".into(), partition: 3, offset: 42 };
+    ChunkReceived { topic: "reviews", records: 10, bytes: 2_000 }.emit();
+    LagMeasured { topic: "reviews", partition: 3, records: 7 }.emit();
+    Rebalance::ALL.into_iter().for_each(|kind| Rebalanced { stage: "text", kind, changed: 2, assigned: 4 }.emit());
+    SourcePaused { stage: "text", paused: true }.emit();
+    (0..6).for_each(|_| BrokerFailed { stage: "text", error: "connection refused" }.emit());
+    RegistryRetried { attempt: 2, delay: MS, error: "connection refused" }.emit();
+    Redacted { kind: "phone", count: 2 }.emit();
+    TextsTruncated { model: "text", count: 1 }.emit();
+    ModelWarm { model: "text", version: "3f9a", took: MS }.emit();
+    QueueMeasured { requests: 5, tokens: 100 }.emit();
+    BatchTaken { model: "text", rows: 4, tokens_padded: 80, tokens_used: 76, waited: MS }.emit();
+    InferenceDone { model: "text", took: MS }.emit();
+    BatchFailed { model: "text", rows: 4, error: "out of memory" }.emit();
+    ReplaceCause::ALL.into_iter().for_each(|cause| WorkerReplaced { worker: 0, cause }.emit());
+    CacheMeasured { hits: 3, misses: 9, bytes: 1_000, bytes_max: 2_000 }.emit();
+    InFlightBounds { stage: "text", records_max: 100, bytes_max: 1_000 }.emit();
+    InFlight { stage: "text", records: 10, bytes: 100 }.emit();
+    Reason::ALL.into_iter().for_each(|reason| DeadLettered { reason, count: 2, origin: &origin }.emit());
+    EpochCommitted { stage: "text", scored: &[("review", 8), ("chat", 2)], took: MS, event_to_visible: &[0.1] }.emit();
+    let aborted = |cause| EpochAborted { stage: "text", cause, epochs: 2, error: None }.emit();
+    AbortCause::ALL.into_iter().for_each(aborted);
+    ProducerRebuilt { stage: "text", error: "fenced" }.emit();
+    Started { instance: "a", stages: &["text"] }.emit();
+    Stopping { signal: "SIGTERM", within: MS }.emit();
+    Stopped { error: None }.emit();
+}
+
+#[test]
+fn every_metric_is_emitted_described_and_of_its_type() {
+    let text = recorded(emit_everything);
+    for metric in ALL {
+        let name = metric.name;
+        assert!(text.contains(&format!("# HELP {name} {}\n", metric.help)), "{name} has no HELP");
+        let sample =
+            text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} is not emitted"));
+        for label in metric.labels {
+            assert!(sample.contains(&format!("{label}=\"")), "{sample} lacks {label}");
+        }
+    }
+    let typed = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+    assert_eq!(typed, ALL.len(), "metrics that are not in the list");
+}
+
+#[test]
+fn totals_and_states_arrive_as_given() {
+    let text = recorded(emit_everything);
+    for line in [
+        "groundswell_records_received_total{topic=\"reviews\"} 10",
+        "groundswell_lag_records{topic=\"reviews\",partition=\"3\"} 7",
+        "groundswell_records_scored_total{kind=\"review\"} 8",
+        "groundswell_dead_letters_total{topic=\"reviews\",reason=\"too_large\"} 2",
+        "groundswell_source_paused{stage=\"text\"} 1",
+        "groundswell_cache_hits_total 3",
+        "groundswell_epochs_aborted_total{stage=\"text\",cause=\"fenced\"} 2",
+        "groundswell_model_workers_replaced_total{cause=\"panic\"} 1",
+        "groundswell_batch_used_tokens_total{model=\"text\"} 76",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_line_is_a_constant_message_with_its_data_in_fields() {
+    let lines = logged(LogFormat::Json, "trace", emit_everything);
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |message: &str| lines.iter().find(|line| line["message"] == message);
+    assert_eq!(said("records received").unwrap()["topic"], "reviews");
+    assert_eq!(said("model ready").unwrap()["version"], "3f9a");
+    let messages: std::collections::BTreeSet<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert!(messages.iter().all(|message| !message.contains(|c: char| c.is_ascii_digit())), "{messages:?}");
+}

@@ -1,0 +1,416 @@
+//! Every metric: its name, its unit, its labels and what it says. The one place where they are written; events, the
+//! recorder's descriptions and `docs/metrics.md` are made from it.
+//!
+//! Names follow Prometheus's conventions: base units last, `_total` on counters, no metric type in a name.
+
+use metrics::{Label, Unit};
+
+/// A metric as it is described to Prometheus.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub unit: Unit,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    /// With the upper bounds of its buckets, in the metric's unit.
+    Histogram(&'static [f64]),
+}
+
+const FROM_1_TO_1024: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+const FROM_1_MS_TO_10_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const FROM_5_MS_TO_60_S: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+impl Metric {
+    /// Adds to a counter. Label values stand in the order of `labels`, here and below.
+    pub(super) fn add(&self, values: &[&str], by: u64) {
+        metrics::counter!(self.name, self.labelled(values)).increment(by);
+    }
+
+    /// Brings a counter to a total that is counted elsewhere.
+    pub(super) fn absolute(&self, values: &[&str], total: u64) {
+        metrics::counter!(self.name, self.labelled(values)).absolute(total);
+    }
+
+    /// Sets a gauge.
+    pub(super) fn set(&self, values: &[&str], value: f64) {
+        metrics::gauge!(self.name, self.labelled(values)).set(value);
+    }
+
+    /// Records a value in a histogram.
+    pub(super) fn record(&self, values: &[&str], value: f64) {
+        metrics::histogram!(self.name, self.labelled(values)).record(value);
+    }
+
+    /// Records many values in a histogram, looking it up once.
+    pub(super) fn record_all(&self, values: &[&str], recorded: &[f64]) {
+        let histogram = metrics::histogram!(self.name, self.labelled(values));
+        recorded.iter().for_each(|value| histogram.record(*value));
+    }
+
+    fn labelled(&self, values: &[&str]) -> Vec<Label> {
+        debug_assert_eq!(values.len(), self.labels.len(), "labels of {}", self.name);
+        self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, value.to_string())).collect()
+    }
+}
+
+// Input
+pub(super) static RECORDS_RECEIVED: Metric = Metric {
+    name: "groundswell_records_received_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["topic"],
+    help: "Records read from Kafka.",
+};
+pub(super) static RECEIVED: Metric = Metric {
+    name: "groundswell_received_bytes_total",
+    kind: Kind::Counter,
+    unit: Unit::Bytes,
+    labels: &["topic"],
+    help: "Bytes of the records read from Kafka: values, keys and headers.",
+};
+pub(super) static LAG: Metric = Metric {
+    name: "groundswell_lag_records",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["topic", "partition"],
+    help: "Records between what is committed and the partition's end; 0 once the partition is another instance's.",
+};
+pub(super) static PARTITIONS_ASSIGNED: Metric = Metric {
+    name: "groundswell_partitions_assigned",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Partitions that this instance reads.",
+};
+pub(super) static REBALANCES: Metric = Metric {
+    name: "groundswell_rebalances_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage", "kind"],
+    help: "Changes of the partitions read, by kind: assigned, revoked, lost.",
+};
+pub(super) static SOURCE_PAUSED: Metric = Metric {
+    name: "groundswell_source_paused",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "1 while reading is paused because a bound on what is in flight is reached.",
+};
+pub(super) static BROKER_ERRORS: Metric = Metric {
+    name: "groundswell_broker_errors_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Errors that the Kafka client reported and went on after.",
+};
+pub(super) static REGISTRY_RETRIES: Metric = Metric {
+    name: "groundswell_registry_retries_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Requests to the schema registry that failed and were tried again.",
+};
+
+// Texts
+pub(super) static REDACTIONS: Metric = Metric {
+    name: "groundswell_redactions_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["kind"],
+    help: "Pieces of text that redaction removed.",
+};
+pub(super) static TRUNCATED: Metric = Metric {
+    name: "groundswell_texts_truncated_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "Texts cut to the longest input that the model reads.",
+};
+
+// Models
+pub(super) static MODEL_INFO: Metric = Metric {
+    name: "groundswell_model_info",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["model", "version"],
+    help: "1 for each model in use, with its version.",
+};
+pub(super) static QUEUE_REQUESTS: Metric = Metric {
+    name: "groundswell_queue_requests",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Requests that wait for a batch.",
+};
+pub(super) static QUEUE_TOKENS: Metric = Metric {
+    name: "groundswell_queue_tokens",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Tokens that wait for a batch, without padding.",
+};
+pub(super) static QUEUE_WAIT: Metric = Metric {
+    name: "groundswell_queue_wait_seconds",
+    kind: Kind::Histogram(FROM_1_MS_TO_10_S),
+    unit: Unit::Seconds,
+    labels: &["model"],
+    help: "Time that the oldest request of a batch waited for it.",
+};
+pub(super) static BATCH_ROWS: Metric = Metric {
+    name: "groundswell_batch_rows",
+    kind: Kind::Histogram(FROM_1_TO_1024),
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "Texts in a batch.",
+};
+pub(super) static BATCH_TOKENS_COMPUTED: Metric = Metric {
+    name: "groundswell_batch_computed_tokens_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "Tokens that models computed, padding included.",
+};
+pub(super) static BATCH_TOKENS_USED: Metric = Metric {
+    name: "groundswell_batch_used_tokens_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "Tokens that models computed and texts hold; the rest is padding.",
+};
+pub(super) static INFERENCE: Metric = Metric {
+    name: "groundswell_inference_seconds",
+    kind: Kind::Histogram(FROM_1_MS_TO_10_S),
+    unit: Unit::Seconds,
+    labels: &["model"],
+    help: "Time of one run of a model on a batch.",
+};
+pub(super) static BATCH_FAILURES: Metric = Metric {
+    name: "groundswell_batch_failures_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "Runs of a model that failed and were tried again or cut in two.",
+};
+pub(super) static WORKERS_REPLACED: Metric = Metric {
+    name: "groundswell_model_workers_replaced_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["cause"],
+    help: "Model workers replaced, by cause: panic, timeout.",
+};
+pub(super) static CACHE_HITS: Metric = Metric {
+    name: "groundswell_cache_hits_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Texts whose answer was known already.",
+};
+pub(super) static CACHE_MISSES: Metric = Metric {
+    name: "groundswell_cache_misses_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Texts whose answer was not known.",
+};
+pub(super) static CACHE_SIZE: Metric = Metric {
+    name: "groundswell_cache_size_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What the result cache holds, overhead included.",
+};
+pub(super) static CACHE_LIMIT: Metric = Metric {
+    name: "groundswell_cache_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What the result cache may hold.",
+};
+
+// Output
+pub(super) static RECORDS_SCORED: Metric = Metric {
+    name: "groundswell_records_scored_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["kind"],
+    help: "Scored events committed.",
+};
+pub(super) static DEAD_LETTERS: Metric = Metric {
+    name: "groundswell_dead_letters_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["topic", "reason"],
+    help: "Records set aside, by input topic and reason.",
+};
+pub(super) static IN_FLIGHT_RECORDS: Metric = Metric {
+    name: "groundswell_in_flight_records",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Records read and not yet committed.",
+};
+pub(super) static IN_FLIGHT_RECORDS_LIMIT: Metric = Metric {
+    name: "groundswell_in_flight_limit_records",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Records that may be read and not yet committed.",
+};
+pub(super) static IN_FLIGHT: Metric = Metric {
+    name: "groundswell_in_flight_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "Bytes of the records read and not yet committed.",
+};
+pub(super) static IN_FLIGHT_LIMIT: Metric = Metric {
+    name: "groundswell_in_flight_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "Bytes of records that may be read and not yet committed.",
+};
+pub(super) static EPOCHS_COMMITTED: Metric = Metric {
+    name: "groundswell_epochs_committed_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Epochs committed.",
+};
+pub(super) static EPOCHS_ABORTED: Metric = Metric {
+    name: "groundswell_epochs_aborted_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage", "cause"],
+    help: "Epochs thrown away and read again, by cause.",
+};
+pub(super) static COMMIT: Metric = Metric {
+    name: "groundswell_commit_seconds",
+    kind: Kind::Histogram(FROM_1_MS_TO_10_S),
+    unit: Unit::Seconds,
+    labels: &["stage"],
+    help: "Time from an epoch's last result to the end of its commit.",
+};
+pub(super) static EVENT_TO_VISIBLE: Metric = Metric {
+    name: "groundswell_event_to_visible_seconds",
+    kind: Kind::Histogram(FROM_5_MS_TO_60_S),
+    unit: Unit::Seconds,
+    labels: &["stage"],
+    help: "Time from a record's timestamp to the commit that made its result visible.",
+};
+pub(super) static PRODUCERS_REBUILT: Metric = Metric {
+    name: "groundswell_producers_rebuilt_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Producers replaced after a fatal error or a commit whose outcome was unknown.",
+};
+
+// Process
+pub(super) static BUILD_INFO: Metric = Metric {
+    name: "groundswell_build_info",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["version"],
+    help: "1, with the program's version.",
+};
+pub(super) static LOG_LINES_SUPPRESSED: Metric = Metric {
+    name: "groundswell_log_lines_suppressed_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["event"],
+    help: "Log lines left out because many alike came within ten seconds.",
+};
+
+/// In the order in which data meets them.
+pub static ALL: &[&Metric] = &[
+    &RECORDS_RECEIVED,
+    &RECEIVED,
+    &LAG,
+    &PARTITIONS_ASSIGNED,
+    &REBALANCES,
+    &SOURCE_PAUSED,
+    &BROKER_ERRORS,
+    &REGISTRY_RETRIES,
+    &REDACTIONS,
+    &TRUNCATED,
+    &MODEL_INFO,
+    &QUEUE_REQUESTS,
+    &QUEUE_TOKENS,
+    &QUEUE_WAIT,
+    &BATCH_ROWS,
+    &BATCH_TOKENS_COMPUTED,
+    &BATCH_TOKENS_USED,
+    &INFERENCE,
+    &BATCH_FAILURES,
+    &WORKERS_REPLACED,
+    &CACHE_HITS,
+    &CACHE_MISSES,
+    &CACHE_SIZE,
+    &CACHE_LIMIT,
+    &RECORDS_SCORED,
+    &DEAD_LETTERS,
+    &IN_FLIGHT_RECORDS,
+    &IN_FLIGHT_RECORDS_LIMIT,
+    &IN_FLIGHT,
+    &IN_FLIGHT_LIMIT,
+    &EPOCHS_COMMITTED,
+    &EPOCHS_ABORTED,
+    &COMMIT,
+    &EVENT_TO_VISIBLE,
+    &PRODUCERS_REBUILT,
+    &BUILD_INFO,
+    &LOG_LINES_SUPPRESSED,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_in_the_list_once() {
+        let written = include_str!("names.rs").lines().filter(|line| line.starts_with("pub(super) static ")).count();
+        let listed: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!((written, ALL.len()), (listed.len(), listed.len()));
+    }
+
+    /// What `promtool check metrics` asks for, as far as it can be asked of a name.
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in ALL {
+            let words: Vec<_> = metric.name.split('_').collect();
+            let valid = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(metric.name.starts_with("groundswell_") && metric.name.chars().all(valid), "{}", metric.name);
+            assert_eq!(words.last() == Some(&"total"), metric.kind == Kind::Counter, "{}", metric.name);
+            let unit = words[words.len() - 1 - usize::from(metric.kind == Kind::Counter)];
+            for (measured, word) in [(Unit::Seconds, "seconds"), (Unit::Bytes, "bytes")] {
+                assert_eq!(metric.unit == measured, unit == word, "{}", metric.name);
+                assert!(words.iter().filter(|other| **other == word).count() <= 1, "{}", metric.name);
+            }
+            for reserved in
+                ["count", "sum", "bucket", "counter", "gauge", "histogram", "summary", "ms", "s", "kb", "min"]
+            {
+                assert!(!words.contains(&reserved), "{} holds `{reserved}`", metric.name);
+            }
+            assert!(metric.help.ends_with('.'), "{}: {}", metric.name, metric.help);
+        }
+    }
+
+    #[test]
+    fn buckets_rise() {
+        for metric in ALL {
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]), "{}", metric.name);
+            }
+        }
+    }
+}

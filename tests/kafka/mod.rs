@@ -1,0 +1,3 @@
+//! Tests against a real Kafka and a real schema registry. They need `make fetch`.
+
+mod harness;

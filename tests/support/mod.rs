@@ -1,0 +1,14 @@
+//! The real parts that tests talk to: Apache Kafka and a schema registry, as child processes on loopback.
+//!
+//! They are brought by `make fetch` and started by `deploy/local/`. However the test process ends, they end with
+//! it: their supervisor watches a pipe that the kernel closes.
+
+pub mod kafka;
+pub mod registry;
+mod service;
+
+pub use kafka::{Kafka, Record};
+pub use registry::{Reference, Registry};
+
+/// What helpers and tests return, so that a test reads as its steps with `?` between them.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
