@@ -137,7 +137,7 @@ impl Scenario {
             _ => ("framed", Some(framed(self.schema, &review))),
         };
         let fate = if poison { Fate::DeadLettered } else { Fate::Scored };
-        let record = Record { payload, ..Record::new("").partition(rng.i32(..PARTITIONS)) };
+        let record = Record { payload, ..Record::new("").partition(rng.i32(0..PARTITIONS)) };
         (topic, record, fate)
     }
 
@@ -279,7 +279,9 @@ fn json_poison(rng: &mut Rng) -> Vec<u8> {
 
 fn protobuf_poison(rng: &mut Rng) -> Option<Vec<u8>> {
     match rng.u8(..3) {
-        0 => Some(v1::Review { text: "cut off in the middle".into(), ..v1::Review::default() }.encode_to_vec()[..9].to_vec()),
+        0 => Some(
+            v1::Review { text: "cut off in the middle".into(), ..v1::Review::default() }.encode_to_vec()[..9].to_vec(),
+        ),
         1 => Some(v1::Review { product: Some("p-1".into()), ..v1::Review::default() }.encode_to_vec()),
         _ => None,
     }

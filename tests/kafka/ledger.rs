@@ -66,7 +66,8 @@ impl Ledger {
             (fates != BTreeSet::from([format!("{expected:?}")]))
                 .then(|| format!("expected {expected:?}, got {fates:?}: {place:?}"))
         });
-        let disorder = self.disorder.iter().filter(|_| !at_least_once).map(|(a, b)| format!("order: {b:?} behind {a:?}"));
+        let disorder =
+            self.disorder.iter().filter(|_| !at_least_once).map(|(a, b)| format!("order: {b:?} behind {a:?}"));
         lost.chain(strange).chain(doubled).chain(wrong).chain(disorder).collect()
     }
 }

@@ -94,7 +94,7 @@ fn without_scheme(text: &str, finds: &mut Vec<Find>) {
     let mut done = 0;
     for query in memchr_iter(b'?', text.as_bytes()) {
         let before =
-            text[..query].as_bytes()[done.min(query)..].iter().rev().take_while(|b| is_address_byte(b)).count();
+            text.as_bytes()[..query][done.min(query)..].iter().rev().take_while(|b| is_address_byte(b)).count();
         if query < done || !is_host(&text[query - before..query]) {
             continue;
         }
