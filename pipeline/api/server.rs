@@ -62,7 +62,7 @@ impl Drop for Server {
 }
 
 /// Listens, and answers from a thread of its own until the [`Server`] is stopped or dropped. Also keeps the metrics up,
-/// every five seconds.
+/// every five seconds. May be called from within another runtime.
 ///
 /// # Errors
 /// The configuration's, if the address cannot be listened on.
@@ -71,9 +71,14 @@ pub fn serve(listen: SocketAddr, health: Arc<Health>, metrics: Metrics) -> Resul
         Error::new(Fault::Config, format!("http.listen ({listen}) cannot be used: {error}"))
             .hint("choose another address, or port 0 for any that is free")
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    let listener = runtime.block_on(TcpListener::bind(listen)).map_err(cannot)?;
+    let listener = std::net::TcpListener::bind(listen).map_err(cannot)?;
+    listener.set_nonblocking(true).map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener).map_err(cannot)?
+    };
     let (stop, stopped) = oneshot::channel();
     let run = move || runtime.block_on(run(listener, super::router(health, metrics.clone()), metrics, stopped));
     let thread = thread::Builder::new().name("http".to_owned()).spawn(run).map_err(cannot)?;

@@ -116,3 +116,10 @@ fn a_stopped_server_has_left_its_address() {
     assert!(TcpStream::connect(address).is_err());
     serve(address, health, Metrics::detached().unwrap()).unwrap().stop();
 }
+
+#[test]
+fn it_starts_from_within_another_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let server = runtime.block_on(async { start().0 });
+    assert_eq!(get(&server, "/healthz").0, 200);
+}

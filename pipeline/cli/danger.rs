@@ -36,8 +36,11 @@ pub struct Danger {
 
 /// The dangers of all topics, in their order.
 pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
-    let largest_input =
-        topics.iter().filter(|(_, role)| *role == Role::Input).filter_map(|(topic, _)| topic.number("max.message.bytes")).max();
+    let largest_input = topics
+        .iter()
+        .filter(|(_, role)| *role == Role::Input)
+        .filter_map(|(topic, _)| topic.number("max.message.bytes"))
+        .max();
     let mut found = Vec::new();
     for (topic, role) in topics {
         let mut add = |what: String, set: String| found.push(Danger { topic: topic.name.clone(), what, set });
@@ -69,11 +72,14 @@ fn replication(topic: &Topic, add: &mut impl FnMut(String, String)) {
     } else if let Some(in_sync) = in_sync {
         if in_sync < 2 {
             let what = format!("min.insync.replicas={in_sync}: what is acknowledged may lie on one broker alone");
-            let set = if replicas > 2 { "min.insync.replicas=2" } else { "replication factor 3 and min.insync.replicas=2" };
+            let set =
+                if replicas > 2 { "min.insync.replicas=2" } else { "replication factor 3 and min.insync.replicas=2" };
             add(what, set.into());
         } else if in_sync >= replicas {
             add(
-                format!("min.insync.replicas={in_sync} with replication factor {replicas}: one broker away stops all writing"),
+                format!(
+                    "min.insync.replicas={in_sync} with replication factor {replicas}: one broker away stops all writing"
+                ),
                 format!("replication factor {} or more", in_sync + 1),
             );
         }
@@ -91,7 +97,10 @@ fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
     if topic.setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
         let lost = if role == Role::Input { "before they are read" } else { "that share a key" };
         add(
-            format!("cleanup.policy={}: records {lost} are lost to newer ones of the same key", topic.setting("cleanup.policy").unwrap_or_default()),
+            format!(
+                "cleanup.policy={}: records {lost} are lost to newer ones of the same key",
+                topic.setting("cleanup.policy").unwrap_or_default()
+            ),
             "cleanup.policy=delete".into(),
         );
     }
@@ -114,7 +123,9 @@ fn output_size(topic: &Topic, settings: &Settings, add: &mut impl FnMut(String, 
     let text = i64::try_from(settings.text.payload_bytes_max).unwrap_or(i64::MAX);
     if settings.text.include_text && limit < text {
         add(
-            format!("max.message.bytes={limit} is below text.payload_bytes_max ({text}): a long text's result goes to the dead letters"),
+            format!(
+                "max.message.bytes={limit} is below text.payload_bytes_max ({text}): a long text's result goes to the dead letters"
+            ),
             format!("max.message.bytes={text}, or text.include_text=false"),
         );
     }
@@ -124,7 +135,9 @@ fn letter_size(topic: &Topic, largest_input: Option<i64>, add: &mut impl FnMut(S
     let (Some(limit), Some(input)) = (topic.number("max.message.bytes"), largest_input) else { return };
     if limit < input {
         add(
-            format!("max.message.bytes={limit} is below an input's ({input}): a large record's dead letter loses its payload"),
+            format!(
+                "max.message.bytes={limit} is below an input's ({input}): a large record's dead letter loses its payload"
+            ),
             format!("max.message.bytes={}", input + LETTER_HEADER_BYTES),
         );
     }

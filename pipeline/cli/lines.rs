@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
 
 use crate::event::{Error, Fault, Origin, RawRecord};
 
@@ -19,6 +20,8 @@ pub struct Lines {
     name: String,
     bytes_max: usize,
     offset: i64,
+    /// The event time of lines that have none.
+    started_ms: i64,
     read: Arc<AtomicU64>,
     file_bytes: Option<u64>,
 }
@@ -26,7 +29,11 @@ pub struct Lines {
 impl Lines {
     pub fn open(file: Option<&Path>, bytes_max: usize) -> Result<Lines, Error> {
         let read = Arc::new(AtomicU64::new(0));
-        let from = |reader, name, file_bytes| Lines { reader, name, bytes_max, offset: 0, read: read.clone(), file_bytes };
+        let started_ms = Timestamp::now().as_millisecond();
+        let from = |reader, name, file_bytes| {
+            let read = read.clone();
+            Lines { reader, name, bytes_max, offset: 0, started_ms, read, file_bytes }
+        };
         match file {
             Some(path) if path != Path::new("-") => {
                 let (reader, file_bytes) = open(path, &read)?;
@@ -91,7 +98,8 @@ impl Iterator for Lines {
         };
         let origin = Origin { topic: TOPIC.into(), partition: 0, offset: self.offset };
         self.offset += 1;
-        Some(Ok(RawRecord { origin, key: None, headers: Vec::new(), timestamp_ms: None, payload: Some(Bytes::from(line)) }))
+        let timestamp_ms = Some(self.started_ms);
+        Some(Ok(RawRecord { origin, key: None, headers: Vec::new(), timestamp_ms, payload: Some(Bytes::from(line)) }))
     }
 }
 

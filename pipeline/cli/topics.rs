@@ -97,15 +97,23 @@ impl Report {
                 made: made.contains(name),
             })
             .collect();
-        let known: Vec<(Topic, Role)> =
-            rows.iter().filter_map(|row| Some((row.topic.clone()?, row.role))).collect();
+        let known: Vec<(Topic, Role)> = rows.iter().filter_map(|row| Some((row.topic.clone()?, row.role))).collect();
         let dangers = dangers(&known, settings);
         Report { rows, dangers }
     }
 
     pub fn text(&self) -> String {
-        let head =
-            ["topic", "for", "state", "partitions", "replicas", "min in sync", "cleanup", "retention", "largest record"];
+        let head = [
+            "topic",
+            "for",
+            "state",
+            "partitions",
+            "replicas",
+            "min in sync",
+            "cleanup",
+            "retention",
+            "largest record",
+        ];
         let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
         let mut text = table(&head, &rows);
         if !self.dangers.is_empty() {

@@ -177,7 +177,8 @@ impl<S: Stage> Engine<S> {
 
     fn next_deadline(&self) -> Instant {
         let batch = self.scoring.next_deadline();
-        let cut = if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
+        let cut =
+            if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
         let resubmit = self.resubmit.as_ref().map(|(at, _)| *at);
         let revocation = self.revocation.as_ref().map(|r| r.deadline);
         [batch, cut, resubmit, revocation, self.stopping].into_iter().flatten().fold(self.next_tick, Instant::min)

@@ -49,6 +49,11 @@ impl Health {
         self.state().cold.remove(model);
     }
 
+    /// All models are warm.
+    pub fn models_warm(&self) {
+        self.state().cold.clear();
+    }
+
     /// A model's workers are being replaced, or its new version is loading.
     pub fn model_cold(&self, model: &str) {
         self.state().cold.insert(model.to_owned());
@@ -150,6 +155,10 @@ mod tests {
         let now = Instant::now();
         let health = running(now);
         assert_eq!(health.ready(now), Ok(()));
+        health.model_cold("text");
+        health.model_cold("other");
+        assert_eq!(health.ready(now).unwrap_err().len(), 2);
+        health.models_warm();
         health.model_cold("text");
         health.unassigned("text");
         assert_eq!(health.ready(now).unwrap_err().len(), 2);

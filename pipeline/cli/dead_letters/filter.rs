@@ -67,7 +67,10 @@ mod tests {
         assert!(takes(|f| f.reason = vec!["missing".into(), "malformed".into()]));
         assert!(!takes(|f| f.reason = vec!["missing".into()]));
         assert!(takes(|f| f.topic = Some("reviews".into())) && !takes(|f| f.topic = Some("chats".into())));
-        assert!(takes(|f| f.partition = Some(3)) && !takes(|f| f.partition = Some(0)), "the record's, not the letter's");
+        assert!(
+            takes(|f| f.partition = Some(3)) && !takes(|f| f.partition = Some(0)),
+            "the record's, not the letter's"
+        );
         let at = |ms| Timestamp::from_millisecond(ms).ok();
         assert!(takes(|f| f.since = at(1_700_000_100_000)) && !takes(|f| f.since = at(1_700_000_100_001)));
     }
@@ -75,7 +78,8 @@ mod tests {
     #[test]
     fn times_are_absolute_or_ago() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let check = |text: &str, expected: &str| assert_eq!(since(text, now).map(|t| t.to_string()), Ok(expected.into()));
+        let check =
+            |text: &str, expected: &str| assert_eq!(since(text, now).map(|t| t.to_string()), Ok(expected.into()));
         check("2026-11-22T08:00:00+08:00", "2026-11-22T00:00:00Z");
         check("30m", "2026-11-23T11:30:00Z");
         check("1d12h", "2026-11-22T00:00:00Z");

@@ -108,9 +108,7 @@ impl Letter {
     pub fn content(&self, key: Option<&SecretKey>) -> Result<Content, Unreadable> {
         let origin = self.origin().ok_or(Unreadable::Foreign)?;
         match self.ours("payload").as_deref() {
-            Some("raw") => {
-                Ok(Content::of(self.0.key.clone(), self.0.payload.clone(), &self.0.headers))
-            }
+            Some("raw") => Ok(Content::of(self.0.key.clone(), self.0.payload.clone(), &self.0.headers)),
             Some("encrypted") => {
                 let key = key.ok_or(Unreadable::NoKey)?;
                 let sealed = self.0.payload.as_deref().unwrap_or_default();

@@ -175,6 +175,9 @@ and 1 older one (--limit)
     fn a_line_of_json_has_all_of_it() {
         let json = row(0, 1000).json();
         assert_eq!(json["origin"], json!({"topic": "reviews", "partition": 3, "offset": 42}));
-        assert_eq!((&json["position"], &json["reason"], &json["bytes"]), (&json!("0/7"), &json!("malformed"), &json!(1)));
+        assert_eq!(
+            (&json["position"], &json["reason"], &json["bytes"]),
+            (&json!("0/7"), &json!("malformed"), &json!(1))
+        );
     }
 }

@@ -163,7 +163,9 @@ impl Reader {
                 Some(Err(error)) if !is_passing(&error) => {
                     return Err(broker_error(format_args!("cannot read {}", self.topic), &error));
                 }
-                Some(Err(error)) if self.heard.elapsed() > ANSWER_MAX => return Err(unreachable(&self.servers, &error)),
+                Some(Err(error)) if self.heard.elapsed() > ANSWER_MAX => {
+                    return Err(unreachable(&self.servers, &error));
+                }
                 None if self.heard.elapsed() > ANSWER_MAX => {
                     let message = format!("nothing came from {} for {} s", self.topic, ANSWER_MAX.as_secs());
                     return Err(Error::new(Fault::Broker, message));
@@ -207,7 +209,8 @@ fn is_passing(error: &KafkaError) -> bool {
 }
 
 fn record(message: &BorrowedMessage<'_>) -> RawRecord {
-    let header = |h: KafkaHeader<'_, &[u8]>| Header { name: h.key.to_owned(), value: h.value.map(Bytes::copy_from_slice) };
+    let header =
+        |h: KafkaHeader<'_, &[u8]>| Header { name: h.key.to_owned(), value: h.value.map(Bytes::copy_from_slice) };
     RawRecord {
         origin: Origin { topic: message.topic().into(), partition: message.partition(), offset: message.offset() },
         key: message.key().map(Bytes::copy_from_slice),

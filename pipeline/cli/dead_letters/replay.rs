@@ -200,7 +200,8 @@ fn offsets_behind(batch: &[Returning]) -> BTreeMap<i32, i64> {
 
 /// A look back from the beginning must not make the next run send again what is behind it.
 fn never_back(offsets: &BTreeMap<i32, i64>, replayed: &BTreeMap<i32, i64>) -> BTreeMap<i32, i64> {
-    let later = |(&partition, &offset): (&i32, &i64)| (partition, offset.max(replayed.get(&partition).copied().unwrap_or(0)));
+    let later =
+        |(&partition, &offset): (&i32, &i64)| (partition, offset.max(replayed.get(&partition).copied().unwrap_or(0)));
     offsets.iter().map(later).collect()
 }
 
@@ -218,7 +219,9 @@ enum Verdict {
     /// The filters do not take it.
     PassOver,
     /// It was replayed often enough.
-    Leave { attempts: u32 },
+    Leave {
+        attempts: u32,
+    },
     NotReplayable(String),
 }
 

@@ -64,9 +64,7 @@ impl Sender {
             .create_with_context(Failures::default())
             .map_err(|e| broker_error("cannot create the producer", &e))?;
         let answer_max = timeout.max(ANSWER_MAX);
-        producer
-            .init_transactions(answer_max)
-            .map_err(|e| broker_error("cannot begin with transactions", &e))?;
+        producer.init_transactions(answer_max).map_err(|e| broker_error("cannot begin with transactions", &e))?;
         Ok(Sender { producer, answer_max })
     }
 

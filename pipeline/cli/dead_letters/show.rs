@@ -176,7 +176,10 @@ payload    1 bytes, text
 
     #[test]
     fn payloads_are_text_or_a_dump_and_bounded() {
-        assert_eq!(describe_payload("电池".as_bytes(), 4), "payload    6 bytes, text\n\n电\n… 2 more bytes (--payload-bytes)\n");
+        assert_eq!(
+            describe_payload("电池".as_bytes(), 4),
+            "payload    6 bytes, text\n\n电\n… 2 more bytes (--payload-bytes)\n"
+        );
         assert!(describe_payload(b"\x1b[31m", 10).contains("\\u{1b}[31m"), "a terminal is not told what to do");
         let dumped = describe_payload(b"\x00\xffabcdefghijklmnop", 17);
         let expected = "\

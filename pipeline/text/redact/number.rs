@@ -129,10 +129,12 @@ impl<'t> Candidate<'t> {
         if self.total() < 8 || self.is_entangled() {
             return ipv4().map(|f| (Rule::IpAddress, f));
         }
-        None.or_else(|| kinds.has(Rule::IdentityCard).then(|| self.identity()).flatten().map(|f| (Rule::IdentityCard, f)))
-            .or_else(|| kinds.has(Rule::BankCard).then(|| self.bank_card()).flatten().map(|f| (Rule::BankCard, f)))
-            .or_else(|| kinds.has(Rule::Phone).then(|| phone::find(self)).flatten().map(|f| (Rule::Phone, f)))
-            .or_else(|| ipv4().map(|f| (Rule::IpAddress, f)))
+        None.or_else(|| {
+            kinds.has(Rule::IdentityCard).then(|| self.identity()).flatten().map(|f| (Rule::IdentityCard, f))
+        })
+        .or_else(|| kinds.has(Rule::BankCard).then(|| self.bank_card()).flatten().map(|f| (Rule::BankCard, f)))
+        .or_else(|| kinds.has(Rule::Phone).then(|| phone::find(self)).flatten().map(|f| (Rule::Phone, f)))
+        .or_else(|| ipv4().map(|f| (Rule::IpAddress, f)))
     }
 
     fn identity(&self) -> Option<Found> {
@@ -143,7 +145,8 @@ impl<'t> Candidate<'t> {
             let mut number = [b'X'; 18];
             number[..17].copy_from_slice(&self.digits[..17]);
             let rest = &self.text.as_bytes()[found.end..];
-            let ends_in_x = matches!(rest, [b'x' | b'X', after @ ..] if !after.first().is_some_and(u8::is_ascii_alphanumeric));
+            let ends_in_x =
+                matches!(rest, [b'x' | b'X', after @ ..] if !after.first().is_some_and(u8::is_ascii_alphanumeric));
             return (ends_in_x && is_identity_18(&number)).then_some(Found { end: found.end + 1, ..found });
         }
         self.ending_at(15).filter(|f| f.groups == 1 && is_identity_15(&self.digits[..15]))
@@ -153,7 +156,8 @@ impl<'t> Candidate<'t> {
         (13..=19).rev().find_map(|len| {
             let found = self.ending_at(len)?;
             let number = &self.digits[..len];
-            (self.has_card_layout(found.groups) && !self.is_fraction() && is_card_range(number) && is_luhn(number)).then_some(found)
+            (self.has_card_layout(found.groups) && !self.is_fraction() && is_card_range(number) && is_luhn(number))
+                .then_some(found)
         })
     }
 
@@ -177,8 +181,10 @@ impl<'t> Candidate<'t> {
         let valid = quad.iter().all(|g| is_octet(&self.text.as_bytes()[g.start..g.end]));
         let found = Found { start: first.start, end: quad[3].end, groups: 4 };
         let exact = &self.text[found.start..found.end];
-        let dotted = exact.bytes().all(|b| b == b'.' || b.is_ascii_digit()) && exact.bytes().filter(|&b| b == b'.').count() == 3;
-        (valid && dotted && !self.goes_on_after(found.end) && !version::is_version(&self.text[..first.start])).then_some(found)
+        let dotted =
+            exact.bytes().all(|b| b == b'.' || b.is_ascii_digit()) && exact.bytes().filter(|&b| b == b'.').count() == 3;
+        (valid && dotted && !self.goes_on_after(found.end) && !version::is_version(&self.text[..first.start]))
+            .then_some(found)
     }
 
     fn goes_on_after(&self, end: usize) -> bool {
