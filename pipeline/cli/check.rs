@@ -16,7 +16,7 @@ use crate::runtime::{Loaded, Models};
 /// Labels of a head that are shown by name.
 const LABELS_SHOWN: usize = 8;
 
-/// Say what is wrong with a configuration, with its models and, where asked, with what the brokers say.
+/// Say what is wrong with a configuration, its models and, if asked, the brokers and the registry.
 ///
 /// All faults are reported at once, each with its place, and exit code 2. Models are read and not run: their answers may
 /// depend on the library and device they run on.
@@ -126,17 +126,18 @@ fn describe_head(head: &Head) -> String {
     if head.labels.is_empty() {
         return format!("{}: an embedding", head.name);
     }
-    let what = match (&head.kind, head.activation) {
-        (HeadKind::Sentiment(_), _) => "sentiment",
-        (_, Activation::Sigmoid) => "any of",
-        (_, Activation::Softmax | Activation::None) => "one of",
-    };
+    let what = if head.activation == Activation::Sigmoid { "any of" } else { "one of" };
     let shown: Vec<&str> = head.labels.iter().take(LABELS_SHOWN).map(String::as_str).collect();
     let more = match head.labels.len().saturating_sub(LABELS_SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{}: {what} {}{more}; from a probability of {}", head.name, shown.join(", "), head.threshold)
+    let sentiment = if matches!(head.kind, HeadKind::Sentiment(_)) { ", as the sentiment" } else { "" };
+    let from = match head.threshold {
+        0.0 => String::new(),
+        threshold => format!("; from a probability of {threshold}"),
+    };
+    format!("{}: {what} {}{more}{sentiment}{from}", head.name, shown.join(", "))
 }
 
 fn kind_name(kind: Kind) -> &'static str {

@@ -14,7 +14,7 @@ use crate::event::{Error, Fault};
 /// Replicas of a topic that is made, where there are as many brokers: one can be away and another be lost.
 const REPLICAS: usize = 3;
 
-/// Show the topics that the configuration names, say what is set dangerously, and make what is missing.
+/// Show the topics of the configuration, say what is set dangerously, make what is missing.
 ///
 /// A topic that is there is never changed, so that running this again does no harm. Topics with three replicas or more
 /// are made with min.insync.replicas=2. Exit code 2 if a topic is missing at the end, 3 if no broker answers.
@@ -116,13 +116,23 @@ impl Report {
         ];
         let rows: Vec<Vec<String>> = self.rows.iter().map(Row::cells).collect();
         let mut text = table(&head, &rows);
-        if !self.dangers.is_empty() {
-            text.push('\n');
-        }
-        for Danger { topic, what, set } in &self.dangers {
-            text.push_str(&format!("warning: {topic}: {what}\n    set: {set}\n"));
+        for (n, (topics, what, set)) in self.grouped().into_iter().enumerate() {
+            let gap = if n == 0 { "\n" } else { "" };
+            text.push_str(&format!("{gap}warning: {}: {what}\n    set: {set}\n", topics.join(", ")));
         }
         text
+    }
+
+    /// What is the same for several topics is said once.
+    fn grouped(&self) -> Vec<(Vec<&str>, &str, &str)> {
+        let mut groups: Vec<(Vec<&str>, &str, &str)> = Vec::new();
+        for Danger { topic, what, set } in &self.dangers {
+            match groups.iter_mut().find(|(_, known, remedy)| known == what && remedy == set) {
+                Some((topics, _, _)) => topics.push(topic),
+                None => groups.push((vec![topic], what, set)),
+            }
+        }
+        groups
     }
 
     fn json(&self) -> String {
@@ -193,8 +203,10 @@ mod tests {
         ];
         let config = config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let topic = Topic { name: "reviews".into(), partitions: 6, replicas: 1, config: Ok(config) };
-        let wanted = [("reviews".to_owned(), Role::Input), ("dead-letters".to_owned(), Role::DeadLetters)];
-        Report::new(&wanted, &[topic], BTreeSet::from(["reviews".to_owned()]), &settings)
+        let chats = Topic { name: "chats".into(), ..topic.clone() };
+        let names = [("reviews", Role::Input), ("chats", Role::Input), ("dead-letters", Role::DeadLetters)];
+        let wanted = names.map(|(name, role)| (name.to_owned(), role));
+        Report::new(&wanted, &[topic, chats], BTreeSet::from(["reviews".to_owned()]), &settings)
     }
 
     #[test]
@@ -202,9 +214,10 @@ mod tests {
         let expected = "\
 topic         for           state    partitions  replicas  min in sync  cleanup  retention  largest record
 reviews       input         made     6           1         1            delete   7 d        1048588
+chats         input         there    6           1         1            delete   7 d        1048588
 dead-letters  dead letters  missing
 
-warning: reviews: replication factor 1: one broker lost is the topic lost
+warning: reviews, chats: replication factor 1: one broker lost is the topic lost
     set: replication factor 3 and min.insync.replicas=2
 ";
         assert_eq!(report().text(), expected);
@@ -214,7 +227,7 @@ warning: reviews: replication factor 1: one broker lost is the topic lost
     fn the_json_says_the_same() {
         let json: serde_json::Value = serde_json::from_str(&report().json()).expect("JSON");
         assert_eq!(json["topics"][0]["retention_ms"], 604_800_000);
-        assert_eq!(json["topics"][1]["state"], "missing");
+        assert_eq!(json["topics"][2]["state"], "missing");
         assert_eq!(json["dangers"][0]["topic"], "reviews");
     }
 }

@@ -16,7 +16,7 @@ const ROWS: usize = 100;
 /// Characters of an error in a table; `show` has all of it.
 const ERROR_CHARS_MAX: usize = 100;
 
-/// List dead letters: where each lies, when it was written, where its record came from, and why.
+/// List dead letters: where each lies, when it was written, where its record was, and why.
 ///
 /// Example: groundswell dead-letters list --reason malformed,missing --since 12h
 #[derive(Debug, Args)]

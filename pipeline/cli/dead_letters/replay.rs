@@ -152,12 +152,12 @@ impl Run<'_> {
     /// Sends what is gathered and commits what was seen.
     fn send(&mut self, reader: &Reader) -> Result<(), Error> {
         let (batch, seen) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.seen));
-        let Some(sender) = self.sender.take() else {
+        let Some(mut sender) = self.sender.take() else {
             batch.iter().for_each(|record| println!("{}", would_send(record)));
             self.tally.replayed += batch.len() as u64;
             return Ok(());
         };
-        let sent = if seen.is_empty() { Ok(()) } else { self.send_some(&sender, reader, &batch, &seen) };
+        let sent = if seen.is_empty() { Ok(()) } else { self.send_some(&mut sender, reader, &batch, &seen) };
         self.sender = Some(sender);
         sent
     }
@@ -165,7 +165,7 @@ impl Run<'_> {
     /// A record that the broker refuses does not fail those beside it: the batch is halved until it stands alone.
     fn send_some(
         &mut self,
-        sender: &Sender,
+        sender: &mut Sender,
         reader: &Reader,
         batch: &[Returning],
         seen: &BTreeMap<i32, i64>,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 
 use super::letter::{ATTEMPTS, Content, Position};
 use super::reader::group;
@@ -45,6 +45,7 @@ pub enum Trouble {
 /// Sends records and the offsets of their letters in one transaction: both are done, or neither. A second sender fences
 /// the first by the transactional id that both share, so that no letter is replayed by two of them.
 pub struct Sender {
+    config: ClientConfig,
     producer: BaseProducer<Failures>,
     answer_max: Duration,
 }
@@ -60,16 +61,12 @@ impl Sender {
             .set("transaction.timeout.ms", timeout.as_millis().to_string())
             .set("message.max.bytes", RECORD_BYTES_MAX)
             .set("batch.size", BATCH_BYTES_MAX);
-        let producer: BaseProducer<Failures> = config
-            .create_with_context(Failures::default())
-            .map_err(|e| broker_error("cannot create the producer", &e))?;
         let answer_max = timeout.max(ANSWER_MAX);
-        producer.init_transactions(answer_max).map_err(|e| broker_error("cannot begin with transactions", &e))?;
-        Ok(Sender { producer, answer_max })
+        Ok(Sender { producer: producer(&config, answer_max)?, config, answer_max })
     }
 
     pub fn send(
-        &self,
+        &mut self,
         records: &[Returning],
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
@@ -118,13 +115,10 @@ impl Sender {
 
     /// `flush` waits in slices of 100 ms; this does not.
     fn await_acknowledgements(&self) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + self.answer_max;
-        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(POLL);
-        }
-        let first = self.producer.context().failed().pop_first();
+        self.drain();
+        let first = self.producer.context().failed().values().next().cloned();
         match first {
-            Some((_, error)) => Err(error),
+            Some(error) => Err(error),
             None if self.producer.in_flight_count() > 0 => {
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut))
             }
@@ -132,16 +126,33 @@ impl Sender {
         }
     }
 
-    /// Whether it was the record or the broker decides what can be done next.
-    fn abort(&self, refusal: KafkaError) -> Result<(), Trouble> {
-        self.producer.purge(PurgeConfig::default().queue());
-        self.producer.poll(Duration::ZERO);
-        self.producer.abort_transaction(self.answer_max).map_err(|e| over("abort a transaction", &e))?;
-        match refusal.rdkafka_error_code() {
-            Some(code) if is_the_records(code) => Err(Trouble::Refused(code.to_string())),
-            _ => Err(over("replay", &refusal)),
+    fn drain(&self) {
+        let deadline = Instant::now() + self.answer_max;
+        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+            self.producer.poll(POLL);
         }
     }
+
+    /// Whether it was a record or the broker decides what can be done next. A record that is refused takes those behind
+    /// it along: its own refusal is the cause, wherever it stands.
+    fn abort(&mut self, refusal: KafkaError) -> Result<(), Trouble> {
+        self.producer.abort_transaction(self.answer_max).map_err(|e| over("abort a transaction", &e))?;
+        self.drain();
+        let failed = std::mem::take(&mut *self.producer.context().failed());
+        let mut codes = failed.values().chain([&refusal]).filter_map(KafkaError::rdkafka_error_code);
+        let Some(code) = codes.find(|code| is_the_records(*code)) else { return Err(over("replay", &refusal)) };
+        // librdkafka would purge what the next transaction holds: seen with 2.12.1 after a batch was refused.
+        self.producer = producer(&self.config, self.answer_max).map_err(Trouble::Over)?;
+        Err(Trouble::Refused(code.to_string()))
+    }
+}
+
+fn producer(config: &ClientConfig, answer_max: Duration) -> Result<BaseProducer<Failures>, Error> {
+    let producer: BaseProducer<Failures> = config
+        .create_with_context(Failures::default())
+        .map_err(|e| broker_error("cannot create the producer", &e))?;
+    producer.init_transactions(answer_max).map_err(|e| broker_error("cannot begin with transactions", &e))?;
+    Ok(producer)
 }
 
 /// Refusals that concern one record and not the next.

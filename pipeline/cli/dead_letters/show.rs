@@ -15,7 +15,7 @@ const DUMP_BYTES: usize = 16;
 /// Characters of a header's value or of a key.
 const VALUE_CHARS_MAX: usize = 2000;
 
-/// Show one dead letter: its headers, and the record it keeps, opened where it is encrypted and the key is configured.
+/// Show one dead letter and the record it keeps, opened if it is encrypted and the key is configured.
 ///
 /// The payload is shown as text if it is UTF-8, otherwise as a hex dump. It is the record as it came: nothing in it was
 /// redacted.

@@ -30,7 +30,7 @@ const RECORD_BYTES_MAX: usize = 1_048_588;
 /// Lines that are named on standard error; of more only the number is told.
 const NAMED_MAX: u64 = 100;
 
-/// Write the lines of a file into a topic: as fast as it goes, at a rate, or as they came in event time.
+/// Write the lines of a file into a topic: at once, at a rate, or as they came in event time.
 ///
 /// Each line is one record, sent as it is and counted once all in-sync replicas have it. Lines that are not JSON are
 /// named, left out, and give exit code 1. Ctrl-C stops reading and waits for what is under way.

@@ -1,0 +1,135 @@
+//! What needs no broker.
+
+use std::fs;
+
+use super::groundswell;
+use crate::support::Outcome;
+
+#[test]
+fn every_command_has_a_help_with_an_example() -> Outcome<()> {
+    let commands = ["check", "replay", "topics", "dead-letters list", "dead-letters show", "dead-letters replay"];
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let said = groundswell(&arguments)?.ended(0);
+        assert!(said.out.contains(&format!("Usage: groundswell {command}")), "{}", said.out);
+        assert!(said.out.contains(&format!("Example: groundswell {command}")), "{}", said.out);
+    }
+    let said = groundswell(&["--help"])?.ended(0);
+    let listed: Vec<usize> = ["run", "check", "score", "replay", "topics", "dead-letters", "completions"]
+        .iter()
+        .map(|name| {
+            said.out.find(&format!("\n  {name} ")).ok_or_else(|| format!("{name} is not listed:\n{}", said.out))
+        })
+        .collect::<Result<_, _>>()?;
+    assert!(listed.is_sorted(), "in the order in which they are met:\n{}", said.out);
+    assert!(said.out.contains("3   broker or registry unreachable"), "exit codes are told:\n{}", said.out);
+    Ok(())
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_was_expected() -> Outcome<()> {
+    let nowhere = "/nowhere/reviews.jsonl";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "Usage: groundswell <COMMAND>"),
+        (&["chekc"], "a similar subcommand exists: 'check'"),
+        (&["check", "--print-default", "--connect"], "cannot be used with '--connect'"),
+        (&["topics", "--partitions", "3"], "--create"),
+        (&["topics", "--create", "--partitions", "0"], "0 is not in 1.."),
+        (&["replay", file], "--topic <TOPIC>"),
+        (&["replay", file, "--topic", "t", "--rate", "0"], "expected records a second, above 0, as in 500 or 500/s"),
+        (&["replay", file, "--topic", "t", "--rate", "5", "--speed", "1"], "cannot be used with '--speed <X>'"),
+        (&["replay", file, "--topic", "t", "--key", "user"], "expected a JSON pointer, as in /user"),
+        (&["replay", nowhere, "--topic", "t"], "error: cannot open /nowhere/reviews.jsonl: "),
+        (&["replay", "-", "--topic", "t", "--loop"], "standard input cannot be read again: --loop needs a file"),
+        (&["dead-letters"], "Usage: groundswell dead-letters <COMMAND>"),
+        (&["dead-letters", "show", "7"], "expected PARTITION/OFFSET, as in 0/42"),
+        (&["dead-letters", "list", "--reason", "bad"], "possible values: tombstone, too_large, malformed"),
+        (&["dead-letters", "list", "--since", "yesterday"], "expected a time as in 2026-11-23T08:00:00Z"),
+    ];
+    for (arguments, expected) in cases {
+        let said = groundswell(arguments)?.ended(2);
+        assert!(said.err.contains(expected), "{arguments:?}: {}", said.err);
+        assert_eq!(said.out, "", "{arguments:?}: nothing that another program might read");
+    }
+    Ok(())
+}
+
+#[test]
+fn check_reports_all_faults_at_once_with_their_places() -> Outcome<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("groundswell.toml");
+    fs::write(&file, "[batch]\ntoken_max = 512\n\n[kafka]\nbootstrap_servers = \"broker\"\n")?;
+    let path = file.to_str().ok_or("a path")?;
+    let set = ["--set", "delivery.mode=once"];
+    let said = groundswell(&["check", "--config", path, set[0], set[1]])?.ended(2);
+    for expected in [
+        format!("{path}:2:1: "),
+        "tokens_max".into(),
+        format!("{path}:5:1: "),
+        "\"broker\", which is not host:port".into(),
+        "--set delivery.mode: ".into(),
+        "exactly_once".into(),
+    ] {
+        assert!(said.err.contains(&expected), "{expected}: {}", said.err);
+    }
+    assert_eq!(said.out, "");
+    let said = groundswell(&["check", "--config", "/nowhere/groundswell.toml"])?.ended(2);
+    assert!(said.err.contains("/nowhere/groundswell.toml:1:1: the file cannot be read"), "{}", said.err);
+    Ok(())
+}
+
+#[test]
+fn check_names_every_model_that_cannot_be_loaded() -> Outcome<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("groundswell.toml");
+    let model = |name: &str, kind: &str| format!("[models.{name}]\npath = \"/nowhere/{name}\"\nkinds = [\"{kind}\"]\n");
+    fs::write(&file, model("first", "review") + &model("second", "chat"))?;
+    let said = groundswell(&["check", "--config", file.to_str().ok_or("a path")?])?.ended(2);
+    assert!(said.err.contains("model first: /nowhere/first"), "{}", said.err);
+    assert!(said.err.contains("model second: /nowhere/second"), "{}", said.err);
+    assert_eq!(said.out, "configuration: sound\n");
+    Ok(())
+}
+
+#[test]
+fn check_describes_the_model_that_ships() -> Outcome<()> {
+    let said = groundswell(&["check"])?.ended(0);
+    assert!(said.out.starts_with("configuration: sound\nmodel text: version "), "{}", said.out);
+    assert!(said.out.contains("sentiment: one of negative, neutral, positive, as the sentiment"), "{}", said.out);
+    assert!(!said.out.contains("warning"), "a text's answer does not depend on its batch: {}", said.out);
+    Ok(())
+}
+
+#[test]
+fn the_defaults_that_are_printed_are_a_configuration() -> Outcome<()> {
+    let printed = groundswell(&["check", "--print-default"])?.ended(0).out;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("default.toml");
+    fs::write(&file, &printed)?;
+    groundswell(&["check", "--config", file.to_str().ok_or("a path")?])?.ended(0);
+    let reference = groundswell(&["check", "--print-reference"])?.ended(0).out;
+    assert_eq!(reference, include_str!("../../docs/configuration.md"), "make docs");
+    Ok(())
+}
+
+#[test]
+fn brokers_out_of_reach_are_exit_code_3() -> Outcome<()> {
+    // Port 1 of loopback: refused at once, so that all the waiting is the program's own.
+    let set = ["--set", "kafka.bootstrap_servers=127.0.0.1:1"];
+    let said = groundswell(&["topics", set[0], set[1]])?.ended(3);
+    assert!(said.err.starts_with("error: the brokers at 127.0.0.1:1 do not answer"), "{}", said.err);
+    assert!(said.err.contains("hint: kafka.bootstrap_servers"), "{}", said.err);
+    Ok(())
+}
+
+#[test]
+fn completions_name_every_command() -> Outcome<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        let said = groundswell(&["completions", shell])?.ended(0);
+        for name in ["check", "replay", "topics", "dead-letters", "--from-beginning"] {
+            assert!(said.out.contains(name.trim_start_matches("--")), "{shell}: {name}");
+        }
+    }
+    Ok(())
+}
