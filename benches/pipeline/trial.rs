@@ -133,10 +133,11 @@ impl<'a> Trial<'a> {
 
 fn event_time_ms(payload: &[u8]) -> i64 {
     #[derive(serde::Deserialize)]
-    struct Event {
-        event_time: jiff::Timestamp,
+    struct Event<'a> {
+        event_time: &'a str,
     }
-    serde_json::from_slice::<Event>(payload).map_or(0, |event| event.event_time.as_millisecond())
+    let event = serde_json::from_slice::<Event<'_>>(payload).ok();
+    event.and_then(|event| event.event_time.parse::<jiff::Timestamp>().ok()).map_or(0, |at| at.as_millisecond())
 }
 
 fn now_ms() -> i64 {
