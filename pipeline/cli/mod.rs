@@ -1,6 +1,7 @@
 //! What a user types: a file a subcommand.
 
 mod completions;
+mod demo;
 mod run;
 mod score;
 mod settings;
@@ -31,6 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Run(run::Run),
     Score(score::Score),
     Completions(completions::Completions),
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<Outcome, Error> {
         match self {
+            Command::Demo(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Score(command) => command.run(),
             Command::Completions(command) => command.run(),
