@@ -25,6 +25,8 @@ ANSWER_S_MAX = 2
 def add_arguments(parser):
     parser.add_argument("--nodes", type=int, default=1, help="each a broker and a controller (default: 1)")
     parser.add_argument("--port", type=int, help="of the first node, the others follow (default: a free one)")
+    parser.add_argument("--quick", action="store_true",
+                        help="compile less: up with 2.4 s of processor time instead of 4.0, slower under load")
     parser.add_argument("--heap", default="512m", help="of each node's Java (default: 512m)")
 
 
@@ -38,11 +40,12 @@ def make(arguments, folder):
     controllers = service.free_ports(count)
     base = [java, f"-Xmx{arguments.heap}", "-XX:+UseSerialGC", "-cp", f"{fetch.LOCAL}/kafka/*",
             f"-Dlog4j2.configurationFile={fetch.HERE}/kafka/log4j2.properties"]
+    quick = ["-XX:TieredStopAtLevel=1"] if arguments.quick else []
     nodes = []
     for i in range(count):
         settings = folder / f"node-{i + 1}.properties"
         settings.write_text(properties(i + 1, ports[i], controllers, folder))
-        nodes.append(service.Node(f"node-{i + 1}", [*base, "kafka.Kafka", str(settings)], folder))
+        nodes.append(service.Node(f"node-{i + 1}", [base[0], *quick, *base[1:], "kafka.Kafka", str(settings)], folder))
     format_storage(base, folder, count)
     address = ",".join(f"127.0.0.1:{port}" for port in ports)
     return service.Service(nodes, address, lambda: all_answer(nodes, ports))

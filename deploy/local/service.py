@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-READY_S_MAX = 60
+READY_S_MAX = 120
 STOP_S_MAX = 30
 LOG_TAIL_BYTES = 4000
 

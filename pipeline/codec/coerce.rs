@@ -177,7 +177,11 @@ mod tests {
         check("turn", json!("12"), Ok(json!(12)));
         check("turn", json!(3.0), Ok(json!(3)));
         check("turn", json!(-1), Err(("a whole number from 0", "an integer")));
-        check("turn", json!(1e300), Err(("a whole number from 0", "a number with a fraction or too large for an integer")));
+        check(
+            "turn",
+            json!(1e300),
+            Err(("a whole number from 0", "a number with a fraction or too large for an integer")),
+        );
         check("speaker", json!("Customer"), Ok(json!("customer")));
         check("speaker", json!("SPEAKER_BOT"), Ok(json!("bot")));
         check("speaker", json!(""), Ok(json!(null)));

@@ -16,6 +16,10 @@ use crate::config::{Input, InputFormat, Kind};
 use crate::event::{Error, Fault, RawRecord, Reason, Rejection, v1};
 
 /// What came of a record that was not refused.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "taken apart where it is returned; a box would cost every record an allocation"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decoded {
     Event(TextEvent),
@@ -65,7 +69,8 @@ impl Decoder {
             (InputFormat::Protobuf, _) => Wire::Protobuf,
             (InputFormat::ProtobufFramed, Some(schemas)) => Wire::Framed(schemas),
             (InputFormat::ProtobufFramed, None) => {
-                let message = format!("inputs.{}: framed Protobuf needs a schema registry, and none is configured", input.name);
+                let message =
+                    format!("inputs.{}: framed Protobuf needs a schema registry, and none is configured", input.name);
                 return Err(Error::new(Fault::Config, message).hint("set registry.url"));
             }
         };
@@ -188,3 +193,6 @@ impl TextMessage for v1::Chat {
         TextEvent::Chat(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

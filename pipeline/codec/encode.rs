@@ -16,7 +16,9 @@ pub struct Encoder {
 enum Wire {
     Json,
     /// What stands before every payload; empty where nothing is framed.
-    Protobuf { prefix: Vec<u8> },
+    Protobuf {
+        prefix: Vec<u8>,
+    },
 }
 
 impl Encoder {
@@ -26,7 +28,9 @@ impl Encoder {
         let wire = match (format, schema) {
             (OutputFormat::Json, _) => Wire::Json,
             (OutputFormat::Protobuf, _) => Wire::Protobuf { prefix: Vec::new() },
-            (OutputFormat::ProtobufFramed, Some(schema)) => Wire::Protobuf { prefix: framing::prefix(schema, &[position()?]) },
+            (OutputFormat::ProtobufFramed, Some(schema)) => {
+                Wire::Protobuf { prefix: framing::prefix(schema, &[position()?]) }
+            }
             (OutputFormat::ProtobufFramed, None) => {
                 let message = "outputs.format: framed Protobuf needs the id of a registered schema, and none is known";
                 return Err(Error::new(Fault::Config, message).hint("set registry.url"));

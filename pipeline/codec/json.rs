@@ -23,7 +23,10 @@ pub(super) enum Straight<T> {
 pub(super) fn text(payload: &[u8]) -> Result<&str, Rejection> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         let at = error.valid_up_to();
-        Rejection::new(Reason::Malformed, format!("expected UTF-8, found other bytes at byte {at} of {}", payload.len()))
+        Rejection::new(
+            Reason::Malformed,
+            format!("expected UTF-8, found other bytes at byte {at} of {}", payload.len()),
+        )
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }

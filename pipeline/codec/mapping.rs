@@ -41,8 +41,9 @@ impl Mapping {
             let Some(shape) = Shape::of(&field) else { continue };
             let name = field.name().to_string();
             let source = match input.fields.get(&name) {
-                Some(configured) => Source::new(configured, &name, &shape)
-                    .map_err(|message| Error::new(Fault::Config, format!("inputs.{}.fields.{name}: {message}", input.name)))?,
+                Some(configured) => Source::new(configured, &name, &shape).map_err(|message| {
+                    Error::new(Fault::Config, format!("inputs.{}.fields.{name}: {message}", input.name))
+                })?,
                 None => Source::Pointer(vec![name.clone()]),
             };
             fields.push(Field { name, shape, source });
@@ -61,7 +62,9 @@ impl Mapping {
         let mut root = Value::Object(root);
         let mut event = Map::new();
         for field in &self.fields {
-            let Some(value) = field.source.find(&root, record).map_err(|misfit| field.refuse(misfit))? else { continue };
+            let Some(value) = field.source.find(&root, record).map_err(|misfit| field.refuse(misfit))? else {
+                continue;
+            };
             if let Some(value) = field.shape.coerce(value).map_err(|misfit| field.refuse(misfit))? {
                 event.insert(field.name.clone(), value);
             }
@@ -237,7 +240,11 @@ mod tests {
         };
         let l = json!([1, {"x": 2, "y": 3}]);
         check("/c/b/text", Some(json!("t")), json!({"l": l, "n": null, "a/b": 4}));
-        check("/l/0", Some(json!(1)), json!({"c": {"b": {"text": "t"}}, "l": [null, {"x": 2, "y": 3}], "n": null, "a/b": 4}));
+        check(
+            "/l/0",
+            Some(json!(1)),
+            json!({"c": {"b": {"text": "t"}}, "l": [null, {"x": 2, "y": 3}], "n": null, "a/b": 4}),
+        );
         check("/l/1/x", Some(json!(2)), json!({"c": {"b": {"text": "t"}}, "l": [1, {"y": 3}], "n": null, "a/b": 4}));
         let whole = json!({"c": {"b": {"text": "t"}}, "l": l, "n": null, "a/b": 4});
         for missing in ["/l/01", "/l/-1", "/l/2", "/c/text", "/n/x", "/a/b"] {

@@ -18,6 +18,9 @@ pub mod registry;
 mod schema;
 mod text_event;
 
+#[cfg(test)]
+mod tests;
+
 pub use cache::Schemas;
 pub use decode::{Decoded, Decoder};
 pub use encode::Encoder;

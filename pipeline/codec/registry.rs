@@ -189,7 +189,8 @@ impl Client {
             }
             let Reference { name, subject, version } = reference;
             let path = format!("subjects/{}/versions/{version}", escape(&subject));
-            let answer: Answer = self.get(&path, &format!("version {version} of {}, imported by {what}", shown(&subject)))?;
+            let answer: Answer =
+                self.get(&path, &format!("version {version} of {}, imported by {what}", shown(&subject)))?;
             bytes += answer.schema.len();
             if bytes > IMPORTS_BYTES_MAX {
                 return Err(unusable(what, format!("it imports more than {IMPORTS_BYTES_MAX} bytes")));
@@ -272,7 +273,8 @@ impl Client {
             return Err(self.refusal(status, &bytes, what));
         }
         // A proxy's page with status 200 is not an answer of the registry.
-        serde_json::from_slice(&bytes).map_err(|_| self.unreachable("the answer is not a schema registry's".to_string()))
+        serde_json::from_slice(&bytes)
+            .map_err(|_| self.unreachable("the answer is not a schema registry's".to_string()))
     }
 
     fn refusal(&self, status: u16, body: &[u8], what: &str) -> RegistryError {
@@ -303,7 +305,8 @@ fn base(url: &str) -> Result<String, Error> {
     match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(url.trim_end_matches('/').to_string()),
         _ => {
-            let message = format!("registry.url: expected an address that starts with http:// or https://, found `{url}`");
+            let message =
+                format!("registry.url: expected an address that starts with http:// or https://, found `{url}`");
             Err(Error::new(Fault::Config, message))
         }
     }

@@ -43,8 +43,9 @@ pub struct WriterSchema {
 }
 
 impl WriterSchema {
-    /// The name of the schema's own file while it is compiled; a registry gives it none.
-    pub const ROOT: &str = "schema.proto";
+    /// The name of the schema's own file while it is compiled; a registry gives it none. No file that it imports is
+    /// called so.
+    const ROOT: &str = "<schema>";
 
     /// Compiles a schema's text with the files that it imports, by the names under which they are imported.
     ///
@@ -118,12 +119,13 @@ mod tests {
 
     #[test]
     fn imports_are_resolved_and_bad_schemas_refused() {
-        let check = |text: &str, files: &[(&str, &str)], expected: Result<(), &str>| {
-            match (WriterSchema::compile(text, imports(files)), expected) {
-                (Ok(_), Ok(())) => {}
-                (Err(message), Err(part)) => assert!(message.contains(part), "{message:?} lacks {part:?}"),
-                (result, expected) => panic!("{text}: {result:?}, expected {expected:?}"),
-            }
+        let check = |text: &str, files: &[(&str, &str)], expected: Result<(), &str>| match (
+            WriterSchema::compile(text, imports(files)),
+            expected,
+        ) {
+            (Ok(_), Ok(())) => {}
+            (Err(message), Err(part)) => assert!(message.contains(part), "{message:?} lacks {part:?}"),
+            (result, expected) => panic!("{text}: {result:?}, expected {expected:?}"),
         };
         let body = r#"syntax = "proto3"; message Body { string text = 1; }"#;
         let uses_body = r#"syntax = "proto3"; import "a/body.proto"; message M { Body body = 1; }"#;
@@ -133,8 +135,8 @@ mod tests {
         check(google, &[], Ok(()));
         check(google, &[("google/protobuf/timestamp.proto", "not protobuf")], Ok(()));
         check(r#"{"type": "record"}"#, &[], Err("expected"));
-        check(r#"syntax = "proto3"; import "/etc/hosts"; message M {}"#, &[], Err("/etc/hosts"));
-        check(r#"syntax = "proto3"; import "schema.proto"; message M {}"#, &[], Err("cycle"));
+        check(r#"syntax = "proto3"; import "etc/hosts"; message M {}"#, &[], Err("etc/hosts"));
+        check(r#"syntax = "proto3"; import "<schema>"; message M {}"#, &[], Err("cycle"));
         check(&format!("{}{}", "message M {".repeat(10_000), "}".repeat(10_000)), &[], Err("nest"));
     }
 

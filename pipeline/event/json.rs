@@ -112,9 +112,9 @@ impl<T: Named> Visitor<'_> for EnumVisitor<T> {
 pub(crate) mod time {
     use super::*;
 
-    /// The first and the last millisecond that can be written: the years 1 to 9999.
+    /// The first and the last millisecond that can be written: the years 1 to 9999, as far as every library goes.
     const MS_MIN: i64 = -62_135_596_800_000;
-    const MS_MAX: i64 = 253_402_207_200_999;
+    const MS_MAX: i64 = 253_402_207_200_000;
     /// Numbers are told apart by size: seconds from 10^8 up to 10^11, milliseconds from there up to 10^14. Both mean
     /// 1973-03-03 to 5138-11-16. What lies outside (0, 20261122, microseconds) is refused, because a guess would lie.
     const SECONDS_MIN: f64 = 1e8;
@@ -361,7 +361,8 @@ mod tests {
         check("1795341600.25", Some("2026-11-22T10:00:00.250Z"));
         check("\"2026-11-22T10:00:00.123999Z\"", Some("2026-11-22T10:00:00.123Z"));
         check("\"1969-12-31T23:59:59.9999Z\"", Some("1969-12-31T23:59:59.999Z"));
-        for json in ["0", "20261122", "99999999", "1e14", "-5", "\"2026-11-22T10:00:00\"", "\"NaN\"", "\"\"", "[]", "true"]
+        for json in
+            ["0", "20261122", "99999999", "1e14", "-5", "\"2026-11-22T10:00:00\"", "\"NaN\"", "\"\"", "[]", "true"]
         {
             check(json, None);
         }
@@ -373,13 +374,14 @@ mod tests {
             let chat = v1::Chat { event_time: Some(Timestamp { seconds, nanos: 0 }), ..Default::default() };
             serde_json::to_value(chat).unwrap()["event_time"].as_str().unwrap().to_string()
         };
-        assert_eq!(written(i64::MAX), "9999-12-30T22:00:00.999Z");
+        assert_eq!(written(i64::MAX), "9999-12-30T22:00:00.000Z");
         assert_eq!(written(i64::MIN), "0001-01-01T00:00:00.000Z");
     }
 
     #[test]
     fn attributes_keep_integers_that_a_double_cannot_hold() {
-        let json = r#"{"attributes":{"a":9007199254740993,"b":-9007199254740993,"c":3,"d":0.5,"e":[null,true,{"f":"x"}]}}"#;
+        let json =
+            r#"{"attributes":{"a":9007199254740993,"b":-9007199254740993,"c":3,"d":0.5,"e":[null,true,{"f":"x"}]}}"#;
         let chat: v1::Chat = serde_json::from_str(json).unwrap();
         let written = serde_json::to_value(chat).unwrap();
         let expected = serde_json::json!({
@@ -392,8 +394,12 @@ mod tests {
     fn probabilities_are_written_with_six_decimals() {
         let label = v1::Label { label: "x".into(), probability: f64::from(0.95_f32) };
         assert_eq!(serde_json::to_string(&label).unwrap(), r#"{"label":"x","probability":0.95}"#);
-        let sentiment = v1::Sentiment { score: -1e-9, probabilities: [("a".into(), 1.0 / 3.0)].into(), ..Default::default() };
-        assert_eq!(serde_json::to_string(&sentiment).unwrap(), r#"{"label":"","score":0.0,"probabilities":{"a":0.333333}}"#);
+        let sentiment =
+            v1::Sentiment { score: -1e-9, probabilities: [("a".into(), 1.0 / 3.0)].into(), ..Default::default() };
+        assert_eq!(
+            serde_json::to_string(&sentiment).unwrap(),
+            r#"{"label":"","score":0.0,"probabilities":{"a":0.333333}}"#
+        );
     }
 
     #[test]

@@ -244,13 +244,12 @@ fn positions(config: &At<'_>, pad_id: u32) -> Result<Option<usize>, Error> {
 
 /// From `config.json`, else from the tokenizer's padding, else 0.
 fn pad_id(config: &At<'_>, tokenizer: &Path) -> Result<u32, Error> {
-    let tokenizer = Json::open(tokenizer)?;
-    let root = tokenizer.root();
-    let found = config.get("pad_token_id").or_else(|| root.get("padding").and_then(|p| p.get("pad_id")));
-    match found {
-        None => Ok(0),
-        Some(id) => u32::try_from(id.whole()?).map_err(|_| id.expected("a token id")),
+    let read = |id: At<'_>| u32::try_from(id.whole()?).map_err(|_| id.expected("a token id"));
+    if let Some(id) = config.get("pad_token_id") {
+        return read(id);
     }
+    let tokenizer = Json::open(tokenizer)?;
+    tokenizer.root().get("padding").and_then(|p| p.get("pad_id")).map_or(Ok(0), read)
 }
 
 /// Weights outside the model's file count too: they are what the model says.
@@ -318,6 +317,35 @@ mod tests {
             check(r#"{"max_position_embeddings": 64, "groundswell": {"input_tokens_max": 65}}"#).unwrap_err(),
             "config.json: groundswell.input_tokens_max is 65, expected at most 64, which is what the model has positions for"
         );
+    }
+
+    #[test]
+    fn padding_from_the_first_that_knows() {
+        let directory = tempfile::tempdir().unwrap();
+        let tokenizer = directory.path().join("tokenizer.json");
+        let check = |config: &str| pad_id(&Json::of("config.json", config).root(), &tokenizer).map_err(|e| e.message);
+        fs::write(&tokenizer, r#"{"padding": null}"#).unwrap();
+        assert_eq!(check("{}"), Ok(0));
+        fs::write(&tokenizer, r#"{"padding": {"pad_id": 3}}"#).unwrap();
+        assert_eq!(check("{}"), Ok(3));
+        assert_eq!(check(r#"{"pad_token_id": 1}"#), Ok(1));
+        assert!(check(r#"{"pad_token_id": -1}"#).unwrap_err().starts_with("config.json: pad_token_id is -1"));
+    }
+
+    #[test]
+    fn weights_in_a_file_of_their_own_count_for_the_version() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["model.onnx", "config.json", "tokenizer.json"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let graph = Graph { external_files: ["model.onnx_data".to_owned()].into(), ..Graph::default() };
+        let version = || version(&path("model.onnx"), &graph, &path("config.json"), &path("tokenizer.json"));
+        assert!(version().unwrap_err().message.contains("model.onnx_data cannot be read"));
+        fs::write(path("model.onnx_data"), [1]).unwrap();
+        let first = version().unwrap();
+        fs::write(path("model.onnx_data"), [2]).unwrap();
+        assert_ne!(version().unwrap(), first);
     }
 
     fn input(name: &str, element: u64, dimensions: &[Option<u64>]) -> Result<ModelInput, String> {

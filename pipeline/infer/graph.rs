@@ -12,6 +12,8 @@ use crate::event::{Error, Fault};
 
 /// Names longer than this are no names; the file is damaged.
 const NAME_BYTES_MAX: u64 = 4096;
+/// A dimension beyond this is a negative number.
+const DIMENSION_MAX: u64 = i64::MAX as u64;
 /// Graphs inside nodes (`If`, `Loop`) nest; deeper than this no exporter goes.
 const DEPTH_MAX: u32 = 16;
 
@@ -118,7 +120,10 @@ impl<R: BufRead + Seek> Walk<R> {
     /// `NodeProto`: 4 is the operator, 5 are attributes, of which 6 and 11 hold graphs.
     fn node(&mut self, end: u64, graph: &mut Graph, depth: u32) -> io::Result<()> {
         self.fields(end, |walk, field| match field.number {
-            4 => walk.name(field.end).map(|name| drop(graph.operators.insert(name))),
+            4 => {
+                graph.operators.insert(walk.name(field.end)?);
+                Ok(())
+            }
             5 => walk.fields(field.end, |walk, inner| match inner.number {
                 6 | 11 => walk.graph(inner.end, graph, None, depth + 1),
                 _ => Ok(()),
@@ -198,7 +203,8 @@ impl<R: BufRead + Seek> Walk<R> {
             let mut size = None;
             walk.fields(field.end, |_, dimension| {
                 if dimension.number == 1 {
-                    size = Some(dimension.integer);
+                    // Some exporters write 0 or -1 for a size that varies.
+                    size = (1..=DIMENSION_MAX).contains(&dimension.integer).then_some(dimension.integer);
                 }
                 Ok(())
             })?;

@@ -73,7 +73,8 @@ impl Head {
     }
 
     fn one_listed(name: &str, at: &At<'_>, graph: &Graph) -> Result<Head, Error> {
-        const KNOWN: [&str; 5] = ["output", "activation", "labels", "threshold", "top"];
+        // `names` are what people call the labels, by language: for those who show them.
+        const KNOWN: [&str; 6] = ["output", "activation", "labels", "threshold", "top", "names"];
         if let Some((key, _)) = at.entries()?.into_iter().find(|(key, _)| !KNOWN.contains(key)) {
             return Err(at.fault(format_args!("has an unknown key {key:?}, expected one of {}", KNOWN.join(", "))));
         }

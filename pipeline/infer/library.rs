@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
 
 use crate::event::{Error, Fault};
 
@@ -47,7 +48,10 @@ fn load(path: &Path) -> Result<Environment, Error> {
         Error::new(Fault::Config, format!("the ONNX Runtime library {} cannot be loaded: {e}", path.display()))
     };
     let builder = ort::init_from(path).map_err(|e| fault(&e))?;
-    builder.with_name("groundswell").with_telemetry(false).build().map_err(|e| fault(&e))
+    let environment = builder.with_name("groundswell").with_telemetry(false).build().map_err(|e| fault(&e))?;
+    // Otherwise the runtime writes out every step of its optimisers, only for the log's filter to drop it.
+    environment.set_log_level(LogLevel::Warning);
+    Ok(environment)
 }
 
 /// Where a library may be, the most explicit first.

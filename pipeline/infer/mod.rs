@@ -13,6 +13,7 @@ mod library;
 mod onnx;
 mod output;
 mod pool;
+mod slot;
 mod worker;
 
 pub use backend::{Backend, ModelError};

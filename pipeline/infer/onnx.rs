@@ -1,3 +1,8 @@
+//! Models run by ONNX Runtime.
+//!
+//! On a GPU the runtime copies inputs and outputs itself: each is used once, so that binding them to the device's memory
+//! would save no copy.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;

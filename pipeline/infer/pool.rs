@@ -6,7 +6,7 @@
 //! submits and calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,11 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
 
 use super::backend::{Backend, ModelError};
-use super::worker;
+use super::slot::{Slot, State};
+use super::worker::{self, Task};
 
 /// Threads that hang at the same time before the process gives up: each holds a model's memory and perhaps a core.
 const ABANDONED_MAX: usize = 4;
-/// From a thread's start until its backend is ready. A large model takes a minute to load from a cold disk.
-const START_MAX: Duration = Duration::from_secs(300);
 
 /// Makes a backend, on the thread that will use it: at the start, and again in place of one that panicked or hung.
 pub type Factory = Arc<dyn Fn() -> Result<Box<dyn Backend>, Error> + Send + Sync>;
@@ -61,32 +60,6 @@ struct Worker<T> {
     tasks: Sender<Task>,
     /// Closed when the thread has ended.
     ended: Receiver<Infallible>,
-}
-
-/// What a worker is told; the job itself stays in the slot, so that it can be taken back.
-pub(super) struct Task {
-    pub model: ModelId,
-    pub texts: Vec<Arc<Encoding>>,
-}
-
-/// What a worker's thread and the pool both see. A replaced worker gets a new slot; the old thread finds its own slot
-/// abandoned and ends.
-pub(super) struct Slot<T>(Arc<Mutex<State<T>>>);
-
-pub(super) enum State<T> {
-    /// The backend is being made.
-    Starting {
-        since: Instant,
-    },
-    Idle,
-    Busy {
-        job: Job<T>,
-        since: Instant,
-    },
-    /// The backend could not be made, or the thread is gone.
-    Failed(Error),
-    /// The pool waits for this thread no longer.
-    Abandoned,
 }
 
 impl<T: Send + 'static> Pool<T> {
@@ -187,7 +160,7 @@ impl<T: Send + 'static> Pool<T> {
     }
 
     fn spawn(&self, index: usize) -> Result<(Worker<T>, Receiver<Infallible>), Error> {
-        let slot = Slot(Arc::new(Mutex::new(State::Starting { since: Instant::now() })));
+        let slot = Slot::new(Instant::now());
         // One task: a worker is given the next only when it is idle.
         let (tasks, tasks_in) = bounded(1);
         let (ended_out, ended) = bounded(0);
@@ -207,64 +180,6 @@ impl<T: Send + 'static> Pool<T> {
             })
             .map_err(|e| Error::new(Fault::Model, format!("the thread of worker {index} cannot be started: {e}")))?;
         Ok((Worker { slot, tasks, ended }, started))
-    }
-}
-
-impl<T> Clone for Slot<T> {
-    fn clone(&self) -> Self {
-        Slot(self.0.clone())
-    }
-}
-
-impl<T> Slot<T> {
-    /// Leaves the next state behind and returns the job that is done, unless the pool took it back.
-    pub fn finish(&self, next: State<T>) -> Option<Job<T>> {
-        let mut state = self.lock();
-        match std::mem::replace(&mut *state, next) {
-            State::Busy { job, .. } => Some(job),
-            other => {
-                *state = other;
-                None
-            }
-        }
-    }
-
-    /// The backend is ready or has failed. `false` where the pool no longer waits.
-    pub fn started(&self, next: State<T>) -> bool {
-        let mut state = self.lock();
-        let waited = matches!(*state, State::Starting { .. });
-        if waited {
-            *state = next;
-        }
-        waited
-    }
-
-    /// The job that has been running for `timeout`; its worker is then abandoned.
-    fn overdue(&self, now: Instant, timeout: Duration) -> Result<Option<Job<T>>, Error> {
-        let mut state = self.lock();
-        match &*state {
-            State::Failed(error) => Err(error.clone()),
-            State::Starting { since } if now.saturating_duration_since(*since) >= START_MAX => {
-                let seconds = START_MAX.as_secs();
-                Err(Error::new(Fault::Model, format!("a model worker has not become ready within {seconds} s")))
-            }
-            State::Busy { since, .. } if now.saturating_duration_since(*since) >= timeout => {
-                match std::mem::replace(&mut *state, State::Abandoned) {
-                    State::Busy { job, .. } => Ok(Some(job)),
-                    _ => Ok(None),
-                }
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn set(&self, next: State<T>) -> State<T> {
-        std::mem::replace(&mut *self.lock(), next)
-    }
-
-    /// No code that can panic runs under the lock, so a poisoned one holds a whole state.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -436,6 +351,27 @@ mod tests {
         let ended = bench.pool.abandoned.pop().unwrap();
         assert!(ended.recv().is_err(), "the abandoned thread ends");
         assert!(bench.done.try_recv().is_err(), "its late answer is dropped");
+    }
+
+    /// An answer that comes in the moment in which its job is taken back goes one way or the other.
+    #[test]
+    fn an_answer_that_races_with_its_time_out_is_given_once() {
+        let mut bench = Bench::new(1);
+        for payload in 0..500 {
+            bench.await_idle(1);
+            bench.submit(payload, &[7]).unwrap();
+            (0..payload % 50).for_each(|_| thread::yield_now());
+            let back = bench.pool.expire(bench.start + TIMEOUT).unwrap();
+            match back.as_slice() {
+                [] => assert_eq!(bench.done.recv().unwrap().job.payload, payload),
+                [job] => {
+                    assert_eq!(job.payload, payload);
+                    assert!(bench.pool.abandoned.last().unwrap().recv().is_err());
+                }
+                _ => panic!("one job came back more than once"),
+            }
+            assert!(bench.done.try_recv().is_err(), "job {payload} was answered after it was taken back");
+        }
     }
 
     #[test]

@@ -3,14 +3,22 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::event::{Error, Fault, Prediction};
+use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
 
 use super::backend::{Backend, ModelError};
-use super::pool::{Callback, Done, Factory, Slot, State, Task};
+use super::pool::{Callback, Done, Factory};
+use super::slot::{Slot, State};
+
+/// What a worker is told; the job itself stays in the slot, so that it can be taken back.
+pub(super) struct Task {
+    pub model: ModelId,
+    pub texts: Vec<Arc<Encoding>>,
+}
 
 pub(super) struct Thread<T> {
     pub index: usize,

@@ -138,10 +138,12 @@ impl<S: Stage> Engine<S> {
     pub fn run(mut self) -> Result<(), Error> {
         self.report.bounds(&self.room);
         let ended = self.turns();
-        // Order matters: the group is left only after the last commit was answered, and nobody waits for an answer.
-        self.revocation = None;
         self.sink.stop_retrying();
-        drop(self.source.take());
+        // The group is left only now, after the last commit was answered. Leaving revokes every partition; with the
+        // inbox closed nobody waits for an answer to that.
+        drop(self.revocation);
+        drop(self.inbox);
+        drop(self.source);
         ended
     }
 
@@ -177,7 +179,8 @@ impl<S: Stage> Engine<S> {
 
     fn next_deadline(&self) -> Instant {
         let batch = self.scoring.next_deadline();
-        let cut = if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
+        let cut =
+            if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
         let resubmit = self.resubmit.as_ref().map(|(at, _)| *at);
         let revocation = self.revocation.as_ref().map(|r| r.deadline);
         [batch, cut, resubmit, revocation, self.stopping].into_iter().flatten().fold(self.next_tick, Instant::min)

@@ -50,7 +50,12 @@ struct Slot<S: Stage> {
 enum Progress<S: Stage> {
     Preparing,
     Waiting(RawRecord, Prepared<S>),
-    Asking { record: RawRecord, event: Outcome<S>, answers: Vec<Option<Answer>>, missing: usize },
+    Asking {
+        record: RawRecord,
+        event: Outcome<S>,
+        answers: Vec<Option<Answer>>,
+        missing: usize,
+    },
     Done(Entry),
     /// While a slot is taken apart to become the next.
     Moving,
@@ -77,7 +82,17 @@ pub struct Freed {
 
 impl<S: Stage> Partition<S> {
     pub fn new(name: TopicPartition) -> Self {
-        Self { name, slots: VecDeque::new(), first: 0, observed: 0, done: 0, next_offset: 0, first_offset: None, committed: None, state: S::State::default() }
+        Self {
+            name,
+            slots: VecDeque::new(),
+            first: 0,
+            observed: 0,
+            done: 0,
+            next_offset: 0,
+            first_offset: None,
+            committed: None,
+            state: S::State::default(),
+        }
     }
 
     /// Takes a place for a record in offset order. `None`: the offset was seen before in this tenure.
@@ -216,11 +231,7 @@ impl std::ops::AddAssign for Freed {
     }
 }
 
-fn entry(
-    record: RawRecord,
-    concluded: Result<Vec<crate::event::Output>, Rejection>,
-    letters: &DeadLetters,
-) -> Entry {
+fn entry(record: RawRecord, concluded: Result<Vec<crate::event::Output>, Rejection>, letters: &DeadLetters) -> Entry {
     match concluded {
         Ok(outputs) => Entry { record, outputs, rejected: None },
         Err(rejection) => {

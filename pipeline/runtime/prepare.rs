@@ -95,12 +95,7 @@ fn work<S: Stage>(
 }
 
 /// `None`: told to stop while waiting for the registry.
-fn prepare<S: Stage>(
-    stage: &S,
-    resolve: &ResolveSchema,
-    record: &RawRecord,
-    stop: &AtomicBool,
-) -> Option<Prepared<S>> {
+fn prepare<S: Stage>(stage: &S, resolve: &ResolveSchema, record: &RawRecord, stop: &AtomicBool) -> Option<Prepared<S>> {
     loop {
         match prepare_caught(stage, record) {
             Ok(Prepare::Ready(prepared)) => return Some(Ok(prepared)),

@@ -11,8 +11,8 @@ use crate::event::{Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
 use crate::telemetry::{
-    AbortCause, BrokerFailed, CacheMeasured, ChunkReceived, DeadLettered, EpochAborted, EpochCommitted, Health, InFlight,
-    InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, Stopping,
+    AbortCause, BrokerFailed, CacheMeasured, ChunkReceived, DeadLettered, EpochAborted, EpochCommitted, Health,
+    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, Stopping,
 };
 
 /// One stage's voice.

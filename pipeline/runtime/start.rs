@@ -4,12 +4,12 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, unbounded};
 
+use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
 use super::models::Models;
 use super::prepare::PreparePool;
 use super::report::Report;
 use super::schemas::Registered;
-use super::cores;
 use crate::codec::{Decoder, Encoder};
 use crate::config::{Kind, Settings};
 use crate::event::{Error, Fault};

@@ -112,13 +112,15 @@ struct SealedHeader {
 }
 
 fn seal(record: &RawRecord, key: &SecretKey) -> Option<Bytes> {
-    let headers = record.headers.iter().map(|h| SealedHeader { name: h.name.clone(), value: h.value.clone() }).collect();
+    let headers =
+        record.headers.iter().map(|h| SealedHeader { name: h.name.clone(), value: h.value.clone() }).collect();
     let sealed = Sealed { key: record.key.clone(), payload: record.payload.clone(), headers };
     let origin = record.origin.to_string();
     let mut nonce = [0u8; NONCE_BYTES];
     getrandom::fill(&mut nonce).ok()?;
     let message = sealed.encode_to_vec();
-    let ciphertext = cipher(key).encrypt(&Nonce::from(nonce), Payload { msg: &message, aad: origin.as_bytes() }).ok()?;
+    let ciphertext =
+        cipher(key).encrypt(&Nonce::from(nonce), Payload { msg: &message, aad: origin.as_bytes() }).ok()?;
     Some([nonce.as_slice(), &ciphertext].concat().into())
 }
 
@@ -134,8 +136,7 @@ pub struct Opened {
 pub fn open(value: &[u8], origin: &str, key: &SecretKey) -> Option<Opened> {
     let (nonce, ciphertext) = value.split_at_checked(NONCE_BYTES)?;
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-    let message =
-        cipher(key).decrypt(&Nonce::from(nonce), Payload { msg: ciphertext, aad: origin.as_bytes() }).ok()?;
+    let message = cipher(key).decrypt(&Nonce::from(nonce), Payload { msg: ciphertext, aad: origin.as_bytes() }).ok()?;
     let sealed = Sealed::decode(message.as_slice()).ok()?;
     let headers = sealed.headers.into_iter().map(|h| Header { name: h.name, value: h.value }).collect();
     Some(Opened { key: sealed.key, payload: sealed.payload, headers })

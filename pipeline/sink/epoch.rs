@@ -12,7 +12,7 @@ use super::producer::{EpochProducer, Trouble};
 use crate::config::{DeliveryMode, Kafka};
 use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
 use crate::kafka::{Membership, broker_error};
-use crate::telemetry::{BrokerFailed, EpochAborted, AbortCause, ProducerRebuilt};
+use crate::telemetry::{AbortCause, BrokerFailed, EpochAborted, ProducerRebuilt};
 
 /// One try of a request to the transaction coordinator.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,8 +48,15 @@ pub struct Entry {
 pub enum SinkEvent {
     /// Ready for epochs: whatever a former holder of the transactional id left open is finished.
     Ready,
-    Committed { epoch: Epoch, seconds: f64 },
-    Failed { epoch: Epoch, failure: Failure, why: String },
+    Committed {
+        epoch: Epoch,
+        seconds: f64,
+    },
+    Failed {
+        epoch: Epoch,
+        failure: Failure,
+        why: String,
+    },
     /// The sink has ended and cannot go on.
     Dead(Error),
 }
@@ -85,10 +92,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    pub fn start(
-        options: SinkOptions,
-        emit: impl Fn(SinkEvent) + Send + 'static,
-    ) -> Result<Sink, Error> {
+    pub fn start(options: SinkOptions, emit: impl Fn(SinkEvent) + Send + 'static) -> Result<Sink, Error> {
         // One epoch waits at most: the runtime hands the next one in when the last has been answered.
         let (epochs, inbox) = bounded(1);
         let stop = Arc::new(AtomicBool::new(false));
@@ -186,7 +190,13 @@ impl Committer {
                     if self.stopping() {
                         return Err(Undone::Failed(Failure::Stopped, why));
                     }
-                    EpochAborted { stage: self.options.stage, cause: AbortCause::Delivery, epochs: 1, error: Some(&why) }.emit();
+                    EpochAborted {
+                        stage: self.options.stage,
+                        cause: AbortCause::Delivery,
+                        epochs: 1,
+                        error: Some(&why),
+                    }
+                    .emit();
                     thread::sleep(backoff);
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -305,7 +315,10 @@ impl Committer {
             return Ok(());
         }
         let message = format!("fenced {} times within {FENCE_WINDOW:?}: {why}", self.fences.len());
-        let hint = format!("another instance runs with the transactional id {}; give each its own [instance] name", self.options.id);
+        let hint = format!(
+            "another instance runs with the transactional id {}; give each its own [instance] name",
+            self.options.id
+        );
         Err(Undone::Dead(Error::new(Fault::Config, message).hint(hint)))
     }
 

@@ -40,11 +40,7 @@ pub struct EpochProducer {
 
 impl EpochProducer {
     /// With a transactional id for transactions, without for plain idempotent produce.
-    pub fn new(
-        kafka: &Kafka,
-        client_id: &str,
-        transaction: Option<(&str, Duration)>,
-    ) -> Result<EpochProducer, Error> {
+    pub fn new(kafka: &Kafka, client_id: &str, transaction: Option<(&str, Duration)>) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
             if config.get(key).is_none() {
@@ -157,9 +153,12 @@ fn to_record(opaque: usize, output: &Output) -> BaseRecord<'_, [u8], [u8], usize
     record.payload = output.payload.as_deref();
     if !output.headers.is_empty() {
         let headers = OwnedHeaders::new_with_capacity(output.headers.len());
-        record.headers = Some(output.headers.iter().fold(headers, |headers, h| {
-            headers.insert(KafkaHeader { key: &h.name, value: h.value.as_deref() })
-        }));
+        record.headers = Some(
+            output
+                .headers
+                .iter()
+                .fold(headers, |headers, h| headers.insert(KafkaHeader { key: &h.name, value: h.value.as_deref() })),
+        );
     }
     record
 }
@@ -177,7 +176,12 @@ fn trouble(doing: &str, error: &KafkaError) -> Trouble {
     let why = describe(doing, error);
     match error.rdkafka_error_code() {
         Some(
-            C::IllegalGeneration | C::UnknownMemberId | C::FencedInstanceId | C::RebalanceInProgress | C::FencedMemberEpoch | C::StaleMemberEpoch,
+            C::IllegalGeneration
+            | C::UnknownMemberId
+            | C::FencedInstanceId
+            | C::RebalanceInProgress
+            | C::FencedMemberEpoch
+            | C::StaleMemberEpoch,
         ) => return Trouble::Stale(why),
         Some(C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch) => return Trouble::Fenced(why),
         _ => {}

@@ -58,7 +58,12 @@ impl Source {
         emit: impl Fn(SourceEvent) -> bool + Send + Sync + 'static,
     ) -> Result<Source, Error> {
         let emit: Emit = Arc::new(emit);
-        let context = Context { stage: subscription.stage, emit: emit.clone(), revoke_max: subscription.revoke_max, rebalanced: AtomicBool::new(false) };
+        let context = Context {
+            stage: subscription.stage,
+            emit: emit.clone(),
+            revoke_max: subscription.revoke_max,
+            rebalanced: AtomicBool::new(false),
+        };
         let consumer: BaseConsumer<Context> = consumer_config(&subscription)
             .create_with_context(context)
             .map_err(|e| broker_error("cannot create the consumer", &e))?;
@@ -126,10 +131,13 @@ fn consumer_config(subscription: &Subscription) -> rdkafka::ClientConfig {
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "false")
-        .set("auto.offset.reset", match kafka.start_from {
-            StartFrom::Earliest => "earliest",
-            StartFrom::Latest => "latest",
-        });
+        .set(
+            "auto.offset.reset",
+            match kafka.start_from {
+                StartFrom::Earliest => "earliest",
+                StartFrom::Latest => "latest",
+            },
+        );
     let mut default = |key: &str, value: &str| {
         if config.get(key).is_none() {
             config.set(key, value);
@@ -255,10 +263,7 @@ impl ConsumerContext for Context {
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    list.elements()
-        .iter()
-        .map(|e| TopicPartition { topic: Arc::from(e.topic()), partition: e.partition() })
-        .collect()
+    list.elements().iter().map(|e| TopicPartition { topic: Arc::from(e.topic()), partition: e.partition() }).collect()
 }
 
 struct Poller {
@@ -431,7 +436,9 @@ impl Poller {
         }
         let unreachable = matches!(
             code,
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve)
+            Some(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve
+            )
         );
         if unreachable && self.reachable {
             self.reachable = false;

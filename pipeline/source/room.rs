@@ -14,7 +14,13 @@ pub struct Room {
 
 impl Room {
     pub fn new(records_max: usize, bytes_max: usize) -> Self {
-        Self { records: AtomicUsize::new(0), bytes: AtomicUsize::new(0), records_max, bytes_max, closed: AtomicBool::new(false) }
+        Self {
+            records: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            records_max,
+            bytes_max,
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// One record of this size was read. The bound may be passed by the one record that fills it.

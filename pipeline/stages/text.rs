@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use super::{Prepare, Stage};
 use crate::codec::{Decoded, Decoder, Encoder, TextEvent};
 use crate::config::{self, Kind};
-use crate::event::{Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1};
+use crate::event::{
+    Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1,
+};
 use crate::infer::{Head, HeadKind};
 use crate::telemetry::{Redacted, TextsTruncated};
 use crate::text::{self, Language, Redactor};
@@ -120,7 +122,10 @@ impl TextStage {
         self.refuse_future(event.event_time_ms(), now)?;
         let normalised = text::normalise(event.text());
         if normalised.is_empty() {
-            return Err(Rejection::new(Reason::EmptyText, "nothing is left of text without white space and control characters"));
+            return Err(Rejection::new(
+                Reason::EmptyText,
+                "nothing is left of text without white space and control characters",
+            ));
         }
         let text::Redacted { text, counts } = self.redactor.redact(&normalised);
         let text = text.into_owned();
@@ -248,7 +253,10 @@ fn add_answer(scored: &mut v1::Scored, model: &TextModel, prediction: &Predictio
             HeadKind::Labels => {
                 let labels = head.chosen(&answer.values).into_iter();
                 let labels = labels
-                    .map(|(label, probability)| v1::Label { label: label.to_owned(), probability: f64::from(probability) })
+                    .map(|(label, probability)| v1::Label {
+                        label: label.to_owned(),
+                        probability: f64::from(probability),
+                    })
                     .collect();
                 scored.labels.insert(head.name.clone(), v1::Labels { labels });
             }
@@ -266,7 +274,11 @@ fn sentiment(head: &Head, negative: f32, neutral: f32, positive: f32) -> v1::Sen
     let label = if best >= head.threshold { label } else { "" };
     let probabilities: BTreeMap<String, f64> =
         named.into_iter().map(|(name, probability)| (name.to_owned(), f64::from(probability))).collect();
-    v1::Sentiment { label: label.to_owned(), score: f64::from(positive) - f64::from(negative), probabilities: probabilities.into_iter().collect() }
+    v1::Sentiment {
+        label: label.to_owned(),
+        score: f64::from(positive) - f64::from(negative),
+        probabilities: probabilities.into_iter().collect(),
+    }
 }
 
 /// The product or the conversation; the input's own key where the event names neither.

@@ -22,7 +22,8 @@ fn subscriber<W>(settings: &Log, terminal: bool, writer: W) -> Result<Box<dyn Su
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
+    // ONNX Runtime tells of every block of memory at `info`; a filter that names it is obeyed.
+    let filter = EnvFilter::try_new(format!("ort=warn,{}", settings.filter)).map_err(|error| {
         Error::new(Fault::Config, format!("log.filter ({}) cannot be read: {error}", settings.filter))
             .hint("such as `info` or `info,groundswell=debug`")
     })?;

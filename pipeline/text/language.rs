@@ -121,12 +121,14 @@ impl Seen {
 }
 
 fn is_latin(c: char) -> bool {
-    c.is_ascii_alphabetic() || ('\u{C0}'..='\u{24F}').contains(&c) && c != '×' && c != '÷' || ('\u{1E00}'..='\u{1EFF}').contains(&c)
+    c.is_ascii_alphabetic()
+        || ('\u{C0}'..='\u{24F}').contains(&c) && c != '×' && c != '÷'
+        || ('\u{1E00}'..='\u{1EFF}').contains(&c)
 }
 
 /// The length of `[phone]` and the like; of the bracket alone where there is no marker.
 fn marker_len(text: &str) -> usize {
-    let name = text[1..].bytes().take_while(|b| b.is_ascii_lowercase() || *b == b'_').count();
+    let name = text[1..].bytes().take_while(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')).count();
     if name > 0 && text[1 + name..].starts_with(']') { name + 2 } else { 1 }
 }
 
@@ -142,7 +144,8 @@ fn tongue(word: &str) -> Option<Tongue> {
         return (!borrowed.contains(&word.to_lowercase().as_str())).then_some(Tongue::Foreign);
     }
     let stem = word.split('\'').next().unwrap_or_default();
-    let shortened = word.len() > stem.len() && ["'s", "'t", "'m", "'re", "'ve", "'ll", "'d"].iter().any(|end| word.ends_with(end));
+    let shortened =
+        word.len() > stem.len() && ["'s", "'t", "'m", "'re", "'ve", "'ll", "'d"].iter().any(|end| word.ends_with(end));
     match packed(stem).and_then(|key| WORDS.binary_search_by_key(&key, |&(key, _)| key).ok()) {
         Some(at) => Some(WORDS[at].1),
         None => shortened.then_some(Tongue::English),
@@ -164,23 +167,23 @@ static WORDS: LazyLock<Vec<(u64, Tongue)>> = LazyLock::new(|| {
 
 /// Frequent in English, and rare in the languages of the other list.
 const ENGLISH: &str = "the and is are was were be been being am i you he she it we they my your his her its our their this that these those
-    of to for with from by at as but if than then when what which who why how not no don't have has had having do does did can could will
+    of to for with from by at as but if than then when what which who why how not no have has had having do does did can could will
     would should may might very too so just only also there here all any some more most much many out up about into over after before again
     back because while where get got buy bought use used works work good great love like nice bad well really product best please thank
-    thanks never ever would one two now new other me him them us or on";
+    thanks never ever would one two now new other him them us or on";
 
 /// Frequent in French, German, Spanish, Portuguese, Italian, Dutch, the Scandinavian languages, Polish, Turkish, Indonesian, Malay and
 /// Vietnamese (without their accents too), and not in English.
-const FOREIGN: &str = "le la les un une des du et est pas pour dans que qui sur avec ce cette il elle je tu nous vous mais ou ne au aux son mon
+const FOREIGN: &str = "le la les un une des du et pas pour dans que qui sur avec ce cette il elle je tu nous vous mais ou ne au aux son mon
     tres bien bon bonne produit merci livraison
     der das den dem ein eine einen einem und ist nicht mit ich du sie es wir ihr auf zu von im auch sehr gut wie aber oder wenn nach bei
     aus schlecht danke kein keine produkt lieferung schnell
-    el los las del al y en es por para con su una uno lo muy pero como mas este esta bueno buena gracias me llego excelente todo
+    el los las del al y en es por para con su una uno lo muy pero como mas este esta bueno buena gracias llego excelente todo
     o os da dos nas em um uma nao com se muito bom boa obrigado produto chegou rapido foi
     di che non per sono della ottimo buono molto prodotto grazie anche questo questa il gli ma tutto perfetto arrivato
     het een van niet met ik zijn maar ook voor goed heel erg mijn dat wat deze
     och att det som inte jag ar pa med av til er ikke jeg meget bra mycket
-    nie jest sie na do jak tak ale bardzo dobry polecam i z
+    nie jest sie na jak tak ale bardzo dobry polecam z
     ve bir bu icin cok ama urun iyi guzel
     yang dan ini itu tidak dengan untuk saya bagus sangat barang cepat sudah sekali
     rat khong toi hang tot cua cho nhung";
@@ -197,101 +200,114 @@ mod tests {
 
     #[test]
     fn chinese_in_both_scripts_and_among_names() {
-        check(Language::Zh, &[
-            "好",
-            "物流很快，包装也很好，下次还会再来",
-            "手機很好用，電池續航力也不錯",
-            "這個賣家的服務態度非常差，不推薦",
-            "iPhone 15 Pro Max 很好用",
-            "HUAWEI Mate 60 Pro 拍照清晰",
-            "买了Apple Watch，配合iPhone用很方便",
-            "OK，好的",
-            "这个app的UI太丑了",
-            "用了Wi-Fi 6路由器，速度提升明显",
-            "我的电话是[phone]，邮箱[email]，请联系",
-            "看 https://shop.example/a/b/c/d/e/f 这个",
-            "鲜の每日牛奶味道不错",
-            "已收到，thank you！东西很不错，老公很喜欢",
-            "👍👍 好评",
-            "5星好评！！！",
-            "质量太差了……退货！！",
-            "客服说iPhone is not in stock，让我等了一个星期还没有发货",
-            "Sony WH-1000XM5 降噪",
-            "性价比高",
-        ]);
+        check(
+            Language::Zh,
+            &[
+                "好",
+                "物流很快，包装也很好，下次还会再来",
+                "手機很好用，電池續航力也不錯",
+                "這個賣家的服務態度非常差，不推薦",
+                "iPhone 15 Pro Max 很好用",
+                "HUAWEI Mate 60 Pro 拍照清晰",
+                "买了Apple Watch，配合iPhone用很方便",
+                "OK，好的",
+                "这个app的UI太丑了",
+                "用了Wi-Fi 6路由器，速度提升明显",
+                "我的电话是[phone]，邮箱[email]，请联系",
+                "看 https://shop.example/a/b/c/d/e/f 这个",
+                "鲜の每日牛奶味道不错",
+                "已收到，thank you！东西很不错，老公很喜欢",
+                "👍👍 好评",
+                "5星好评！！！",
+                "质量太差了……退货！！",
+                "客服说iPhone is not in stock，让我等了一个星期还没有发货",
+                "Sony WH-1000XM5 降噪",
+                "性价比高",
+            ],
+        );
     }
 
     #[test]
     fn english_also_with_a_word_of_chinese() {
-        check(Language::En, &[
-            "good",
-            "Great product, fast delivery!",
-            "I love my 小米手机",
-            "I bought this 手机 yesterday and it is great",
-            "Please refund 退款 now, I have been waiting for a week",
-            "Don't buy it.",
-            "battery died",
-            "The café nearby sells it for less",
-            "It's a naïve design but works",
-            "would not recommend to anyone",
-            "Where's my order?? #12345",
-            "call me at [phone] or [email] please",
-            "see https://la.example/le/les/une/que for the manual",
-            "AMAZING QUALITY",
-            "5 stars!!!",
-            "I didn't like the colour, so I sent it back",
-            "my card was charged twice",
-            "How do I activate my card?",
-            "screen cracked after 2 days 😡",
-            "ok",
-        ]);
+        check(
+            Language::En,
+            &[
+                "good",
+                "Great product, fast delivery!",
+                "I love my 小米手机",
+                "I bought this 手机 yesterday and it is great",
+                "Please refund 退款 now, I have been waiting for a week",
+                "Don't buy it.",
+                "battery died",
+                "The café nearby sells it for less",
+                "It's a naïve design but works",
+                "would not recommend to anyone",
+                "Where's my order?? #12345",
+                "call me at [phone] or [email] please",
+                "see https://la.example/le/les/une/que for the manual",
+                "AMAZING QUALITY",
+                "5 stars!!!",
+                "I didn't like the colour, so I sent it back",
+                "my card was charged twice",
+                "How do I activate my card?",
+                "screen cracked after 2 days 😡",
+                "ok",
+            ],
+        );
     }
 
     #[test]
     fn other_languages_and_none() {
-        check(Language::Other, &[
-            "",
-            "12345",
-            "👍👍👍",
-            "❤️🔥",
-            "！！！？？",
-            "[phone]",
-            "最高の商品でした。とても気に入っています",
-            "バッテリーの持ちが悪い",
-            "届くのが早くて助かりました",
-            "배송이 빠르고 좋아요",
-            "제품이 정말 마음에 듭니다 iPhone",
-            "Очень хороший товар, спасибо",
-            "Доставка быстрая",
-            "Très bon produit, je recommande",
-            "Le produit est arrivé cassé",
-            "La batterie ne tient pas",
-            "Sehr gutes Produkt, schnelle Lieferung",
-            "Das Handy ist nicht gut",
-            "Leider ist der Akku schlecht",
-            "Muy buen producto, llegó rápido",
-            "La batería dura muy poco",
-            "No me gusta, es muy caro",
-            "Ottimo prodotto, molto bello",
-            "Muito bom, chegou antes do prazo",
-            "Heel goed product, snel geleverd",
-            "Bardzo dobry produkt, polecam",
-            "Çok güzel bir ürün",
-            "Barang bagus, pengiriman cepat sekali",
-            "Sản phẩm rất tốt",
-            "สินค้าดีมาก",
-            "منتج رائع جدا",
-            "मोबाइल बहुत अच्छा है",
-            "Πολύ καλό προϊόν",
-            "המוצר מצוין",
-            "Mycket bra produkt, jag är nöjd",
-        ]);
+        check(
+            Language::Other,
+            &[
+                "",
+                "12345",
+                "👍👍👍",
+                "❤️🔥",
+                "！！！？？",
+                "[phone]",
+                "最高の商品でした。とても気に入っています",
+                "バッテリーの持ちが悪い",
+                "届くのが早くて助かりました",
+                "배송이 빠르고 좋아요",
+                "제품이 정말 마음에 듭니다 iPhone",
+                "Очень хороший товар, спасибо",
+                "Доставка быстрая",
+                "Très bon produit, je recommande",
+                "Le produit est arrivé cassé",
+                "La batterie ne tient pas",
+                "Sehr gutes Produkt, schnelle Lieferung",
+                "Das Handy ist nicht gut",
+                "Leider ist der Akku schlecht",
+                "Muy buen producto, llegó rápido",
+                "La batería dura muy poco",
+                "No me gusta, es muy caro",
+                "Ottimo prodotto, molto bello",
+                "Muito bom, chegou antes do prazo",
+                "Heel goed product, snel geleverd",
+                "Bardzo dobry produkt, polecam",
+                "Çok güzel bir ürün",
+                "Barang bagus, pengiriman cepat sekali",
+                "Sản phẩm rất tốt",
+                "สินค้าดีมาก",
+                "منتج رائع جدا",
+                "मोबाइल बहुत अच्छा है",
+                "Πολύ καλό προϊόν",
+                "המוצר מצוין",
+                "Mycket bra produkt, jag är nöjd",
+            ],
+        );
     }
 
     #[test]
     fn a_word_is_in_one_list_only() {
         for pair in WORDS.windows(2) {
-            assert!(pair[0].0 != pair[1].0 || pair[0].1 == pair[1].1, "{:?}", String::from_utf8_lossy(&pair[0].0.to_be_bytes()));
+            assert!(
+                pair[0].0 != pair[1].0 || pair[0].1 == pair[1].1,
+                "{:?}",
+                String::from_utf8_lossy(&pair[0].0.to_be_bytes())
+            );
         }
         let long = ENGLISH.split_whitespace().chain(FOREIGN.split_whitespace()).filter(|w| w.len() > WORD_MAX);
         assert_eq!(long.collect::<Vec<_>>(), ["livraison", "lieferung", "excelente"]);

@@ -42,15 +42,15 @@ pub fn text_key(text: &str) -> u128 {
 /// Whether every character is of the kinds that normalising leaves alone whatever stands beside it. May say no to a text that is in its
 /// normal form already; never says yes to one that is not.
 fn is_plain(text: &str) -> bool {
-    let mut after_space = true;
+    let mut last = ' ';
     for c in text.chars() {
-        let space = c == ' ';
-        if space && after_space || !space && !is_inert(c) {
+        let alone = if c == ' ' { last != ' ' } else { is_inert(c) && !begins_address(last, c) };
+        if !alone {
             return false;
         }
-        after_space = space;
+        last = c;
     }
-    !after_space || text.is_empty()
+    last != ' ' || text.is_empty()
 }
 
 fn is_inert(c: char) -> bool {
@@ -72,6 +72,10 @@ fn clean(text: &str) -> String {
         let Some(c) = replacement(c, last, &mut rest) else { continue };
         if c == ' ' && last == ' ' {
             continue;
+        }
+        if begins_address(last, c) {
+            out.pop();
+            out.push(':');
         }
         out.push(c);
         last = c;
@@ -97,17 +101,22 @@ fn replacement(c: char, last: char, rest: &mut Peekable<Chars<'_>>) -> Option<ch
     match c {
         '\u{FE0F}' => is_pictograph(last).then_some(c),
         '\u{200C}' | '\u{200D}' => joins(c, last, next).then_some(c),
-        '：' if matches!(next, Some('/' | '／')) => Some(':'),
         _ if is_invisible(c) => None,
         _ => Some(fold(c)),
     }
+}
+
+/// A full-width colon is a sentence's, but before a stroke it is that of `https：//`.
+fn begins_address(last: char, c: char) -> bool {
+    last == '：' && c == '/'
 }
 
 /// Whether a joiner belongs to the spelling: inside an emoji sequence (👩‍💻), or between letters of the Arabic and Indic scripts.
 fn joins(joiner: char, last: char, next: Option<char>) -> bool {
     let Some(next) = next else { return false };
     let in_emoji = joiner == '\u{200D}' && (is_pictograph(last) || last == '\u{FE0F}') && is_pictograph(next);
-    let in_word = ('\u{600}'..='\u{DFF}').contains(&last) && ('\u{620}'..='\u{DFF}').contains(&next) && next.is_alphabetic();
+    let in_word =
+        ('\u{600}'..='\u{DFF}').contains(&last) && ('\u{620}'..='\u{DFF}').contains(&next) && next.is_alphabetic();
     in_emoji || in_word
 }
 
@@ -155,12 +164,13 @@ fn decimal_digit(c: char) -> Option<char> {
 
 /// The zero of each script that has decimal digits, other than ASCII's, the full-width and the mathematical ones; one to nine follow
 /// each (general category Nd).
-const DIGIT_ZEROS: [u32; 67] = [
-    0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0, 0xF20, 0x1040, 0x1090,
-    0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50,
-    0xABF0, 0x104A0, 0x10D30, 0x10D40, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0, 0x11650, 0x116C0, 0x116D0,
-    0x116DA, 0x11730, 0x118E0, 0x11950, 0x11BF0, 0x11C50, 0x11D50, 0x11DA0, 0x11F50, 0x16130, 0x16A60, 0x16AC0, 0x16B50, 0x16D70,
-    0x1CCF0, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E5F1,
+const DIGIT_ZEROS: [u32; 69] = [
+    0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6, 0xE50, 0xED0, 0xF20,
+    0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0,
+    0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0x104A0, 0x10D30, 0x10D40, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0,
+    0x11450, 0x114D0, 0x11650, 0x116C0, 0x116D0, 0x116DA, 0x11730, 0x118E0, 0x11950, 0x11BF0, 0x11C50, 0x11D50,
+    0x11DA0, 0x11F50, 0x16130, 0x16A60, 0x16AC0, 0x16B50, 0x16D70, 0x1CCF0, 0x1E140, 0x1E2F0, 0x1E4F0, 0x1E5F1,
+    0x1E950, 0x1FBF0,
 ];
 
 #[cfg(test)]
@@ -181,6 +191,8 @@ mod tests {
             ("１３８００１３８０００", "13800138000"),
             ("ＡＢｃ＠ｑｑ．ｃｏｍ", "ABc@qq.com"),
             ("ｈｔｔｐｓ：／／a.cn", "https://a.cn"),
+            ("https：//a.cn", "https://a.cn"),
+            ("https：\u{FE0F}／/a.cn", "https://a.cn"),
             ("电话：１３８－００１３", "电话：138-0013"),
             ("１、质量（很）好；①级，50㎡…", "1、质量（很）好；①级，50㎡…"),
             ("٠١٢٣ ۴۵ ०९", "0123 45 09"),
@@ -207,7 +219,16 @@ mod tests {
 
     #[test]
     fn borrows_what_needs_no_change() {
-        for text in ["", "a", "物流很快，包装也好！", "Great phone, 5 stars.", "très bien", "👍🏽 好", "❤\u{FE0F} ok", "ありがとう"] {
+        for text in [
+            "",
+            "a",
+            "物流很快，包装也好！",
+            "Great phone, 5 stars.",
+            "très bien",
+            "👍🏽 好",
+            "❤\u{FE0F} ok",
+            "ありがとう",
+        ] {
             assert!(matches!(normalise(text), Cow::Borrowed(_)), "{text:?}");
         }
     }
@@ -218,7 +239,11 @@ mod tests {
         let mut found = 0;
         for c in ('\u{80}'..=char::MAX).filter(|c| c.is_numeric() && decimal.is_match(&c.to_string())) {
             let folded = normalise(&c.to_string()).into_owned();
-            assert!(folded.len() == 1 && folded.as_bytes()[0].is_ascii_digit(), "{c:?} U+{:X}: {folded:?}", u32::from(c));
+            assert!(
+                folded.len() == 1 && folded.as_bytes()[0].is_ascii_digit(),
+                "{c:?} U+{:X}: {folded:?}",
+                u32::from(c)
+            );
             found += 1;
         }
         assert!(found >= 660, "{found}");

@@ -36,16 +36,21 @@ impl Tokeniser {
     pub fn load(path: &Path, tokens_max: usize) -> Result<Self, Error> {
         let refuse = |reason: String| Error::new(Fault::Config, format!("tokenizer {}: {reason}", path.display()));
         let bytes = std::fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-        let mut inner = Tokenizer::from_bytes(bytes)
-            .map_err(|e| refuse(format!("not a Hugging Face tokenizer: {e}")).hint("export the model with a fast tokenizer"))?;
+        let mut inner = Tokenizer::from_bytes(bytes).map_err(|e| {
+            refuse(format!("not a Hugging Face tokenizer: {e}")).hint("export the model with a fast tokenizer")
+        })?;
         let special = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
         if tokens_max <= special {
-            return Err(refuse(format!("the limit of tokens ({tokens_max}) leaves no room beside the special tokens ({special})")));
+            return Err(refuse(format!(
+                "the limit of tokens ({tokens_max}) leaves no room beside the special tokens ({special})"
+            )));
         }
         let pad_id = pad_id(&inner);
         inner.with_padding(None);
         let truncation = TruncationParams { max_length: tokens_max, ..TruncationParams::default() };
-        inner.with_truncation(Some(truncation)).map_err(|e| refuse(format!("cannot truncate to {tokens_max} tokens: {e}")))?;
+        inner
+            .with_truncation(Some(truncation))
+            .map_err(|e| refuse(format!("cannot truncate to {tokens_max} tokens: {e}")))?;
         Ok(Self { inner, pad_id, chars_max: tokens_max.saturating_mul(TOKEN_CHARS_MAX) })
     }
 
@@ -57,10 +62,9 @@ impl Tokeniser {
     /// quote the text.
     pub fn encode(&self, text: &str) -> Result<Encoding, Error> {
         let (text, cut) = cut(text, self.chars_max);
-        let encoding = self
-            .inner
-            .encode_fast(text, true)
-            .map_err(|_| Error::new(Fault::Model, format!("the tokenizer cannot express the text ({} bytes)", text.len())))?;
+        let encoding = self.inner.encode_fast(text, true).map_err(|_| {
+            Error::new(Fault::Model, format!("the tokenizer cannot express the text ({} bytes)", text.len()))
+        })?;
         let truncated = cut || !encoding.get_overflowing().is_empty();
         Ok(Encoding { ids: encoding.get_ids().into(), truncated })
     }
@@ -98,6 +102,7 @@ mod tests {
     use tokenizers::models::unigram::Unigram;
     use tokenizers::models::wordlevel::WordLevel;
     use tokenizers::models::wordpiece::WordPiece;
+    use tokenizers::normalizers::BertNormalizer;
     use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
     use tokenizers::processors::bert::BertProcessing;
     use tokenizers::{PaddingParams, PaddingStrategy};
@@ -106,17 +111,19 @@ mod tests {
 
     const VOCABULARY: [&str; 11] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "phone", "##s", "很", "好", "a", "##a"];
 
-    fn entries() -> impl Iterator<Item = (String, u32)> {
-        VOCABULARY.iter().zip(0..).map(|(word, id)| (word.to_string(), id))
+    fn entries() -> [(String, u32); 11] {
+        std::array::from_fn(|id| (VOCABULARY[id].to_string(), id as u32))
     }
 
     /// A tokenizer as BERT's, whose file pads to 128 and truncates to 5.
     fn bert() -> Tokenizer {
-        let model = WordPiece::builder().vocab(entries().collect::<tokenizers::models::wordpiece::Vocab>()).unk_token("[UNK]".into());
+        let model = WordPiece::builder().vocab(entries()).unk_token("[UNK]".into());
         let mut tokenizer = Tokenizer::new(model.build().unwrap());
+        tokenizer.with_normalizer(Some(BertNormalizer::default())).unwrap();
         tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
         tokenizer.with_post_processor(Some(BertProcessing::new(("[SEP]".into(), 3), ("[CLS]".into(), 2))));
-        tokenizer.with_padding(Some(PaddingParams { strategy: PaddingStrategy::Fixed(128), ..PaddingParams::default() }));
+        tokenizer
+            .with_padding(Some(PaddingParams { strategy: PaddingStrategy::Fixed(128), ..PaddingParams::default() }));
         tokenizer.with_truncation(Some(TruncationParams { max_length: 5, ..TruncationParams::default() })).unwrap();
         tokenizer
     }
@@ -169,12 +176,19 @@ mod tests {
         let wrong = Tokeniser::load(&path, 7).err().unwrap();
         assert!(wrong.message.contains("tokenizer.json: not a Hugging Face tokenizer"), "{wrong}");
         let small = load(&bert(), 2).err().unwrap();
-        assert!(small.message.contains("the limit of tokens (2) leaves no room beside the special tokens (2)"), "{small}");
+        assert!(
+            small.message.contains("the limit of tokens (2) leaves no room beside the special tokens (2)"),
+            "{small}"
+        );
     }
 
     #[test]
     fn a_text_that_cannot_be_expressed_is_an_error_without_the_text() {
-        let model = WordLevel::builder().vocab([("a".to_string(), 0)].into_iter().collect()).unk_token("[UNK]".into()).build().unwrap();
+        let model = WordLevel::builder()
+            .vocab([("a".to_string(), 0)].into_iter().collect())
+            .unk_token("[UNK]".into())
+            .build()
+            .unwrap();
         let error = load(&Tokenizer::new(model), 7).unwrap().encode("secret").err().unwrap();
         assert_eq!(error.fault, Fault::Model);
         assert!(!error.to_string().contains("secret"), "{error}");
@@ -193,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_megabyte_costs_what_the_model_reads_of_it() {
-        let letters = ('a'..='z').map(|c| (c.to_string(), -1.0)).chain([("<unk>".into(), 0.0), ("aa".into(), -1.5)]).collect::<Vec<_>>();
+        let letters = ('a'..='z')
+            .map(|c| (c.to_string(), -1.0))
+            .chain([("<unk>".into(), 0.0), ("aa".into(), -1.5)])
+            .collect::<Vec<_>>();
         let unigram = Tokenizer::new(Unigram::from(letters, Some(26), false).unwrap());
         let pairs = [("a".to_string(), 0), ("aa".to_string(), 1), ("aaaa".to_string(), 2)];
         let merges = vec![("a".to_string(), "a".to_string()), ("aa".to_string(), "aa".to_string())];
@@ -201,7 +218,8 @@ mod tests {
         let bpe = Tokenizer::new(BPE::builder().vocab_and_merges(vocabulary, merges).build().unwrap());
         for tokenizer in [bert(), unigram, bpe] {
             let tokeniser = load(&tokenizer, 512).unwrap();
-            for text in ["a".repeat(1 << 20), "好".repeat(1 << 18), "a ".repeat(1 << 19), "\u{1F600}".repeat(1 << 18)] {
+            for text in ["a".repeat(1 << 20), "好".repeat(1 << 18), "a ".repeat(1 << 19), "\u{1F600}".repeat(1 << 18)]
+            {
                 let began = Instant::now();
                 let encoding = tokeniser.encode(&text).unwrap();
                 assert!(encoding.truncated && encoding.ids.len() <= 512);

@@ -1,3 +1,5 @@
 //! Tests against a real Kafka and a real schema registry. They need `make fetch`.
 
 mod harness;
+mod kill;
+mod ledger;

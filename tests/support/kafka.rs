@@ -51,7 +51,7 @@ impl Kafka {
 
     /// A cluster of the test's own, to stop, kill and pause.
     pub fn start(nodes: usize) -> Outcome<Self> {
-        Ok(Self { service: Service::start("kafka.py", &["--nodes", &nodes.to_string()])? })
+        Ok(Self { service: Service::start("kafka.py", &["--quick", "--nodes", &nodes.to_string()])? })
     }
 
     /// What a client's `bootstrap.servers` takes.

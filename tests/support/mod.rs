@@ -3,10 +3,12 @@
 //! They are brought by `make fetch` and started by `deploy/local/`. However the test process ends, they end with
 //! it: their supervisor watches a pipe that the kernel closes.
 
+pub mod instance;
 pub mod kafka;
 pub mod registry;
 mod service;
 
+pub use instance::Instance;
 pub use kafka::{Kafka, Record};
 pub use registry::{Reference, Registry};
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Outcome;
 
 /// More than the supervisor itself waits for a start or a stop, so that its message is the one that is seen.
-const ANSWER_MAX: Duration = Duration::from_secs(120);
+const ANSWER_MAX: Duration = Duration::from_secs(180);
 
 /// A running service. Dropping it kills its processes and removes their data.
 pub struct Service {

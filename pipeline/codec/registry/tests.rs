@@ -37,7 +37,8 @@ fn request(stream: &mut TcpStream) -> String {
         let read = stream.read(&mut buffer).unwrap();
         text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
         if read == 0 || body.len() >= length.unwrap_or(0) {
             return text;
         }
@@ -65,11 +66,14 @@ fn a_schema_is_fetched_with_all_that_it_imports() {
     let schema = client.fetch(7).unwrap();
     assert_eq!(schema.message(&[0]).unwrap().full_name(), "M");
     let lines: Vec<_> = requests.iter().map(|r| r.lines().next().unwrap().to_string()).collect();
-    assert_eq!(lines, [
-        "GET /apis/ccompat/v7/schemas/ids/7 HTTP/1.1",
-        "GET /apis/ccompat/v7/subjects/a%2Fbody.proto/versions/2 HTTP/1.1",
-        "GET /apis/ccompat/v7/subjects/mood/versions/2 HTTP/1.1",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "GET /apis/ccompat/v7/schemas/ids/7 HTTP/1.1",
+            "GET /apis/ccompat/v7/subjects/a%2Fbody.proto/versions/2 HTTP/1.1",
+            "GET /apis/ccompat/v7/subjects/mood/versions/2 HTTP/1.1",
+        ]
+    );
 }
 
 #[test]
@@ -142,10 +146,8 @@ fn a_record_is_refused_only_on_the_registrys_word() {
     let good = answer(json!({"schema": "syntax = \"proto3\"; message M {}", "schemaType": "PROTOBUF"}));
     let (client, requests) = registry(vec![(503, String::new()), unknown, good]);
     assert!(matches!(client.resolve(&schemas, 7, now), Err(RegistryError::Unreachable { .. })));
-    let refused = Ok(Resolved::Rejected(Rejection::new(
-        Reason::UnknownSchema,
-        "the schema registry does not know schema 7",
-    )));
+    let refused =
+        Ok(Resolved::Rejected(Rejection::new(Reason::UnknownSchema, "the schema registry does not know schema 7")));
     assert_eq!(client.resolve(&schemas, 7, now), refused);
     assert_eq!(client.resolve(&schemas, 7, now + Duration::from_secs(59)), refused);
     assert_eq!(client.resolve(&schemas, 7, now + Duration::from_secs(60)), Ok(Resolved::Ready));

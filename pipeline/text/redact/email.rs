@@ -6,8 +6,13 @@ use memchr::memchr_iter;
 
 use super::{Find, Rule};
 
+/// Adds what it finds to `finds`, where the URLs are already: the sign after a URL's user information is no address's.
 pub(super) fn find(text: &str, finds: &mut Vec<Find>) {
+    let urls = finds.len();
     for at in memchr_iter(b'@', text.as_bytes()) {
+        if finds[..urls].binary_search_by_key(&at, |url| url.end).is_ok() {
+            continue;
+        }
         let start = local_start(&text[..at]);
         if let (true, Some(len)) = (start < at, domain_len(&text.as_bytes()[at + 1..])) {
             finds.push(Find { start, end: at + 1 + len, rule: Rule::Email as usize });

@@ -284,4 +284,6 @@ const SIGNS: [u8; 256] = {
 };
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

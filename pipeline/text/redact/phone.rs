@@ -21,8 +21,13 @@ pub(super) fn find(candidate: &Candidate<'_>) -> Option<Found> {
 fn national(candidate: &Candidate<'_>) -> Option<Found> {
     mobile(candidate, 0)
         .or_else(|| prefixed(candidate, b"86").and_then(|skip| mobile(candidate, skip)))
-        .or_else(|| prefixed(candidate, b"0086").and_then(|skip| mobile(candidate, skip).or_else(|| landline_abroad(candidate, skip))))
-        .or_else(|| prefixed(candidate, b"0").and_then(|skip| mobile(candidate, skip)))
+        .or_else(|| {
+            prefixed(candidate, b"0086")
+                .and_then(|skip| mobile(candidate, skip).or_else(|| landline_abroad(candidate, skip)))
+        })
+        .or_else(|| {
+            prefixed(candidate, b"0").filter(|&zero| candidate.cut(0) > zero).and_then(|skip| mobile(candidate, skip))
+        })
         .or_else(|| landline(candidate))
         .or_else(|| hotline(candidate))
         .or_else(|| north_american(candidate, 0))
@@ -48,7 +53,8 @@ impl Lead {
     fn of(candidate: &Candidate<'_>) -> Self {
         let first = candidate.ending_at(candidate.cut(0)).map_or(0, |f| f.start);
         let before = &candidate.text[..first];
-        let unsigned = before.strip_suffix('+').filter(|b| !b.ends_with(|c: char| c == '+' || c.is_ascii_alphanumeric()));
+        let unsigned =
+            before.strip_suffix('+').filter(|b| !b.ends_with(|c: char| c == '+' || c.is_ascii_alphanumeric()));
         let rest = unsigned.unwrap_or(before);
         let closes = candidate.count() > 1 && candidate.glue(1) == Glue::Parenthesis;
         let opened = rest.strip_suffix(['(', '（']).filter(|_| closes);
@@ -102,7 +108,8 @@ fn landline_abroad(candidate: &Candidate<'_>, skip: usize) -> Option<Found> {
 fn local(candidate: &Candidate<'_>, area: usize, lens: &[usize]) -> Option<Found> {
     let found = lens.iter().find_map(|len| candidate.ending_at(area + len))?;
     let whole = found.groups == 1 && !candidate.is_fraction();
-    let grouped = found.groups > 1 && !candidate.is_continuation() && (0..found.groups).any(|g| candidate.cut(g) == area);
+    let grouped =
+        found.groups > 1 && !candidate.is_continuation() && (0..found.groups).any(|g| candidate.cut(g) == area);
     let spoken = candidate.lens(found.groups)[1..found.groups].iter().all(|&l| l >= 2);
     ((b'2'..=b'8').contains(&candidate.digits[area]) && (whole || grouped && spoken)).then_some(found)
 }

@@ -10,6 +10,7 @@ use memchr::memmem;
 
 use super::{Find, Rule};
 
+/// Adds what it finds to `finds`, which must be empty, in the order of the text.
 pub(super) fn find(text: &str, finds: &mut Vec<Find>) {
     let mut done = 0;
     for separator in memmem::find_iter(text.as_bytes(), "://") {
@@ -18,6 +19,7 @@ pub(super) fn find(text: &str, finds: &mut Vec<Find>) {
         }
     }
     without_scheme(text, finds);
+    finds.sort_unstable_by_key(|f| f.start);
 }
 
 fn has_scheme(before: &str) -> bool {
@@ -77,7 +79,9 @@ fn is_url_byte(byte: &u8) -> bool {
 
 /// Whether a path segment is a key and not a word: a UUID, or sixteen characters on end with letters and digits mixed.
 fn is_machine_made(segment: &str) -> bool {
-    let is_uuid = segment.len() == 36 && segment.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') && segment.matches('-').count() == 4;
+    let is_uuid = segment.len() == 36
+        && segment.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+        && segment.matches('-').count() == 4;
     is_uuid || segment.split(|c: char| !c.is_ascii_alphanumeric()).any(is_key)
 }
 
@@ -87,17 +91,18 @@ fn is_key(word: &str) -> bool {
 }
 
 fn without_scheme(text: &str, finds: &mut Vec<Find>) {
-    let mut done = finds.last().map_or(0, |f| f.end);
+    let mut done = 0;
     for query in memchr_iter(b'?', text.as_bytes()) {
-        if query < done || query + 1 == text.len() {
+        let near = &text.as_bytes()[done.min(query)..query];
+        let before = near.iter().rev().take_while(|b| is_address_byte(b)).count();
+        if query < done || !is_host(&text[query - before..query]) {
             continue;
         }
-        let start = query - text[done..query].bytes().rev().take_while(is_address_byte).count();
         let end = query + 1 + url_len(&text[query + 1..]);
-        if is_host(&text[start..query]) && text[query + 1..end].contains('=') {
+        if text[query + 1..end].contains('=') {
             push(finds, text, query + 1, end);
-            done = end;
         }
+        done = end; // a query inside this one has nothing that this one has not
     }
 }
 

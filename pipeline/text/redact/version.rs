@@ -2,8 +2,31 @@
 
 /// What stands before a version: the product or a word for version, in Chinese and English. Operating systems have versions of four parts.
 const WORDS: [&str; 25] = [
-    "version", "ver", "v", "firmware", "fw", "release", "build", "update", "upgrade", "to", "from", "android", "os", "miui", "chrome", "app",
-    "版本", "版本号", "固件", "系统", "升级到", "更新到", "升级", "更新", "鸿蒙",
+    "version",
+    "ver",
+    "v",
+    "firmware",
+    "fw",
+    "release",
+    "build",
+    "update",
+    "upgrade",
+    "updated to",
+    "upgraded to",
+    "android",
+    "os",
+    "miui",
+    "chrome",
+    "app",
+    "版本",
+    "版本号",
+    "固件",
+    "系统",
+    "升级到",
+    "更新到",
+    "升级",
+    "更新",
+    "鸿蒙",
 ];
 
 /// How far back the word is looked for, in bytes.
@@ -28,10 +51,20 @@ mod tests {
 
     #[test]
     fn the_word_before_decides() {
-        for before in ["v", "App Version: ", "固件", "固件版本：", "HarmonyOS ", "updated with firmware ", "升级到", "系统为"] {
+        for before in [
+            "v",
+            "App Version: ",
+            "固件",
+            "固件版本：",
+            "HarmonyOS ",
+            "updated with firmware ",
+            "I updated to ",
+            "升级到",
+            "系统为",
+        ] {
             assert!(is_version(before), "{before}");
         }
-        for before in ["", "ip ", "地址是", "server ", "serv", "我的", "登录 ", "I v-"] {
+        for before in ["", "ip ", "地址是", "server ", "serv", "我的", "登录 ", "from ", "to ", "I v-"] {
             assert_eq!(is_version(before), before == "I v-", "{before}");
         }
     }

@@ -1,0 +1,52 @@
+"""Texts of like length together: a batch is bounded by its padded tokens, not by its rows."""
+
+import random
+
+import torch
+
+from tokenizer import SPECIAL
+
+PAD_ID = SPECIAL.index("[PAD]")
+POOL = 8192
+"""Texts sorted together. Large enough to waste little padding, small enough to mix every epoch."""
+
+
+def cut(lengths, order, tokens_max):
+    """Cuts `order` into batches of at most `tokens_max` padded tokens, at least one text each."""
+    batches, batch, longest = [], [], 0
+    for index in order:
+        grown = max(longest, lengths[index])
+        if batch and grown * (len(batch) + 1) > tokens_max:
+            batches.append(batch)
+            batch, grown = [], lengths[index]
+        batch.append(index)
+        longest = grown
+    return batches + [batch] if batch else batches
+
+
+def shuffled(lengths, tokens_max, seed):
+    """The batches of one epoch, the same for the same seed, so that a run can be resumed."""
+    chance = random.Random(seed)
+    order = list(range(len(lengths)))
+    chance.shuffle(order)
+    batches = []
+    for start in range(0, len(order), POOL):
+        pool = sorted(order[start : start + POOL], key=lengths.__getitem__)
+        batches += cut(lengths, pool, tokens_max)
+    chance.shuffle(batches)
+    return batches
+
+
+def sorted_by_length(lengths, tokens_max):
+    return cut(lengths, sorted(range(len(lengths)), key=lengths.__getitem__), tokens_max)
+
+
+def padded(rows, length=None):
+    """Ids and mask of one batch, as tensors, padded to the longest row or to `length`."""
+    width = length or max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.tensor(row)
+        mask[place, : len(row)] = 1
+    return ids, mask

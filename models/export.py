@@ -1,0 +1,128 @@
+"""Writes a trained run as a model directory: `python models/export.py --run NAME --data DIR --out DIR`.
+
+The directory holds model.onnx, tokenizer.json and config.json, and is all that the program needs.
+The dev texts are read to choose, for each head, below which probability it had better say nothing.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+import batches
+import graph
+import metrics
+import runtime
+import scores
+import texts
+import tokenizer as tokenizers_here
+from train import HERE, build, load, predict, weights
+
+DIFFERENCE_MAX = 1e-4
+BYTES_MAX = 12 * 1024 * 1024
+
+
+def main():
+    arguments = parse()
+    run, out = HERE / "runs" / arguments.run, Path(arguments.out)
+    config = json.loads((run / "config.json").read_text())["config"]
+    labels = json.loads((run / "labels.json").read_text())
+    tokenizer = tokenizers_here.Tokenizer.from_file(str(run / "tokenizer.json"))
+    network = build(config, tokenizer.get_vocab_size(), labels)
+    network.load_state_dict(weights(run))
+    dev = load(arguments, "dev", texts.LabelMap(), config)
+    rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], config["tokenizer"]["tokens_max"])
+
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
+    onnx.save(graph.Writer(network).write(), out / "model.onnx")
+    logits = check(out / "model.onnx", network, rows)
+    about = card(config, tokenizer, labels, choose_thresholds(config, dev, logits, labels))
+    (out / "config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    report(out)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="directory with the dev file")
+    parser.add_argument("--run", default="text", help="name of the run under models/runs/")
+    parser.add_argument("--out", default=str(HERE / "text"), help="directory to write")
+    return parser.parse_args()
+
+
+def check(path, network, rows):
+    """The file must say what the network says. Returns the file's logits on all dev texts."""
+    trained = predict(network, rows)
+    kept = predict(graph.round_as_stored(network), rows)
+    session = runtime.session(path)
+    found = runtime.run(session, {head: head for head in kept}, rows, runtime.sorted_batches(rows))
+    for head in kept:
+        difference = np.abs(found[head] - kept[head]).max()
+        moved = (found[head].argmax(1) != trained[head].argmax(1)).mean()
+        print(f"{head:10} largest difference of a logit, runtime against training code: {difference:.1e};"
+              f" best labels that storing in 8 and 16 bits moved: {moved:.2%}")
+        if difference > DIFFERENCE_MAX:
+            raise SystemExit(f"{path} does not say what the network says ({head}: {difference:.1e})")
+    return found
+
+
+def choose_thresholds(config, dev, logits, labels):
+    """Sentiment always answers; the others are quiet where they are likely to be wrong."""
+    chosen = {}
+    for head, target in config["thresholds"].items():
+        if head in labels:
+            best, right, sources = scores.answered(dev, logits[head], head, labels[head])
+            chosen[head] = metrics.threshold(best, right, sources, target)
+            answered = best >= chosen[head]
+            print(f"{head:10} threshold {chosen[head]}: answers {answered.mean():.1%} of its dev texts,"
+                  f" {metrics.mean(right[answered]):.1%} right")
+    return chosen
+
+
+def card(config, tokenizer, labels, thresholds):
+    label_map = texts.LabelMap()
+    first = next(iter(labels))
+    return {
+        "architectures": ["GroundswellText"],
+        "model_type": "groundswell-text",
+        "problem_type": "single_label_classification",
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": config["network"]["hidden"],
+        "num_hidden_layers": config["network"]["layers"],
+        "num_attention_heads": config["network"]["heads"],
+        "intermediate_size": config["network"]["inner"],
+        "max_position_embeddings": config["tokenizer"]["tokens_max"],
+        "pad_token_id": batches.PAD_ID,
+        "id2label": {str(place): label for place, label in enumerate(labels[first])},
+        "label2id": {label: place for place, label in enumerate(labels[first])},
+        "groundswell": {
+            "heads": {
+                head: {
+                    "output": head,
+                    "activation": "softmax",
+                    "threshold": thresholds.get(head, 0.0),
+                    "labels": found,
+                    "names": label_map.names(head, found),
+                }
+                for head, found in labels.items()
+            },
+            "input_tokens_max": config["tokenizer"]["tokens_max"],
+        },
+    }
+
+
+def report(out):
+    sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
+    print("  ".join(f"{name} {size:,}" for name, size in sizes.items()), f"  all {sum(sizes.values()):,} bytes")
+    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}")
+    if sum(sizes.values()) > BYTES_MAX:
+        raise SystemExit(f"{out} is larger than {BYTES_MAX:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
