@@ -16,7 +16,7 @@ use crate::telemetry::{self, Health, Metrics, Started, Stopped};
 const WATCH: Duration = Duration::from_millis(100);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// The exit code of a process that a second signal ends: 128 + SIGTERM, as a shell counts.
-const KILLED: i32 = 143;
+pub(super) const KILLED: i32 = 143;
 
 /// Run the pipeline.
 ///
@@ -79,7 +79,7 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Loading models blocks; health is served meanwhile.
-async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
+pub(super) async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
     let settings = settings.clone();
     let started = tokio::task::spawn_blocking(move || {
         let models = Models::load(&settings)?;
@@ -99,25 +99,25 @@ async fn keep_up(metrics: Metrics) {
     }
 }
 
-async fn ended(running: &Running) {
+pub(super) async fn ended(running: &Running) {
     while !running.is_finished() {
         tokio::time::sleep(WATCH).await;
     }
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(super) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Signals, Error> {
+    pub(super) fn new() -> Result<Signals, Error> {
         let listen = |kind| signal(kind).map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")));
         Ok(Signals { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
