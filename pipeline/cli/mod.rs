@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod danger;
 mod dead_letters;
+mod demo;
 mod lines;
 mod replay;
 mod run;
@@ -40,6 +41,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Run(run::Run),
     Check(check::Check),
     Score(score::Score),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<Outcome, Error> {
         match self {
+            Command::Demo(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),

@@ -128,7 +128,7 @@ fn is_latin(c: char) -> bool {
 
 /// The length of `[phone]` and the like; of the bracket alone where there is no marker.
 fn marker_len(text: &str) -> usize {
-    let name = text[1..].bytes().take_while(|b| b.is_ascii_lowercase() || *b == b'_').count();
+    let name = text[1..].bytes().take_while(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_')).count();
     if name > 0 && text[1 + name..].starts_with(']') { name + 2 } else { 1 }
 }
 

@@ -42,15 +42,15 @@ pub fn text_key(text: &str) -> u128 {
 /// Whether every character is of the kinds that normalising leaves alone whatever stands beside it. May say no to a text that is in its
 /// normal form already; never says yes to one that is not.
 fn is_plain(text: &str) -> bool {
-    let mut after_space = true;
+    let mut last = ' ';
     for c in text.chars() {
-        let space = c == ' ';
-        if space && after_space || !space && !is_inert(c) {
+        let alone = if c == ' ' { last != ' ' } else { is_inert(c) && !begins_address(last, c) };
+        if !alone {
             return false;
         }
-        after_space = space;
+        last = c;
     }
-    !after_space || text.is_empty()
+    last != ' ' || text.is_empty()
 }
 
 fn is_inert(c: char) -> bool {
@@ -72,6 +72,10 @@ fn clean(text: &str) -> String {
         let Some(c) = replacement(c, last, &mut rest) else { continue };
         if c == ' ' && last == ' ' {
             continue;
+        }
+        if begins_address(last, c) {
+            out.pop();
+            out.push(':');
         }
         out.push(c);
         last = c;
@@ -97,10 +101,14 @@ fn replacement(c: char, last: char, rest: &mut Peekable<Chars<'_>>) -> Option<ch
     match c {
         '\u{FE0F}' => is_pictograph(last).then_some(c),
         '\u{200C}' | '\u{200D}' => joins(c, last, next).then_some(c),
-        '：' if matches!(next, Some('/' | '／')) => Some(':'),
         _ if is_invisible(c) => None,
         _ => Some(fold(c)),
     }
+}
+
+/// A full-width colon is a sentence's, but before a stroke it is that of `https：//`.
+fn begins_address(last: char, c: char) -> bool {
+    last == '：' && c == '/'
 }
 
 /// Whether a joiner belongs to the spelling: inside an emoji sequence (👩‍💻), or between letters of the Arabic and Indic scripts.
@@ -183,6 +191,8 @@ mod tests {
             ("１３８００１３８０００", "13800138000"),
             ("ＡＢｃ＠ｑｑ．ｃｏｍ", "ABc@qq.com"),
             ("ｈｔｔｐｓ：／／a.cn", "https://a.cn"),
+            ("https：//a.cn", "https://a.cn"),
+            ("https：\u{FE0F}／/a.cn", "https://a.cn"),
             ("电话：１３８－００１３", "电话：138-0013"),
             ("１、质量（很）好；①级，50㎡…", "1、质量（很）好；①级，50㎡…"),
             ("٠١٢٣ ۴۵ ०९", "0123 45 09"),

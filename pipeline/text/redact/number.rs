@@ -125,39 +125,40 @@ impl<'t> Candidate<'t> {
     }
 
     fn classify(&self, kinds: Kinds) -> Option<(Rule, Found)> {
-        let ipv4 = || kinds.has(Rule::IpAddress).then(|| self.ipv4()).flatten();
+        let look = |rule: Rule, find: fn(&Self) -> Option<Found>| {
+            let found = if kinds.has(rule) { find(self) } else { None };
+            found.map(|found| (rule, found))
+        };
         if self.total() < 8 || self.is_entangled() {
-            return ipv4().map(|f| (Rule::IpAddress, f));
+            return look(Rule::IpAddress, Self::ipv4);
         }
-        None.or_else(|| {
-            kinds.has(Rule::IdentityCard).then(|| self.identity()).flatten().map(|f| (Rule::IdentityCard, f))
-        })
-        .or_else(|| kinds.has(Rule::BankCard).then(|| self.bank_card()).flatten().map(|f| (Rule::BankCard, f)))
-        .or_else(|| kinds.has(Rule::Phone).then(|| phone::find(self)).flatten().map(|f| (Rule::Phone, f)))
-        .or_else(|| ipv4().map(|f| (Rule::IpAddress, f)))
+        look(Rule::IdentityCard, Self::identity)
+            .or_else(|| look(Rule::BankCard, Self::bank_card))
+            .or_else(|| look(Rule::Phone, phone::find))
+            .or_else(|| look(Rule::IpAddress, Self::ipv4))
     }
 
     fn identity(&self) -> Option<Found> {
-        if let Some(found) = self.ending_at(18).filter(|_| is_identity_18(&self.digits[..18])) {
-            return Some(found);
-        }
-        if let Some(found) = self.ending_at(17) {
-            let mut number = [b'X'; 18];
-            number[..17].copy_from_slice(&self.digits[..17]);
-            let rest = &self.text.as_bytes()[found.end..];
-            let ends_in_x =
-                matches!(rest, [b'x' | b'X', after @ ..] if !after.first().is_some_and(u8::is_ascii_alphanumeric));
-            return (ends_in_x && is_identity_18(&number)).then_some(Found { end: found.end + 1, ..found });
-        }
-        self.ending_at(15).filter(|f| f.groups == 1 && is_identity_15(&self.digits[..15]))
+        let whole = || self.ending_at(18).filter(|_| is_identity_18(&self.digits[..18]));
+        let old = || self.ending_at(15).filter(|f| f.groups == 1 && is_identity_15(&self.digits[..15]));
+        whole().or_else(|| self.identity_ending_in_x()).or_else(old)
+    }
+
+    fn identity_ending_in_x(&self) -> Option<Found> {
+        let found = self.ending_at(17)?;
+        let [b'x' | b'X', after @ ..] = &self.text.as_bytes()[found.end..] else { return None };
+        let mut number = [b'X'; 18];
+        number[..17].copy_from_slice(&self.digits[..17]);
+        let ends = !after.first().is_some_and(u8::is_ascii_alphanumeric);
+        (ends && is_identity_18(&number)).then_some(Found { end: found.end + 1, ..found })
     }
 
     fn bank_card(&self) -> Option<Found> {
         (13..=19).rev().find_map(|len| {
             let found = self.ending_at(len)?;
             let number = &self.digits[..len];
-            (self.has_card_layout(found.groups) && !self.is_fraction() && is_card_range(number) && is_luhn(number))
-                .then_some(found)
+            let printed = self.has_card_layout(found.groups) && !self.is_fraction();
+            (printed && is_card_range(number) && is_luhn(number)).then_some(found)
         })
     }
 
@@ -179,12 +180,10 @@ impl<'t> Candidate<'t> {
         }
         let quad = &self.groups[..4];
         let valid = quad.iter().all(|g| is_octet(&self.text.as_bytes()[g.start..g.end]));
+        let dotted = quad.windows(2).all(|pair| &self.text[pair[0].end..pair[1].start] == ".");
         let found = Found { start: first.start, end: quad[3].end, groups: 4 };
-        let exact = &self.text[found.start..found.end];
-        let dotted =
-            exact.bytes().all(|b| b == b'.' || b.is_ascii_digit()) && exact.bytes().filter(|&b| b == b'.').count() == 3;
-        (valid && dotted && !self.goes_on_after(found.end) && !version::is_version(&self.text[..first.start]))
-            .then_some(found)
+        let alone = !self.goes_on_after(found.end) && !version::is_version(&self.text[..first.start]);
+        (valid && dotted && alone).then_some(found)
     }
 
     fn goes_on_after(&self, end: usize) -> bool {

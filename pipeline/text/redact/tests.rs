@@ -139,6 +139,7 @@ fn identity_cards() {
         ("440524188001010014", "[identity_card]"),
         ("310101198510201234和13800138000", "[identity_card]和[phone]"),
         ("老证110105491231002", "老证[identity_card]"),
+        ("110105491231002 12", "[identity_card] 12"),
         ("ID310101198510201234", "ID[identity_card]"),
     ]);
 }

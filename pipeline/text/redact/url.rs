@@ -93,8 +93,8 @@ fn is_key(word: &str) -> bool {
 fn without_scheme(text: &str, finds: &mut Vec<Find>) {
     let mut done = 0;
     for query in memchr_iter(b'?', text.as_bytes()) {
-        let before =
-            text.as_bytes()[..query][done.min(query)..].iter().rev().take_while(|b| is_address_byte(b)).count();
+        let near = &text.as_bytes()[done.min(query)..query];
+        let before = near.iter().rev().take_while(|b| is_address_byte(b)).count();
         if query < done || !is_host(&text[query - before..query]) {
             continue;
         }

@@ -1,0 +1,160 @@
+//! The pipeline against its limits, in one run on one machine: the model alone, and a plain Kafka loop.
+//!
+//!     make bench DATA=texts.jsonl.gz          (or: cargo bench --bench pipeline -- texts.jsonl.gz)
+//!
+//! 1. *text*: real texts through the pipeline, exactly once, on a real Kafka ÷ the same model alone: the same library,
+//!    sorted by length, offline, tokenising included. Medians of three, taken in turn.
+//! 2. *latency*: event to visible for a read_committed reader at half of that load.
+//! 3. *raw path*: a model that costs nothing ÷ a plain consume–produce–commit loop in transactions, same broker.
+//! 4. *memory*: after 200,000 events against after 20,000.
+
+mod alone;
+mod broker;
+mod plain;
+mod texts;
+mod trial;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use broker::Broker;
+use trial::Trial;
+
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const TEXTS: usize = 20_000;
+const ROUNDS: usize = 3;
+const RAW_RECORDS: usize = 300_000;
+const LATENCY_FOR: Duration = Duration::from_secs(20);
+const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match run(&wanted) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The first argument is the file of texts; those after it name what to measure, all where there are none.
+fn run(arguments: &[String]) -> Outcome<()> {
+    let Some((file, parts)) = arguments.split_first() else {
+        return Err("name a file of JSON lines with a field `text`, plain or .gz: make bench DATA=FILE".into());
+    };
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let texts = texts::read(file, TEXTS)?;
+    println!("{} texts of {file}, {} characters on average", texts.len(), texts::mean_chars(&texts));
+    let broker = Broker::start()?;
+    if wanted("text") || wanted("latency") {
+        let rate = text(&broker, &texts)?;
+        if wanted("latency") {
+            latency(&broker, &texts, rate / 2.0)?;
+        }
+    }
+    if wanted("raw") {
+        raw(&broker, &texts)?;
+    }
+    if wanted("memory") {
+        memory(&broker, &texts)?;
+    }
+    Ok(())
+}
+
+/// Returns the pipeline's median rate.
+fn text(broker: &Broker, texts: &[String]) -> Outcome<f64> {
+    let settings = broker.settings("text", &[])?;
+    let (mut alone, mut pipeline) = (Vec::new(), Vec::new());
+    let mut efficiency = 0.0;
+    for round in 0..ROUNDS {
+        alone.push(alone::rate(&settings, texts)?);
+        let mut trial = Trial::start(broker, &format!("text{round}"), &[], None)?;
+        let before = trial.tokens();
+        pipeline.push(trial.rate(texts)?);
+        let after = trial.tokens();
+        efficiency = (after.used - before.used) / (after.computed - before.computed);
+        trial.stop()?;
+        println!("  round {round}: model alone {:.0} texts/s, pipeline {:.0} texts/s", alone[round], pipeline[round]);
+    }
+    let (alone, pipeline) = (median(&mut alone), median(&mut pipeline));
+    println!(
+        "text: pipeline {pipeline:.0} texts/s ÷ model alone {alone:.0} texts/s = {:.3} (goal: 0.85)",
+        pipeline / alone
+    );
+    println!("text: padding efficiency {efficiency:.3} (goal: 0.90)");
+    Ok(pipeline)
+}
+
+fn latency(broker: &Broker, texts: &[String], rate: f64) -> Outcome<()> {
+    let mut trial = Trial::start(broker, "latency", &[], None)?;
+    let mut seconds = trial.latency(texts, rate, LATENCY_FOR)?;
+    trial.stop()?;
+    seconds.sort_by(f64::total_cmp);
+    let at = |quantile: f64| seconds[((seconds.len() - 1) as f64 * quantile) as usize] * 1000.0;
+    println!(
+        "latency: event to visible at {rate:.0} texts/s: p50 {:.0} ms, p99 {:.0} ms (goal: 250), max {:.0} ms, {} events",
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        seconds.len()
+    );
+    Ok(())
+}
+
+fn raw(broker: &Broker, texts: &[String]) -> Outcome<()> {
+    let records: Vec<String> = texts.iter().cycle().take(RAW_RECORDS).cloned().collect();
+    let overrides = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
+    let (mut plain, mut pipeline) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        plain.push(plain::rate(broker, &format!("plain{round}"), &records)?);
+        let mut trial = Trial::start(broker, &format!("raw{round}"), &overrides, Some(trial::free_model()))?;
+        pipeline.push(trial.rate(&records)?);
+        trial.stop()?;
+        println!(
+            "  round {round}: plain loop {:.0} records/s, pipeline {:.0} records/s",
+            plain[round], pipeline[round]
+        );
+    }
+    let (plain, pipeline) = (median(&mut plain), median(&mut pipeline));
+    println!(
+        "raw path: pipeline {pipeline:.0} records/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
+        pipeline / plain
+    );
+    Ok(())
+}
+
+fn memory(broker: &Broker, texts: &[String]) -> Outcome<()> {
+    let mut trial = Trial::start(broker, "memory", &[], None)?;
+    let mut sent = 0;
+    let mut resident = Vec::new();
+    for events in MEMORY_EVENTS {
+        // Every text is another, so that the cache fills as it would with new texts.
+        let fresh: Vec<String> = (sent..events).map(|n| format!("{n} {}", texts[n % texts.len()])).collect();
+        trial.rate(&fresh)?;
+        sent = events;
+        resident.push(resident_mib()?);
+        println!("  after {events} events: {:.0} MiB resident", resident[resident.len() - 1]);
+    }
+    trial.stop()?;
+    println!(
+        "memory: after {} events ÷ after {} events = {:.3} (goal: 1.10)",
+        MEMORY_EVENTS[1],
+        MEMORY_EVENTS[0],
+        resident[1] / resident[0]
+    );
+    Ok(())
+}
+
+fn resident_mib() -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: f64 = line.split_whitespace().nth(1).ok_or("no number in VmRSS")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
