@@ -25,6 +25,9 @@ pub struct Cluster {
     servers: String,
 }
 
+/// A topic's settings by name; `Err`: the broker does not tell, and why.
+type TopicConfig = Result<BTreeMap<String, String>, String>;
+
 /// A topic as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -32,8 +35,7 @@ pub struct Topic {
     pub partitions: usize,
     /// Replicas of the partition that has the fewest.
     pub replicas: usize,
-    /// `Err`: the broker does not tell, and why.
-    pub config: Result<BTreeMap<String, String>, String>,
+    pub config: TopicConfig,
 }
 
 impl Topic {
@@ -91,7 +93,7 @@ impl Cluster {
         Ok(topics.collect())
     }
 
-    fn configs(&self, names: &[&str]) -> Result<BTreeMap<String, Result<BTreeMap<String, String>, String>>, Error> {
+    fn configs(&self, names: &[&str]) -> Result<BTreeMap<String, TopicConfig>, Error> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::Outcome;
 use super::admin::{Cluster, missing, wanted};
+use super::out;
 use super::settings::ConfigArgs;
 use super::topics::Report;
 use crate::codec::registry::Client;
@@ -43,19 +44,17 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> Result<Outcome, Error> {
         if self.print_default {
-            print!("{}", config::DEFAULTS);
-            return Ok(Outcome::Done);
+            return out::print(config::DEFAULTS).map(|()| Outcome::Done);
         }
         if self.print_reference {
-            print!("{}", config::reference());
-            return Ok(Outcome::Done);
+            return out::print(&config::reference()).map(|()| Outcome::Done);
         }
         let settings = self.config.load()?;
         let mut faults = Vec::new();
-        println!("configuration: sound");
-        models(&settings, &mut faults);
+        out::line("configuration: sound")?;
+        models(&settings, &mut faults)?;
         if self.connect {
-            registry(&settings, &mut faults);
+            registry(&settings, &mut faults)?;
             brokers(&settings, &mut faults);
         }
         together(faults).map_or(Ok(Outcome::Done), Err)
@@ -63,26 +62,28 @@ impl Check {
 }
 
 /// Each model by itself, so that one that is broken does not hide what is wrong with the next; then all together.
-fn models(settings: &Settings, faults: &mut Vec<Error>) {
+fn models(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
     let before = faults.len();
     for model in &settings.models {
         let alone = Settings { models: vec![model.clone()], ..settings.clone() };
         match Models::load(&alone) {
-            Ok(models) => models.loaded.iter().for_each(|model| print!("{}", describe(model))),
+            Ok(models) => models.loaded.iter().try_for_each(|model| out::print(&describe(model)))?,
             Err(error) => faults.push(error),
         }
     }
     if faults.len() == before && settings.models.len() > 1 {
         faults.extend(Models::load(settings).err());
     }
+    Ok(())
 }
 
-fn registry(settings: &Settings, faults: &mut Vec<Error>) {
-    let Some(registry) = &settings.registry else { return };
+fn registry(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
+    let Some(registry) = &settings.registry else { return Ok(()) };
     match Client::new(registry).and_then(|client| Ok(client.ping()?)) {
-        Ok(()) => println!("registry {}: answers", registry.url),
+        Ok(()) => out::line(format_args!("registry {}: answers", registry.url))?,
         Err(error) => faults.push(error),
     }
+    Ok(())
 }
 
 fn brokers(settings: &Settings, faults: &mut Vec<Error>) {
@@ -95,11 +96,11 @@ fn brokers(settings: &Settings, faults: &mut Vec<Error>) {
 /// The error within says which topics are missing, the one around it that the brokers could not be asked.
 fn ask(settings: &Settings) -> Result<Option<Error>, Error> {
     let cluster = Cluster::connect(&settings.kafka)?;
-    println!("brokers {}: {} answer\n", settings.kafka.bootstrap_servers, cluster.brokers()?);
+    out::line(format_args!("brokers {}: {} answer\n", settings.kafka.bootstrap_servers, cluster.brokers()?))?;
     let wanted = wanted(settings);
     let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     let there = cluster.topics(&names)?;
-    print!("{}", Report::new(&wanted, &there, BTreeSet::new(), settings).text());
+    out::print(&Report::new(&wanted, &there, BTreeSet::new(), settings).text())?;
     Ok(missing(&wanted, &there))
 }
 

@@ -7,6 +7,7 @@ mod danger;
 mod dead_letters;
 mod demo;
 mod lines;
+mod out;
 mod replay;
 mod run;
 mod score;

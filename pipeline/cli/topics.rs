@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Outcome;
 use super::admin::{self, Cluster, Plan, Topic, missing, wanted};
 use super::danger::{Danger, Role, dangers};
+use super::out;
 use super::settings::ConfigArgs;
 use super::table::table;
 use crate::config::Settings;
@@ -59,7 +60,7 @@ impl Topics {
             }
         }
         let report = Report::new(&wanted, &there, made, &settings);
-        print!("{}", if self.json { report.json() } else { report.text() });
+        out::print(&if self.json { report.json() } else { report.text() })?;
         missing(&wanted, &there).map_or(Ok(Outcome::Done), Err)
     }
 

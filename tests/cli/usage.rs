@@ -1,21 +1,22 @@
 //! What needs no broker.
 
 use std::fs;
+use std::process::Stdio;
 
-use super::groundswell;
+use super::{command, groundswell};
 use crate::support::Outcome;
 
 #[test]
 fn every_command_has_a_help_with_an_example() -> Outcome<()> {
     let commands = ["check", "replay", "topics", "dead-letters list", "dead-letters show", "dead-letters replay"];
-    for command in commands {
-        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    for name in commands {
+        let arguments: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         let said = groundswell(&arguments)?.ended(0);
-        assert!(said.out.contains(&format!("Usage: groundswell {command}")), "{}", said.out);
-        assert!(said.out.contains(&format!("Example: groundswell {command}")), "{}", said.out);
+        assert!(said.out.contains(&format!("Usage: groundswell {name}")), "{}", said.out);
+        assert!(said.out.contains(&format!("Example: groundswell {name}")), "{}", said.out);
     }
     let said = groundswell(&["--help"])?.ended(0);
-    let listed: Vec<usize> = ["run", "check", "score", "replay", "topics", "dead-letters", "completions"]
+    let listed: Vec<usize> = ["demo", "run", "check", "score", "replay", "topics", "dead-letters", "completions"]
         .iter()
         .map(|name| {
             said.out.find(&format!("\n  {name} ")).ok_or_else(|| format!("{name} is not listed:\n{}", said.out))
@@ -120,6 +121,15 @@ fn brokers_out_of_reach_are_exit_code_3() -> Outcome<()> {
     let said = groundswell(&["topics", set[0], set[1]])?.ended(3);
     assert!(said.err.starts_with("error: the brokers at 127.0.0.1:1 do not answer"), "{}", said.err);
     assert!(said.err.contains("hint: kafka.bootstrap_servers"), "{}", said.err);
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_program_like_any_filter() -> Outcome<()> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let ended = command(&["check", "--print-reference"]).stdout(writer).stderr(Stdio::piped()).output()?;
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(141), &b""[..]));
     Ok(())
 }
 

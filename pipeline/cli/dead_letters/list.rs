@@ -7,6 +7,7 @@ use super::filter::Filter;
 use super::letter::{Letter, Position};
 use super::reader::Reader;
 use crate::cli::Outcome;
+use crate::cli::out;
 use crate::cli::settings::ConfigArgs;
 use crate::cli::table::{count, shown, table};
 use crate::event::{Error, Origin};
@@ -48,13 +49,13 @@ impl List {
                 continue;
             }
             match (self.json, limit) {
-                (true, None) => println!("{}", Row::of(&letter).json()),
+                (true, None) => out::line(Row::of(&letter).json())?,
                 _ => newest.add(Row::of(&letter)),
             }
         }
         match self.json {
-            true => newest.rows.values().for_each(|row| println!("{}", row.json())),
-            false => print!("{}", newest.text()),
+            true => newest.rows.values().try_for_each(|row| out::line(row.json()))?,
+            false => out::print(&newest.text())?,
         }
         Ok(Outcome::Done)
     }

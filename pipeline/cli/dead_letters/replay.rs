@@ -8,6 +8,7 @@ use super::letter::{Letter, Position, Unreadable, key};
 use super::reader::Reader;
 use super::sender::{Returning, Sender, Trouble};
 use crate::cli::Outcome;
+use crate::cli::out;
 use crate::cli::settings::ConfigArgs;
 use crate::cli::stop::Stop;
 use crate::cli::table::count;
@@ -91,7 +92,7 @@ impl Replay {
             tally: Tally::default(),
         };
         let ended = self.read(&mut reader, &mut run);
-        println!("{}", summary(&run.tally, &settings, self.dry_run));
+        out::line(summary(&run.tally, &settings, self.dry_run))?;
         ended?;
         Ok(if run.tally.not_replayable == 0 { Outcome::Done } else { Outcome::SomeInputFailed })
     }
@@ -153,7 +154,7 @@ impl Run<'_> {
     fn send(&mut self, reader: &Reader) -> Result<(), Error> {
         let (batch, seen) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.seen));
         let Some(mut sender) = self.sender.take() else {
-            batch.iter().for_each(|record| println!("{}", would_send(record)));
+            batch.iter().try_for_each(|record| out::line(would_send(record)))?;
             self.tally.replayed += batch.len() as u64;
             return Ok(());
         };

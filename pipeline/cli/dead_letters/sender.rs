@@ -148,9 +148,8 @@ impl Sender {
 }
 
 fn producer(config: &ClientConfig, answer_max: Duration) -> Result<BaseProducer<Failures>, Error> {
-    let producer: BaseProducer<Failures> = config
-        .create_with_context(Failures::default())
-        .map_err(|e| broker_error("cannot create the producer", &e))?;
+    let producer: BaseProducer<Failures> =
+        config.create_with_context(Failures::default()).map_err(|e| broker_error("cannot create the producer", &e))?;
     producer.init_transactions(answer_max).map_err(|e| broker_error("cannot begin with transactions", &e))?;
     Ok(producer)
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use super::letter::{Content, Letter, Position, key};
 use super::reader::{Bounds, Reader};
 use crate::cli::Outcome;
+use crate::cli::out;
 use crate::cli::settings::ConfigArgs;
 use crate::cli::table::{count, shown};
 use crate::event::{Error, Fault, Header};
@@ -49,8 +50,7 @@ impl Show {
         match reader.next()? {
             Some(letter) if letter.position() == self.position => {
                 let text = describe(&letter, letter.content(key(&settings)).map_err(|u| u.why()), self.payload_bytes);
-                print!("{text}");
-                Ok(Outcome::Done)
+                out::print(&text).map(|()| Outcome::Done)
             }
             _ => Err(nothing_there(topic, self.position, bounds)),
         }

@@ -15,6 +15,7 @@ use self::progress::{Progress, summary};
 use super::Outcome;
 use super::admin::Cluster;
 use super::lines::Lines;
+use super::out;
 use super::settings::ConfigArgs;
 use super::stop::Stop;
 use super::table::count;
@@ -218,7 +219,7 @@ impl Pass<'_> {
     fn finish(self, ended: Result<(), Error>) -> Result<Outcome, Error> {
         self.writer.finish();
         let time = self.progress.finish();
-        println!("{}", summary(&self.writer.tally(), time));
+        out::line(summary(&self.writer.tally(), time))?;
         if self.timeless > 0 {
             eprintln!("{} had no event time and went with the line before", count(self.timeless, "record", "records"));
         }
