@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 
 use crate::config::Kafka;
 use crate::event::{Error, Fault};
@@ -78,8 +78,11 @@ impl Writer {
         self.producer.poll(time);
     }
 
-    /// Waits until everything is acknowledged or has failed.
+    /// Waits until everything is acknowledged or has failed. Once one has failed, nobody waits for the others.
     pub fn finish(&self) {
+        if self.tally().failed > 0 {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+        }
         let deadline = Instant::now() + DELIVERY_MAX + Duration::from_secs(1);
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
             self.producer.poll(POLL_STEP);
