@@ -79,7 +79,10 @@ fn text(broker: &Broker, texts: &[String]) -> Outcome<f64> {
         println!("  round {round}: model alone {:.0} texts/s, pipeline {:.0} texts/s", alone[round], pipeline[round]);
     }
     let (alone, pipeline) = (median(&mut alone), median(&mut pipeline));
-    println!("text: pipeline {pipeline:.0} texts/s ÷ model alone {alone:.0} texts/s = {:.3} (goal: 0.85)", pipeline / alone);
+    println!(
+        "text: pipeline {pipeline:.0} texts/s ÷ model alone {alone:.0} texts/s = {:.3} (goal: 0.85)",
+        pipeline / alone
+    );
     println!("text: padding efficiency {efficiency:.3} (goal: 0.90)");
     Ok(pipeline)
 }
@@ -109,10 +112,16 @@ fn raw(broker: &Broker, texts: &[String]) -> Outcome<()> {
         let mut trial = Trial::start(broker, &format!("raw{round}"), &overrides, Some(trial::free_model()))?;
         pipeline.push(trial.rate(&records)?);
         trial.stop()?;
-        println!("  round {round}: plain loop {:.0} records/s, pipeline {:.0} records/s", plain[round], pipeline[round]);
+        println!(
+            "  round {round}: plain loop {:.0} records/s, pipeline {:.0} records/s",
+            plain[round], pipeline[round]
+        );
     }
     let (plain, pipeline) = (median(&mut plain), median(&mut pipeline));
-    println!("raw path: pipeline {pipeline:.0} records/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)", pipeline / plain);
+    println!(
+        "raw path: pipeline {pipeline:.0} records/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
+        pipeline / plain
+    );
     Ok(())
 }
 
@@ -129,7 +138,12 @@ fn memory(broker: &Broker, texts: &[String]) -> Outcome<()> {
         println!("  after {events} events: {:.0} MiB resident", resident[resident.len() - 1]);
     }
     trial.stop()?;
-    println!("memory: after {} events ÷ after {} events = {:.3} (goal: 1.10)", MEMORY_EVENTS[1], MEMORY_EVENTS[0], resident[1] / resident[0]);
+    println!(
+        "memory: after {} events ÷ after {} events = {:.3} (goal: 1.10)",
+        MEMORY_EVENTS[1],
+        MEMORY_EVENTS[0],
+        resident[1] / resident[0]
+    );
     Ok(())
 }
 

@@ -65,7 +65,8 @@ fn transaction(consumer: &BaseConsumer, producer: &BaseProducer, output: &str, m
             until = Instant::now() + TRANSACTION_FOR;
             topic = message.topic().to_owned();
         }
-        let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(output).payload(message.payload().unwrap_or_default());
+        let mut record: BaseRecord<'_, (), [u8]> =
+            BaseRecord::to(output).payload(message.payload().unwrap_or_default());
         while let Err((error, back)) = producer.send(record) {
             if error.rdkafka_error_code() != Some(rdkafka::error::RDKafkaErrorCode::QueueFull) {
                 return Err(error.into());

@@ -25,7 +25,8 @@ pub fn read(file: &str, most: usize) -> Outcome<Vec<String>> {
 
 fn open(file: &str) -> Outcome<Box<dyn BufRead>> {
     let plain = File::open(file).map_err(|error| format!("{file}: {error}"))?;
-    let reader: Box<dyn Read> = if file.ends_with(".gz") { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
+    let reader: Box<dyn Read> =
+        if file.ends_with(".gz") { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
     Ok(Box::new(BufReader::new(reader)))
 }
 

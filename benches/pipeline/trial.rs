@@ -102,7 +102,10 @@ impl<'a> Trial<'a> {
             let lines = page.lines().filter(|line| line.starts_with(name));
             lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
         };
-        Tokens { used: sum("groundswell_batch_tokens_used_total"), computed: sum("groundswell_batch_tokens_computed_total") }
+        Tokens {
+            used: sum("groundswell_batch_tokens_used_total"),
+            computed: sum("groundswell_batch_tokens_computed_total"),
+        }
     }
 
     pub fn stop(self) -> Outcome<()> {
