@@ -53,7 +53,8 @@ test-demo:
 	$(MAKE) demo DEMO_SECONDS=20
 
 bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model alone and a plain Kafka loop
-	$(CARGO) bench --locked
+	@test -n "$(DATA)" || { echo "say which texts: make bench DATA=FILE (JSON lines with a field text, .gz allowed)" >&2; exit 2; }
+	$(CARGO) bench --locked --bench pipeline -- $(DATA)
 
 docs: ## Write docs/configuration.md anew from the configuration's types
 	mkdir -p docs

@@ -103,8 +103,8 @@ impl<'a> Trial<'a> {
             lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
         };
         Tokens {
-            used: sum("groundswell_batch_tokens_used_total"),
-            computed: sum("groundswell_batch_tokens_computed_total"),
+            used: sum("groundswell_batch_used_tokens_total"),
+            computed: sum("groundswell_batch_computed_tokens_total"),
         }
     }
 

@@ -1,9 +1,19 @@
 //! What a user types: a file a subcommand.
 
+mod admin;
+mod check;
 mod completions;
+mod danger;
+mod dead_letters;
+mod demo;
+mod lines;
+mod replay;
 mod run;
 mod score;
 mod settings;
+mod stop;
+mod table;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -31,8 +41,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Run(run::Run),
+    Check(check::Check),
     Score(score::Score),
+    Replay(replay::Replay),
+    Topics(topics::Topics),
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     Completions(completions::Completions),
 }
 
@@ -72,8 +88,13 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<Outcome, Error> {
         match self {
+            Command::Demo(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
+            Command::Replay(command) => command.run(),
+            Command::Topics(command) => command.run(),
+            Command::DeadLetters(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }

@@ -10,12 +10,13 @@ use crate::api;
 use crate::config::Settings;
 use crate::event::{Error, Fault};
 use crate::runtime::{self, Models, Running};
-use crate::telemetry::{self, Health};
+use crate::telemetry::{self, Health, Metrics, Started, Stopped};
 
 /// How often the end of a stage is looked for.
 const WATCH: Duration = Duration::from_millis(100);
+const UPKEEP: Duration = Duration::from_secs(5);
 /// The exit code of a process that a second signal ends: 128 + SIGTERM, as a shell counts.
-const KILLED: i32 = 143;
+pub(super) const KILLED: i32 = 143;
 
 /// Run the pipeline.
 ///
@@ -45,8 +46,11 @@ impl Run {
             .enable_all()
             .build()
             .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
-        runtime.block_on(serve(&settings))?;
-        Ok(Outcome::Done)
+        let ended = runtime.block_on(serve(&settings));
+        // Models that still load when a signal ends the process are not waited for.
+        runtime.shutdown_background();
+        Stopped { error: ended.as_ref().err() }.emit();
+        ended.map(|()| Outcome::Done)
     }
 }
 
@@ -56,11 +60,14 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
     let commit_age_max = settings.delivery.transaction_timeout * 3;
     let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
     let metrics = telemetry::recorder()?;
-    let _server = match settings.http.listen {
-        Some(listen) => Some(api::serve(listen, health.clone(), metrics)?),
-        None => None,
+    Started { instance: &settings.instance, stages: &["text"] }.emit();
+    let _server = settings.http.listen.map(|listen| api::serve(listen, health.clone(), metrics.clone())).transpose()?;
+    tokio::spawn(keep_up(metrics));
+    let running = tokio::select! {
+        running = start(settings, health.clone()) => running?,
+        // Nothing is under way yet.
+        () = signals.next() => return Ok(()),
     };
-    let running = start(settings, health).await?;
     tokio::select! {
         () = ended(&running) => return running.join(),
         () = signals.next() => running.stop(),
@@ -72,7 +79,7 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Loading models blocks; health is served meanwhile.
-async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
+pub(super) async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
     let settings = settings.clone();
     let started = tokio::task::spawn_blocking(move || {
         let models = Models::load(&settings)?;
@@ -84,25 +91,33 @@ async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Erro
     started.await.map_err(|e| Error::new(Fault::Bug, format!("starting failed: {e}")))?
 }
 
-async fn ended(running: &Running) {
+/// Recorded values are kept one by one until somebody asks for the metrics, and perhaps nobody does.
+async fn keep_up(metrics: Metrics) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics.upkeep();
+    }
+}
+
+pub(super) async fn ended(running: &Running) {
     while !running.is_finished() {
         tokio::time::sleep(WATCH).await;
     }
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(super) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Signals, Error> {
+    pub(super) fn new() -> Result<Signals, Error> {
         let listen = |kind| signal(kind).map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")));
         Ok(Signals { term: listen(SignalKind::terminate())?, int: listen(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

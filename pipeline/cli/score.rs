@@ -1,24 +1,18 @@
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use flate2::read::MultiGzDecoder;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::Outcome;
+use super::lines::{Lines, TOPIC};
 use super::settings::ConfigArgs;
 use crate::config::{Input, InputFormat, Kind, OutputFormat, Settings};
-use crate::event::{Error, Fault, Header, Origin, RawRecord};
+use crate::event::{Error, Fault, Header};
 use crate::runtime::{Models, Offline, Registered, text_stage};
 use crate::sink::{Entry, HEADER_PREFIX};
 use crate::telemetry;
-
-/// Records come from this topic as far as the stage can tell.
-const TOPIC: &str = "input";
 
 /// Score JSON lines: a line in, a scored line out, in the same order. No Kafka.
 ///
@@ -109,80 +103,4 @@ fn failure(entry: &Entry) -> serde_json::Value {
 
 fn cannot_write(error: io::Error) -> Error {
     Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
-}
-
-/// Lines as records; the line's number, from 0, is the offset. Holds one line at a time, and of a line that is longer
-/// than the bound no more than shows that it is.
-pub struct Lines {
-    reader: Box<dyn BufRead>,
-    name: String,
-    bytes_max: usize,
-    offset: i64,
-    /// The event time of lines that have none.
-    started_ms: i64,
-}
-
-impl Lines {
-    pub fn open(file: Option<&Path>, bytes_max: usize) -> Result<Lines, Error> {
-        let (reader, name): (Box<dyn BufRead>, String) = match file {
-            Some(path) if path != Path::new("-") => (open(path)?, path.display().to_string()),
-            _ => (Box::new(BufReader::new(io::stdin())), "standard input".into()),
-        };
-        Ok(Lines { reader, name, bytes_max, offset: 0, started_ms: Timestamp::now().as_millisecond() })
-    }
-
-    /// The next line without its end, cut off behind the bound; `None` at the end of the input.
-    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = Vec::new();
-        let mut any = false;
-        loop {
-            let buffer = match self.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if buffer.is_empty() {
-                return Ok(any.then_some(line));
-            }
-            any = true;
-            let end = memchr::memchr(b'\n', buffer);
-            let part = &buffer[..end.unwrap_or(buffer.len())];
-            let room = (self.bytes_max + 1).saturating_sub(line.len());
-            line.extend_from_slice(&part[..part.len().min(room)]);
-            let used = end.map_or(buffer.len(), |at| at + 1);
-            self.reader.consume(used);
-            if end.is_some() {
-                return Ok(Some(line));
-            }
-        }
-    }
-}
-
-impl Iterator for Lines {
-    type Item = Result<RawRecord, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let line = match self.line() {
-            Ok(line) => line?,
-            Err(error) => {
-                let message = format!("cannot read {} behind line {}: {error}", self.name, self.offset);
-                return Some(Err(Error::new(Fault::Input, message)));
-            }
-        };
-        let origin = Origin { topic: TOPIC.into(), partition: 0, offset: self.offset };
-        self.offset += 1;
-        let timestamp_ms = Some(self.started_ms);
-        Some(Ok(RawRecord { origin, key: None, headers: Vec::new(), timestamp_ms, payload: Some(Bytes::from(line)) }))
-    }
-}
-
-/// A file, unpacked on the way where its name ends in `.gz`.
-pub fn open(path: &Path) -> Result<Box<dyn BufRead>, Error> {
-    let file =
-        File::open(path).map_err(|e| Error::new(Fault::Config, format!("cannot open {}: {e}", path.display())))?;
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))))
-    } else {
-        Ok(Box::new(BufReader::new(file)))
-    }
 }

@@ -138,10 +138,12 @@ impl<S: Stage> Engine<S> {
     pub fn run(mut self) -> Result<(), Error> {
         self.report.bounds(&self.room);
         let ended = self.turns();
-        // Order matters: the group is left only after the last commit was answered, and nobody waits for an answer.
-        self.revocation = None;
         self.sink.stop_retrying();
-        drop(self.source.take());
+        // The group is left only now, after the last commit was answered. Leaving revokes every partition; with the
+        // inbox closed nobody waits for an answer to that.
+        drop(self.revocation);
+        drop(self.inbox);
+        drop(self.source);
         ended
     }
 

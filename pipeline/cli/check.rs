@@ -1,0 +1,193 @@
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::Outcome;
+use super::admin::{Cluster, missing, wanted};
+use super::settings::ConfigArgs;
+use super::topics::Report;
+use crate::codec::registry::Client;
+use crate::config::{self, Kind, Settings};
+use crate::event::{Error, Fault};
+use crate::infer::{Activation, Head, HeadKind};
+use crate::runtime::{Loaded, Models};
+
+/// Labels of a head that are shown by name.
+const LABELS_SHOWN: usize = 8;
+
+/// Say what is wrong with a configuration, with its models and, where asked, with what the brokers say.
+///
+/// All faults are reported at once, each with its place, and exit code 2. Models are read and not run: their answers may
+/// depend on the library and device they run on.
+///
+/// Example: groundswell check --config groundswell.toml --connect
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Ask the brokers and the schema registry too: missing topics, settings that endanger the delivery promise.
+    #[arg(long)]
+    connect: bool,
+
+    /// Print every default with its reason, as TOML, and do nothing else.
+    #[arg(long, conflicts_with_all = ["connect", "config", "overrides"])]
+    print_default: bool,
+
+    /// Print what every key means, as Markdown, and do nothing else.
+    #[arg(long, conflicts_with_all = ["connect", "config", "overrides", "print_default"])]
+    print_reference: bool,
+}
+
+impl Check {
+    pub fn run(self) -> Result<Outcome, Error> {
+        if self.print_default {
+            print!("{}", config::DEFAULTS);
+            return Ok(Outcome::Done);
+        }
+        if self.print_reference {
+            print!("{}", config::reference());
+            return Ok(Outcome::Done);
+        }
+        let settings = self.config.load()?;
+        let mut faults = Vec::new();
+        println!("configuration: sound");
+        models(&settings, &mut faults);
+        if self.connect {
+            registry(&settings, &mut faults);
+            brokers(&settings, &mut faults);
+        }
+        together(faults).map_or(Ok(Outcome::Done), Err)
+    }
+}
+
+/// Each model by itself, so that one that is broken does not hide what is wrong with the next; then all together.
+fn models(settings: &Settings, faults: &mut Vec<Error>) {
+    let before = faults.len();
+    for model in &settings.models {
+        let alone = Settings { models: vec![model.clone()], ..settings.clone() };
+        match Models::load(&alone) {
+            Ok(models) => models.loaded.iter().for_each(|model| print!("{}", describe(model))),
+            Err(error) => faults.push(error),
+        }
+    }
+    if faults.len() == before && settings.models.len() > 1 {
+        faults.extend(Models::load(settings).err());
+    }
+}
+
+fn registry(settings: &Settings, faults: &mut Vec<Error>) {
+    let Some(registry) = &settings.registry else { return };
+    match Client::new(registry).and_then(|client| Ok(client.ping()?)) {
+        Ok(()) => println!("registry {}: answers", registry.url),
+        Err(error) => faults.push(error),
+    }
+}
+
+fn brokers(settings: &Settings, faults: &mut Vec<Error>) {
+    match ask(settings) {
+        Ok(lacks) => faults.extend(lacks),
+        Err(error) => faults.push(error),
+    }
+}
+
+/// The error within says which topics are missing, the one around it that the brokers could not be asked.
+fn ask(settings: &Settings) -> Result<Option<Error>, Error> {
+    let cluster = Cluster::connect(&settings.kafka)?;
+    println!("brokers {}: {} answer\n", settings.kafka.bootstrap_servers, cluster.brokers()?);
+    let wanted = wanted(settings);
+    let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    let there = cluster.topics(&names)?;
+    print!("{}", Report::new(&wanted, &there, BTreeSet::new(), settings).text());
+    Ok(missing(&wanted, &there))
+}
+
+fn describe(model: &Loaded) -> String {
+    let kinds: Vec<&str> = model.kinds.iter().map(|kind| kind_name(*kind)).collect();
+    let mut text = format!(
+        "model {}: version {}, texts of up to {} tokens, for {}\n",
+        model.name,
+        model.version,
+        model.tokens_max,
+        kinds.join(" and ")
+    );
+    for head in &model.heads {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "    {}", describe_head(head));
+    }
+    if let Some(warning) = &model.warning {
+        let _ = writeln!(text, "    warning: {warning}");
+    }
+    text
+}
+
+fn describe_head(head: &Head) -> String {
+    if head.labels.is_empty() {
+        return format!("{}: an embedding", head.name);
+    }
+    let what = match (&head.kind, head.activation) {
+        (HeadKind::Sentiment(_), _) => "sentiment",
+        (_, Activation::Sigmoid) => "any of",
+        (_, Activation::Softmax | Activation::None) => "one of",
+    };
+    let shown: Vec<&str> = head.labels.iter().take(LABELS_SHOWN).map(String::as_str).collect();
+    let more = match head.labels.len().saturating_sub(LABELS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}: {what} {}{more}; from a probability of {}", head.name, shown.join(", "), head.threshold)
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Review => "reviews",
+        Kind::Chat => "chats",
+    }
+}
+
+/// Several errors as one; a fault of the configuration decides the exit code, since only a person can mend it.
+fn together(faults: Vec<Error>) -> Option<Error> {
+    let rank = |fault: Fault| match fault {
+        Fault::Bug => 0,
+        Fault::Config => 1,
+        _ => 2,
+    };
+    let fault = faults.iter().map(|error| error.fault).min_by_key(|fault| rank(*fault))?;
+    let lines: Vec<String> = faults
+        .into_iter()
+        .map(|Error { message, hint, .. }| hint.map_or(message.clone(), |hint| format!("{message}\n    {hint}")))
+        .collect();
+    Some(Error::new(fault, lines.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_come_as_one_and_the_configuration_decides_the_exit_code() {
+        assert_eq!(together(Vec::new()), None);
+        let unreachable = Error::new(Fault::Broker, "no broker").hint("start one");
+        let faults = vec![unreachable.clone(), Error::new(Fault::Config, "no model")];
+        let error = together(faults).expect("an error");
+        assert_eq!((error.fault, error.message.as_str()), (Fault::Config, "no broker\n    start one\nno model"));
+        assert_eq!(together(vec![unreachable]).map(|e| e.fault), Some(Fault::Broker));
+    }
+
+    #[test]
+    fn a_head_with_many_labels_is_cut_short() {
+        let head = |labels: usize| Head {
+            name: "topic".into(),
+            output: "logits".into(),
+            activation: Activation::Sigmoid,
+            labels: (0..labels).map(|n| format!("l{n}")).collect(),
+            threshold: 0.5,
+            top: 3,
+            kind: HeadKind::Labels,
+        };
+        assert_eq!(describe_head(&head(2)), "topic: any of l0, l1; from a probability of 0.5");
+        assert!(describe_head(&head(10)).contains("l7 and 2 more"));
+        assert_eq!(describe_head(&head(0)), "topic: an embedding");
+    }
+}

@@ -1,0 +1,202 @@
+//! `groundswell demo`: the real pipeline between an embedded broker and a scenario that unfolds, and a screen that
+//! shows what flows.
+//!
+//! `scenario` says what customers write, `load` writes it to the input topics, the pipeline does what it always does,
+//! `reader` reads its results back, `tally` sums them up, `screen` and `summary` show the sums.
+
+mod broker;
+mod delivered;
+mod latency;
+mod line;
+mod load;
+mod places;
+mod play;
+mod reader;
+mod scenario;
+mod screen;
+mod summary;
+mod tally;
+mod terminal;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::Outcome;
+use super::run::{Signals, ended, start};
+use crate::api;
+use crate::config::{self, Settings};
+use crate::event::{Error, Fault};
+use crate::runtime::Running;
+use crate::telemetry::{self, Health, Metrics};
+use broker::Broker;
+use load::Plan;
+use play::{Play, leave_at_once};
+use scenario::Timeline;
+use terminal::Abilities;
+
+/// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
+const RATE_MAX: f64 = 5000.0;
+const MODEL: &str = "models/text";
+const LIBRARY_FOLDER: &str = ".local/onnxruntime";
+const READY_LOOK: Duration = Duration::from_millis(50);
+
+/// Show reviews and chats being scored, with nothing else needed: no Kafka, no configuration.
+///
+/// Starts a broker inside this process, the pipeline as `run` runs it, and customers who write about a made-up shop in
+/// two languages; a firmware update goes wrong after 15 seconds (sooner in a run shorter than a minute). Ctrl-C ends it
+/// with a summary.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Ends by itself after so many seconds; 0 goes on until Ctrl-C.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seconds: u64,
+
+    /// Events that customers write in a second.
+    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = rate)]
+    rate: f64,
+
+    /// What is written follows from this number.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Sets one configuration key, as in `run`; may be given several times.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    if (1.0..=RATE_MAX).contains(&rate) { Ok(rate) } else { Err(format!("{rate} is not within 1 and {RATE_MAX}")) }
+}
+
+impl Demo {
+    pub fn run(self) -> Result<Outcome, Error> {
+        let abilities = Abilities::here();
+        let broker = Broker::start()?;
+        let settings = self.settings(&broker, abilities)?;
+        broker.create_topics(&settings.outputs)?;
+        telemetry::init(&settings.log)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
+        let played = runtime.block_on(self.play(&settings, abilities));
+        // Clients of the broker have ended by now; before, they would report that it is gone.
+        drop(broker);
+        played.map(|()| Outcome::Done)
+    }
+
+    /// The defaults, with what makes them a demo; the environment is left out, so that a configuration for another
+    /// Kafka does not get in.
+    fn settings(&self, broker: &Broker, abilities: Abilities) -> Result<Settings, Error> {
+        let mut overrides = vec!["text.include_text=true".to_owned(), "log.filter=error".to_owned()];
+        if let Some(model) = places::find(MODEL) {
+            overrides.push(format!("models.text.path={}", quoted(&model.to_string_lossy())));
+        }
+        let library = format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        if let (None, Some(library)) = (std::env::var_os("ORT_DYLIB_PATH"), places::find(&library)) {
+            overrides.push(format!("inference.library={}", quoted(&library.to_string_lossy())));
+        }
+        overrides.extend(self.overrides.iter().cloned());
+        overrides.push(format!("kafka.bootstrap_servers={}", quoted(&broker.bootstrap_servers())));
+        overrides.push("instance.name=demo".to_owned());
+        if abilities.drawing && std::io::stderr().is_terminal() {
+            // A log line would tear the picture. What ends the demo is said after it.
+            overrides.push("log.filter=off".to_owned());
+        }
+        config::load(None, &overrides, std::iter::empty()).map_err(Error::from)
+    }
+
+    async fn play(&self, settings: &Settings, abilities: Abilities) -> Result<(), Error> {
+        let mut signals = Signals::new()?;
+        let names = settings.models.iter().map(|model| model.name.clone());
+        let commit_age_max = settings.delivery.transaction_timeout * 3;
+        let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
+        let metrics = telemetry::recorder()?;
+        let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
+        println!("starting the embedded broker, the model and the pipeline …");
+        let running = start(settings, health.clone()).await?;
+        if !ready(&running, &health, &mut signals).await {
+            running.stop();
+            return running.join();
+        }
+        let plan = Plan { seed: self.seed, rate: self.rate, timeline: Timeline::new(self.length_s()) };
+        let addresses = addresses(settings, server.as_ref());
+        let mut play = Play::start(settings, plan, self.length_s(), metrics, addresses)?;
+        play.watch(abilities, &running, &mut signals).await?;
+        tokio::select! {
+            ended = play.end(running) => ended?,
+            () = signals.next() => leave_at_once(abilities),
+        }
+        play.conclude()
+    }
+
+    fn length_s(&self) -> Option<f64> {
+        (self.seconds > 0).then_some(self.seconds as f64)
+    }
+}
+
+/// Another process may listen where metrics usually are: then any free port will do.
+fn serve(listen: SocketAddr, health: &Arc<Health>, metrics: &Metrics) -> Result<api::Server, Error> {
+    let at = |listen| api::serve(listen, health.clone(), metrics.clone());
+    at(listen).or_else(|_| at(SocketAddr::new(listen.ip(), 0)))
+}
+
+/// Waits until the models are warm and the partitions assigned, so that the first latencies are not those of the
+/// start. False: the pipeline has ended, or was asked to.
+async fn ready(running: &Running, health: &Health, signals: &mut Signals) -> bool {
+    loop {
+        if health.ready(Instant::now()).is_ok() {
+            return true;
+        }
+        tokio::select! {
+            () = ended(running) => return false,
+            () = signals.next() => return false,
+            () = tokio::time::sleep(READY_LOOK) => {}
+        }
+    }
+}
+
+fn addresses(settings: &Settings, server: Option<&api::Server>) -> String {
+    let metrics = server.map(|server| format!(", metrics at http://{}/metrics", server.address())).unwrap_or_default();
+    format!("embedded Kafka at {}{metrics}", settings.kafka.bootstrap_servers)
+}
+
+/// As a TOML string, so that no path is taken for anything else.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_bounds() {
+        assert_eq!(rate("60"), Ok(60.0));
+        for wrong in ["0", "0.5", "6000", "NaN", "fast"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_demo_is_the_defaults_with_a_broker_of_its_own() {
+        let broker = Broker::start().unwrap();
+        let overrides = vec!["kafka.bootstrap_servers=elsewhere:9092".to_owned(), "batch.tokens_max=1024".to_owned()];
+        let demo = Demo { seconds: 0, rate: 60.0, seed: 1, overrides };
+        let settings = demo.settings(&broker, Abilities { drawing: false, colours: false }).unwrap();
+        assert_eq!(settings.kafka.bootstrap_servers, broker.bootstrap_servers());
+        assert_eq!(settings.delivery.mode, config::DeliveryMode::ExactlyOnce);
+        assert!(settings.text.include_text && settings.batch.tokens_max == 1024);
+        broker.create_topics(&settings.outputs).unwrap();
+    }
+
+    #[test]
+    fn a_path_stays_as_it_is() {
+        assert_eq!(quoted(r#"C:\a "b""#), r#""C:\\a \"b\"""#);
+    }
+}

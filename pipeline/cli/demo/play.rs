@@ -1,0 +1,223 @@
+//! One run of the demo from its first event to its summary.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::load::{Load, Plan};
+use super::reader::Reader;
+use super::scenario::Timeline;
+use super::screen::{self, View};
+use super::summary::Summary;
+use super::tally::{Rate, Tally};
+use super::terminal::{Abilities, Screen};
+use crate::cli::run::{KILLED, Signals, ended};
+use crate::config::Settings;
+use crate::event::{Error, Fault};
+use crate::runtime::Running;
+use crate::telemetry::Metrics;
+
+/// How often the results are taken and the screen is drawn.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a line is written where nothing can be drawn.
+const LINE: Duration = Duration::from_secs(2);
+/// After the last event, its result must come within this time.
+const RESULTS_MAX: Duration = Duration::from_secs(30);
+
+/// The run, and all that is known of it.
+pub struct Play {
+    seed: u64,
+    timeline: Timeline,
+    seconds: Option<f64>,
+    metrics: Metrics,
+    addresses: String,
+    start: Instant,
+    /// How long customers wrote, once they have ended.
+    lasted: Option<Duration>,
+    load: Load,
+    reader: Reader,
+    tally: Tally,
+    sent_rate: Rate,
+    seen_rate: Rate,
+    show: Show,
+}
+
+/// Where it is shown. The screen is put away when the run ends, before anything else is written.
+enum Show {
+    Screen(Screen),
+    Lines { last: Option<Instant> },
+}
+
+impl Play {
+    /// From here on customers write.
+    pub fn start(
+        settings: &Settings,
+        plan: Plan,
+        seconds: Option<f64>,
+        metrics: Metrics,
+        addresses: String,
+    ) -> Result<Play, Error> {
+        let reader = Reader::start(&settings.kafka, &settings.outputs)?;
+        let load = Load::start(&settings.kafka, plan)?;
+        let update_ms = Timestamp::now().as_millisecond() + (plan.timeline.update_s() * 1000.0) as i64;
+        Ok(Play {
+            seed: plan.seed,
+            timeline: plan.timeline,
+            seconds,
+            metrics,
+            addresses,
+            start: Instant::now(),
+            lasted: None,
+            load,
+            reader,
+            tally: Tally::new(update_ms),
+            sent_rate: Rate::default(),
+            seen_rate: Rate::default(),
+            show: Show::Lines { last: None },
+        })
+    }
+
+    /// Shows what flows until the time is over, somebody ends it, or it cannot go on.
+    pub async fn watch(&mut self, abilities: Abilities, running: &Running, signals: &mut Signals) -> Result<(), Error> {
+        if abilities.drawing {
+            self.show = Show::Screen(Screen::open(abilities.colours).map_err(|e| cannot_show(&e))?);
+        } else {
+            println!("{}", self.addresses);
+        }
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                () = signals.next() => return Ok(()),
+            }
+            self.look()?;
+            self.show(false)?;
+            let over = self.seconds.is_some_and(|seconds| self.start.elapsed().as_secs_f64() >= seconds);
+            if over || running.is_finished() || self.load.is_finished() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Customers stop; what they wrote is scored and seen; then the pipeline stops, as `run` does.
+    pub async fn end(&mut self, running: Running) -> Result<(), Error> {
+        self.load.stop();
+        let deadline = Instant::now() + RESULTS_MAX;
+        loop {
+            self.look()?;
+            self.show(true)?;
+            let complete = self.load.is_finished() && self.tally.delivered.records() >= self.load.sent();
+            if complete || running.is_finished() || Instant::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(LOOK / 5).await;
+        }
+        self.lasted.get_or_insert(self.start.elapsed());
+        running.stop();
+        ended(&running).await;
+        self.look()?;
+        self.show = Show::Lines { last: None };
+        running.join()
+    }
+
+    /// The summary; an error where it does not add up.
+    pub fn conclude(self) -> Result<(), Error> {
+        let cache_hits = self.cache_hits();
+        let sent = self.load.join()?;
+        let elapsed_s = self.lasted.unwrap_or_else(|| self.start.elapsed()).as_secs_f64();
+        let update_s = self.timeline.update_s();
+        let summary = Summary { tally: &self.tally, seed: self.seed, elapsed_s, update_s, sent, cache_hits };
+        print!("{}", summary.text());
+        if summary.adds_up() {
+            return Ok(());
+        }
+        let (scored, letters) = (self.tally.scored, self.tally.dead_lettered());
+        Err(Error::new(Fault::Bug, format!("sent ({sent}) is not scored ({scored}) + dead letters ({letters})")))
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        for seen in self.reader.take() {
+            self.tally.add(seen?);
+        }
+        let (now_ms, done) = (Timestamp::now().as_millisecond(), self.tally.delivered.records());
+        self.load.done(done);
+        self.sent_rate.read(now_ms, self.load.sent());
+        self.seen_rate.read(now_ms, done);
+        Ok(())
+    }
+
+    fn show(&mut self, ending: bool) -> Result<(), Error> {
+        if ending {
+            self.lasted.get_or_insert(self.start.elapsed());
+        }
+        let view = self.view(ending);
+        match &self.show {
+            Show::Screen(screen) => {
+                let (columns, rows) = Screen::size();
+                screen.draw(&screen::screen(&view, columns, rows), columns, rows).map_err(|e| cannot_show(&e))
+            }
+            Show::Lines { last } => {
+                if !ending && last.is_none_or(|last| last.elapsed() >= LINE) {
+                    println!("{}", screen::plain(&view));
+                    self.show = Show::Lines { last: Some(Instant::now()) };
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn view(&self, ending: bool) -> View<'_> {
+        let elapsed_s = self.start.elapsed().as_secs_f64();
+        View {
+            tally: &self.tally,
+            now_ms: Timestamp::now().as_millisecond(),
+            elapsed_s,
+            seconds: self.seconds,
+            sent: self.load.sent(),
+            sent_per_second: self.sent_rate.per_second(),
+            seen_per_second: self.seen_rate.per_second(),
+            cache_hits: self.cache_hits(),
+            phase: self.timeline.phase(elapsed_s),
+            updated: elapsed_s >= self.timeline.update_s(),
+            addresses: &self.addresses,
+            ending,
+        }
+    }
+
+    /// How much of what was asked the cache knew, from the metrics that anybody can read.
+    fn cache_hits(&self) -> Option<f64> {
+        let page = self.metrics.render();
+        let hits = counter(&page, "groundswell_cache_hits_total")?;
+        let asked = hits + counter(&page, "groundswell_cache_misses_total")?;
+        (asked > 0.0).then(|| hits / asked)
+    }
+}
+
+/// A second signal: the screen is given back, and nothing is waited for. What is in the broker goes with it.
+pub fn leave_at_once(abilities: Abilities) -> ! {
+    if abilities.drawing {
+        // A terminal that has gone away needs no tidying.
+        let _ = Screen::leave();
+    }
+    std::process::exit(KILLED)
+}
+
+fn counter(page: &str, name: &str) -> Option<f64> {
+    page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+fn cannot_show(error: &std::io::Error) -> Error {
+    Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_its_whole_name() {
+        let page = "# HELP cache_hits_total Texts.\ncache_hits_total_more 3\ncache_hits_total 12\n";
+        assert_eq!(counter(page, "cache_hits_total"), Some(12.0));
+        assert_eq!(counter(page, "cache"), None);
+    }
+}

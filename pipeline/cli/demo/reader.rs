@@ -1,0 +1,161 @@
+//! Reads the results back as any consumer of them would: read_committed, all output topics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use jiff::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use crate::config::{Kafka, Outputs};
+use crate::event::{Error, Fault, v1};
+use crate::kafka;
+use crate::sink::HEADER_PREFIX;
+
+/// Results between the reader and the screen, which takes them several times a second; a full channel makes the
+/// reader wait.
+const WAITING_MAX: usize = 4096;
+const POLL: Duration = Duration::from_millis(50);
+const METADATA_MAX: Duration = Duration::from_secs(10);
+
+/// A result, seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Of the input record.
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    /// When it was read, in milliseconds since 1970.
+    pub at_ms: i64,
+    pub what: What,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    Scored(Box<v1::Scored>),
+    DeadLetter { reason: String },
+}
+
+/// Reads on a thread of its own until it is dropped.
+pub struct Reader {
+    results: Receiver<Result<Seen, Error>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    pub fn start(kafka: &Kafka, outputs: &Outputs) -> Result<Reader, Error> {
+        let consumer = consumer(kafka, outputs)?;
+        let (sender, results) = bounded(WAITING_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let dead_letters = outputs.dead_letters.clone();
+        let thread = thread::Builder::new()
+            .name("demo-reader".into())
+            .spawn(move || read(&consumer, &dead_letters, &sender, &stopped))
+            .map_err(|e| Error::new(Fault::Bug, format!("cannot start the demo's reader: {e}")))?;
+        Ok(Reader { results, stop, thread: Some(thread) })
+    }
+
+    /// What was read since it was asked the last time.
+    pub fn take(&self) -> impl Iterator<Item = Result<Seen, Error>> {
+        self.results.try_iter()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A reader that waits for room in the channel is let go by draining it.
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            self.results.recv_timeout(POLL).ok();
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Error> {
+    let failed = |e| kafka::broker_error("cannot read the results back", &e);
+    let consumer: BaseConsumer<Quiet> = kafka::client_config(kafka)
+        .set("client.id", "groundswell-demo-reader")
+        // Needed to be a consumer; nothing is committed in it.
+        .set("group.id", "groundswell-demo-reader")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10")
+        .create_with_context(Quiet)
+        .map_err(failed)?;
+    let mut assignment = TopicPartitionList::new();
+    for topic in [&outputs.reviews, &outputs.chats, &outputs.dead_letters] {
+        let metadata = consumer.fetch_metadata(Some(topic), METADATA_MAX).map_err(failed)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        for partition in partitions {
+            assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).map_err(failed)?;
+        }
+    }
+    consumer.assign(&assignment).map_err(failed)?;
+    Ok(consumer)
+}
+
+fn read(consumer: &BaseConsumer<Quiet>, dead_letters: &str, sender: &Sender<Result<Seen, Error>>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let seen = match consumer.poll(POLL) {
+            None => continue,
+            Some(Ok(message)) if message.topic() == dead_letters => letter(&message),
+            Some(Ok(message)) => scored(&message),
+            Some(Err(error)) => Err(kafka::broker_error("cannot read the results back", &error)),
+        };
+        if sender.send(seen).is_err() {
+            return;
+        }
+    }
+}
+
+fn scored(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
+    let unreadable = |why: &dyn std::fmt::Display| {
+        Error::new(Fault::Bug, format!("a scored event in {} cannot be read: {why}", message.topic()))
+    };
+    let payload = message.payload().unwrap_or_default();
+    let mut scored: v1::Scored = serde_json::from_slice(payload).map_err(|e| unreadable(&e))?;
+    let origin = scored.origin.take().ok_or_else(|| unreadable(&"it has no origin"))?;
+    let v1::Origin { topic, partition, offset } = origin;
+    Ok(Seen { topic, partition, offset, at_ms: now_ms(), what: What::Scored(Box::new(scored)) })
+}
+
+fn letter(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
+    let header = |name: &str| {
+        let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let found = headers.find(|header| header.key.strip_prefix(HEADER_PREFIX) == Some(name))?;
+        Some(String::from_utf8_lossy(found.value?).into_owned())
+    };
+    let number = |name| header(name).and_then(|text| text.parse::<i64>().ok());
+    let parts = || {
+        let partition = i32::try_from(number("partition")?).ok()?;
+        Some((header("topic")?, partition, number("offset")?, header("reason")?))
+    };
+    let unreadable = || Error::new(Fault::Bug, "a dead letter does not say where it comes from");
+    let (topic, partition, offset, reason) = parts().ok_or_else(unreadable)?;
+    Ok(Seen { topic, partition, offset, at_ms: now_ms(), what: What::DeadLetter { reason } })
+}
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Passes librdkafka's own log lines on to the program's log.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for Quiet {}

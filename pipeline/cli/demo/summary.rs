@@ -1,0 +1,135 @@
+//! What the demo says at its end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::screen::{clock, percent};
+use super::scenario::{self, CAUSE, PRODUCTS};
+use super::tally::Tally;
+
+const NEXT_STEPS: &str = "\
+Point it at your own Kafka. In groundswell.toml:
+
+    [kafka]
+    bootstrap_servers = \"broker:9092\"
+
+then
+
+    groundswell check --config groundswell.toml --connect    what is wrong or missing, asked of the broker too
+    groundswell run --config groundswell.toml                reads reviews and chats, writes reviews.scored and chats.scored
+";
+
+/// The run, told after it.
+pub struct Summary<'a> {
+    pub tally: &'a Tally,
+    pub seed: u64,
+    pub elapsed_s: f64,
+    pub update_s: f64,
+    pub sent: u64,
+    pub cache_hits: Option<f64>,
+}
+
+impl Summary<'_> {
+    /// True if every event sent has one result.
+    pub fn adds_up(&self) -> bool {
+        self.sent == self.tally.scored + self.tally.dead_lettered() && self.tally.delivered.repeated() == 0
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!("\nGroundswell demo: {} with seed {}\n\n", clock(self.elapsed_s), self.seed);
+        self.counts(&mut text);
+        self.speed(&mut text);
+        self.products(&mut text);
+        text.push_str(NEXT_STEPS);
+        text
+    }
+
+    fn counts(&self, text: &mut String) {
+        let tally = self.tally;
+        let letters = tally.dead_lettered();
+        let _ = writeln!(text, "  sent          {:>7}", self.sent);
+        let _ = writeln!(text, "  scored        {:>7}", tally.scored);
+        let _ = writeln!(text, "  dead letters  {letters:>7}   {}", listed(&tally.dead_letters));
+        let _ = match self.adds_up() {
+            true => writeln!(text, "  {} sent = {} scored + {letters} dead letters", self.sent, tally.scored),
+            false => writeln!(
+                text,
+                "  {} sent, but {} scored + {letters} dead letters, {} of them seen again: THIS DOES NOT ADD UP",
+                self.sent,
+                tally.scored,
+                tally.delivered.repeated()
+            ),
+        };
+        let _ = writeln!(text, "  redacted      {:>7}   {}\n", tally.redactions(), listed(&tally.redacted));
+    }
+
+    fn speed(&self, text: &mut String) {
+        let ms = |part| self.tally.latency.quantile(part).map_or("–".to_owned(), |ms| format!("{ms} ms"));
+        let rate = self.sent as f64 / self.elapsed_s.max(1e-3);
+        let _ = writeln!(text, "  rate            {rate:.0} events a second");
+        let _ = writeln!(text, "  event to result p50 {}, p99 {}, as a read_committed consumer saw them", ms(0.5), ms(0.99));
+        let _ = writeln!(text, "  cache           {} of the texts had been scored before\n", percent(self.cache_hits));
+    }
+
+    fn products(&self, text: &mut String) {
+        let _ = writeln!(text, "  Negative among what customers said, before and after {CAUSE} ({}):", clock(self.update_s));
+        for (product, tally) in PRODUCTS.iter().zip(&self.tally.products) {
+            let mark = if product.id == scenario::INCIDENT_PRODUCT { "  <- the update" } else { "" };
+            let _ = writeln!(
+                text,
+                "    {:<22} {:>5} of {:>5}   {:>5} of {:>5}{mark}",
+                product.name.en,
+                percent(tally.before.negative_share()),
+                tally.before.total(),
+                percent(tally.after.negative_share()),
+                tally.after.total(),
+            );
+        }
+        text.push('\n');
+    }
+}
+
+/// `3 malformed, 1 missing`
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::tests::scored;
+    use super::*;
+
+    fn tally() -> Tally {
+        let mut tally = Tally::new(5_000);
+        for offset in 0..10 {
+            tally.add(scored(offset, 0, if offset < 5 { "positive" } else { "negative" }, 1000 * (offset + 1)));
+        }
+        tally
+    }
+
+    fn check(sent: u64, again: bool, adds_up: bool) {
+        let mut tally = tally();
+        if again {
+            tally.add(scored(3, 0, "positive", 20_000));
+        }
+        let summary = Summary { tally: &tally, seed: 1, elapsed_s: 10.0, update_s: 5.0, sent, cache_hits: None };
+        assert_eq!(summary.adds_up(), adds_up);
+        assert_eq!(summary.text().contains("DOES NOT ADD UP"), !adds_up);
+    }
+
+    #[test]
+    fn what_is_missing_or_doubled_is_said() {
+        check(10, false, true);
+        check(11, false, false);
+        check(10, true, false);
+    }
+
+    #[test]
+    fn the_incident_shows_in_its_product() {
+        let tally = tally();
+        let summary = Summary { tally: &tally, seed: 1, elapsed_s: 10.0, update_s: 5.0, sent: 10, cache_hits: Some(0.2) };
+        let text = summary.text();
+        assert!(text.contains("Velmora Q7               0 % of     5   100 % of     5  <- the update"), "{text}");
+        assert!(text.contains("bootstrap_servers = \"broker:9092\"") && text.contains("10 phone"), "{text}");
+    }
+}

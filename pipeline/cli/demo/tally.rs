@@ -1,0 +1,236 @@
+//! What the demo has seen so far: sums, and what a screen shows of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::delivered::Delivered;
+use super::latency::Latency;
+use super::reader::{Seen, What};
+use super::scenario::PRODUCTS;
+use crate::event::v1;
+
+/// Texts kept to be shown: more than any terminal has rows.
+const TEXTS_KEPT: usize = 100;
+/// The bars speak of so many seconds.
+pub const WINDOW_S: i64 = 30;
+/// Rates are taken over so many seconds.
+const RATE_S: i64 = 5;
+
+/// Customers' texts by sentiment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moods {
+    pub negative: u64,
+    pub neutral: u64,
+    pub positive: u64,
+}
+
+impl Moods {
+    pub fn total(&self) -> u64 {
+        self.negative + self.neutral + self.positive
+    }
+
+    /// From 0 to 1; `None` where there are no texts.
+    pub fn negative_share(&self) -> Option<f64> {
+        (self.total() > 0).then(|| self.negative as f64 / self.total() as f64)
+    }
+
+    fn add(&mut self, label: &str) {
+        match label {
+            "negative" => self.negative += 1,
+            "neutral" => self.neutral += 1,
+            "positive" => self.positive += 1,
+            // The model was unsure.
+            _ => {}
+        }
+    }
+}
+
+/// What customers said of one product.
+#[derive(Clone, Debug, Default)]
+pub struct ProductTally {
+    pub before: Moods,
+    pub after: Moods,
+    /// By second, for the last [`WINDOW_S`].
+    seconds: VecDeque<(i64, Moods)>,
+}
+
+impl ProductTally {
+    fn add(&mut self, label: &str, at_ms: i64, updated: bool) {
+        let second = at_ms / 1000;
+        if self.seconds.back().is_none_or(|(last, _)| *last < second) {
+            self.seconds.push_back((second, Moods::default()));
+        }
+        while self.seconds.front().is_some_and(|(first, _)| *first <= second - WINDOW_S) {
+            self.seconds.pop_front();
+        }
+        if let Some((_, moods)) = self.seconds.back_mut() {
+            moods.add(label);
+        }
+        if updated { self.after.add(label) } else { self.before.add(label) }
+    }
+
+    /// What was said within the last [`WINDOW_S`] before `now_ms`.
+    pub fn window(&self, now_ms: i64) -> Moods {
+        let recent = self.seconds.iter().filter(|(second, _)| *second > now_ms / 1000 - WINDOW_S);
+        recent.fold(Moods::default(), |sum, (_, moods)| Moods {
+            negative: sum.negative + moods.negative,
+            neutral: sum.neutral + moods.neutral,
+            positive: sum.positive + moods.positive,
+        })
+    }
+}
+
+/// Everything seen.
+pub struct Tally {
+    /// When the incident's update goes out, in milliseconds since 1970.
+    update_ms: i64,
+    pub delivered: Delivered,
+    pub scored: u64,
+    /// By reason.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// By kind.
+    pub redacted: BTreeMap<String, u64>,
+    pub latency: Latency,
+    /// In the catalogue's order.
+    pub products: Vec<ProductTally>,
+    /// The latest last.
+    pub texts: VecDeque<v1::Scored>,
+}
+
+impl Tally {
+    pub fn new(update_ms: i64) -> Self {
+        Self {
+            update_ms,
+            delivered: Delivered::default(),
+            scored: 0,
+            dead_letters: BTreeMap::new(),
+            redacted: BTreeMap::new(),
+            latency: Latency::default(),
+            products: vec![ProductTally::default(); PRODUCTS.len()],
+            texts: VecDeque::with_capacity(TEXTS_KEPT),
+        }
+    }
+
+    pub fn add(&mut self, seen: Seen) {
+        if !self.delivered.add(&seen.topic, seen.partition, seen.offset) {
+            return;
+        }
+        match seen.what {
+            What::DeadLetter { reason } => *self.dead_letters.entry(reason).or_default() += 1,
+            What::Scored(scored) => self.add_scored(*scored, seen.at_ms),
+        }
+    }
+
+    fn add_scored(&mut self, scored: v1::Scored, at_ms: i64) {
+        self.scored += 1;
+        let event_ms = scored.event_time.as_ref().map_or(at_ms, |time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
+        self.latency.add(at_ms - event_ms);
+        for (kind, count) in &scored.redacted {
+            *self.redacted.entry(kind.clone()).or_default() += u64::from(*count);
+        }
+        let product = PRODUCTS.iter().position(|product| Some(product.id) == scored.product.as_deref());
+        if let (Some(at), Some(sentiment), true) = (product, &scored.sentiment, by_customer(&scored)) {
+            self.products[at].add(&sentiment.label, at_ms, event_ms >= self.update_ms);
+        }
+        if self.texts.len() == TEXTS_KEPT {
+            self.texts.pop_front();
+        }
+        self.texts.push_back(scored);
+    }
+
+    pub fn dead_lettered(&self) -> u64 {
+        self.dead_letters.values().sum()
+    }
+
+    pub fn redactions(&self) -> u64 {
+        self.redacted.values().sum()
+    }
+}
+
+/// What the shop's own people say is no opinion of a product.
+fn by_customer(scored: &v1::Scored) -> bool {
+    scored.speaker.is_none_or(|speaker| speaker == i32::from(v1::Speaker::Customer))
+}
+
+/// How fast a count grows.
+#[derive(Debug, Default)]
+pub struct Rate {
+    readings: VecDeque<(i64, u64)>,
+}
+
+impl Rate {
+    pub fn read(&mut self, at_ms: i64, count: u64) {
+        self.readings.push_back((at_ms, count));
+        while self.readings.len() > 2 && self.readings[0].0 < at_ms - RATE_S * 1000 {
+            self.readings.pop_front();
+        }
+    }
+
+    /// A second, over the last few.
+    pub fn per_second(&self) -> f64 {
+        match (self.readings.front(), self.readings.back()) {
+            (Some((from_ms, from)), Some((to_ms, to))) if to_ms > from_ms => {
+                (to - from) as f64 * 1000.0 / (to_ms - from_ms) as f64
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A result as the reader sees it: a review of the catalogue's product at this place.
+    pub fn scored(offset: i64, product: usize, label: &str, at_ms: i64) -> Seen {
+        let sentiment = v1::Sentiment { label: label.to_owned(), score: -0.5, ..v1::Sentiment::default() };
+        let written_ms = at_ms - 10;
+        let scored = v1::Scored {
+            event_time: Some(prost_types::Timestamp { seconds: written_ms / 1000, nanos: (written_ms % 1000 * 1_000_000) as i32 }),
+            product: Some(PRODUCTS[product].id.to_owned()),
+            language: "zh".to_owned(),
+            text: Some("升级之后电池很快就没电了 [phone]".to_owned()),
+            sentiment: Some(sentiment),
+            redacted: [("phone".to_owned(), 1)].into(),
+            ..v1::Scored::default()
+        };
+        Seen { topic: "reviews".into(), partition: 0, offset, at_ms, what: What::Scored(Box::new(scored)) }
+    }
+
+    #[test]
+    fn what_is_seen_is_summed_once() {
+        let mut tally = Tally::new(60_000);
+        for (offset, label, at_ms) in [(0, "positive", 20_000), (1, "negative", 59_000), (2, "negative", 61_000), (2, "negative", 62_000)] {
+            tally.add(scored(offset, 0, label, at_ms));
+        }
+        let letter = What::DeadLetter { reason: "malformed".into() };
+        tally.add(Seen { topic: "reviews".into(), partition: 0, offset: 3, at_ms: 61_000, what: letter });
+        assert_eq!((tally.scored, tally.dead_lettered(), tally.redactions()), (3, 1, 3));
+        assert_eq!((tally.delivered.records(), tally.delivered.repeated()), (4, 1));
+        assert_eq!(tally.products[0].before, Moods { negative: 1, neutral: 0, positive: 1 });
+        assert_eq!(tally.products[0].after.negative_share(), Some(1.0));
+        assert_eq!(tally.products[0].window(62_000), Moods { negative: 2, neutral: 0, positive: 0 });
+        assert_eq!(tally.products[0].window(95_000).total(), 0);
+        assert_eq!(tally.latency.quantile(1.0), Some(10));
+    }
+
+    #[test]
+    fn agents_have_no_opinion_of_a_product() {
+        let mut tally = Tally::new(0);
+        let mut seen = scored(0, 0, "negative", 1000);
+        if let What::Scored(scored) = &mut seen.what {
+            scored.speaker = Some(v1::Speaker::Agent.into());
+        }
+        tally.add(seen);
+        assert_eq!((tally.scored, tally.products[0].after.total()), (1, 0));
+    }
+
+    #[test]
+    fn a_rate_is_of_the_last_seconds() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.per_second(), 0.0);
+        for second in 0..20 {
+            rate.read(second * 1000, if second < 10 { 0 } else { (second as u64 - 10) * 60 });
+        }
+        assert_eq!(rate.per_second(), 60.0);
+    }
+}
