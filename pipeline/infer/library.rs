@@ -106,7 +106,7 @@ mod tests {
         Places {
             configured: configured.map(PathBuf::from),
             variable: variable.map(PathBuf::from),
-            working_directory: "/work".into(),
+            working_directory: "/app".into(),
             executable_directory: Some("/bin".into()),
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_most_explicit_place_wins() {
         let file = format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}");
-        let (fetched, beside) = (format!("/work/.local/onnxruntime/{file}"), format!("/bin/{file}"));
+        let (fetched, beside) = (format!("/app/.local/onnxruntime/{file}"), format!("/bin/{file}"));
         let all = ["/a", "/b", fetched.as_str(), beside.as_str()];
         check(places(Some("/a"), Some("/b")), &all, Ok("/a"));
         check(places(None, Some("/b")), &all, Ok("/b"));
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_named_and_missing_is_not_replaced() {
-        let file = format!("/work/.local/onnxruntime/{DLL_PREFIX}onnxruntime{DLL_SUFFIX}");
+        let file = format!("/app/.local/onnxruntime/{DLL_PREFIX}onnxruntime{DLL_SUFFIX}");
         check(places(Some("/a"), Some("/b")), &["/b", &file], Err("inference.library names /a, which is no file"));
         check(places(None, Some("/b")), &[&file], Err("ORT_DYLIB_PATH names /b, which is no file"));
         check(places(None, None), &[], Err("make fetch"));
