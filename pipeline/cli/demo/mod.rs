@@ -42,6 +42,7 @@ use terminal::Abilities;
 const RATE_MAX: f64 = 5000.0;
 const MODEL: &str = "models/text";
 const LIBRARY_FOLDER: &str = ".local/onnxruntime";
+const FETCH_WAIT_MS: u32 = 5;
 const READY_LOOK: Duration = Duration::from_millis(50);
 
 /// Show reviews and chats being scored, with nothing else needed: no Kafka, no configuration.
@@ -85,6 +86,8 @@ impl Demo {
             .build()
             .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
         let played = runtime.block_on(self.play(&settings, abilities));
+        // A model that still loads when a signal ends the demo is not waited for.
+        runtime.shutdown_background();
         // Clients of the broker have ended by now; before, they would report that it is gone.
         drop(broker);
         played.map(|()| Outcome::Done)
@@ -103,6 +106,8 @@ impl Demo {
         }
         overrides.extend(self.overrides.iter().cloned());
         overrides.push(format!("kafka.bootstrap_servers={}", quoted(&broker.bootstrap_servers())));
+        // The embedded broker lets a reader wait its whole time, even if a record comes meanwhile.
+        overrides.push(format!("kafka.librdkafka.\"fetch.wait.max.ms\"={FETCH_WAIT_MS}"));
         overrides.push("instance.name=demo".to_owned());
         if abilities.drawing && std::io::stderr().is_terminal() {
             // A log line would tear the picture. What ends the demo is said after it.
@@ -119,7 +124,10 @@ impl Demo {
         let metrics = telemetry::recorder()?;
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
         println!("starting the embedded broker, the model and the pipeline …");
-        let running = start(settings, health.clone()).await?;
+        let running = tokio::select! {
+            running = start(settings, health.clone()) => running?,
+            () = signals.next() => return Ok(()),
+        };
         if !ready(&running, &health, &mut signals).await {
             running.stop();
             return running.join();
@@ -162,8 +170,8 @@ async fn ready(running: &Running, health: &Health, signals: &mut Signals) -> boo
 }
 
 fn addresses(settings: &Settings, server: Option<&api::Server>) -> String {
-    let metrics = server.map(|server| format!(", metrics at http://{}/metrics", server.address())).unwrap_or_default();
-    format!("embedded Kafka at {}{metrics}", settings.kafka.bootstrap_servers)
+    let metrics = server.map(|server| format!(", metrics http://{}/metrics", server.address())).unwrap_or_default();
+    format!("embedded Kafka {}{metrics}", settings.kafka.bootstrap_servers)
 }
 
 /// As a TOML string, so that no path is taken for anything else.

@@ -63,11 +63,11 @@ pub fn plain(view: &View) -> String {
 
 fn title(view: &View, columns: usize) -> Line {
     let of = view.seconds.map(|seconds| format!(" of {}", clock(seconds))).unwrap_or_default();
-    let time = format!("{}{of} ", clock(view.elapsed_s));
-    let name = " Groundswell demo";
-    let what = "  reviews and chats from Kafka to Kafka, scored, exactly once";
-    let room = columns.saturating_sub(name.len() + time.len());
-    Line::new().add(Style::Bold, name).plain(cell(what, room)).add(Style::Bold, time)
+    let time = format!(" {}{of} ", clock(view.elapsed_s));
+    let (name, end) = (" Groundswell demo", " Ctrl-C ends ");
+    let what = "  reviews and chats, scored exactly once";
+    let room = columns.saturating_sub(name.len() + end.len() + time.len());
+    Line::new().add(Style::Bold, name).plain(cell(what, room)).add(Style::Dim, end).add(Style::Bold, time)
 }
 
 fn addresses(view: &View) -> Line {
@@ -128,22 +128,22 @@ fn bar(line: Line, moods: &Moods, length: usize) -> Line {
 }
 
 fn text_row(scored: &v1::Scored, columns: usize) -> Line {
-    let (label, score) = match &scored.sentiment {
-        Some(sentiment) => (sentiment.label.as_str(), format!("{:+.2}", sentiment.score)),
-        None => ("", String::new()),
+    let sentiment = scored.sentiment.as_ref();
+    let (style, label) = match sentiment.map(|sentiment| sentiment.label.as_str()) {
+        Some("negative") => (Style::Red, "neg"),
+        Some("positive") => (Style::Green, "pos"),
+        Some("neutral") => (Style::Plain, "neu"),
+        // The model was unsure, or has no such head.
+        _ => (Style::Dim, "–"),
     };
-    let style = match label {
-        "negative" => Style::Red,
-        "positive" => Style::Green,
-        _ => Style::Plain,
-    };
+    let score = sentiment.map(|sentiment| format!("{:+.2}", sentiment.score)).unwrap_or_default();
     let best = |head: &str| scored.labels.get(head).and_then(|labels| labels.labels.first()).map(|best| best.label.as_str());
     let named = [best("topic"), best("intent").map(unqualified)].into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    let name_columns = if columns >= 100 { 34 } else { 18 };
+    let name_columns = if columns >= 100 { 34 } else { 14 };
     let text = scored.text.as_deref().unwrap_or_default();
     Line::new()
         .add(Style::Dim, format!(" {} ", cell(&scored.language, 2)))
-        .add(style, format!("{} {:>5} ", cell(if label.is_empty() { "unsure" } else { label }, 8), score))
+        .add(style, format!("{} {score:>5} ", cell(label, 3)))
         .add(Style::Cyan, format!("{} ", cell(&named, name_columns)))
         .plain(text)
 }
@@ -158,7 +158,7 @@ fn foot(view: &View) -> Line {
         return Line::new().add(Style::Bold, " ending: what was sent is still being scored and committed");
     }
     let style = if view.updated { Style::Yellow } else { Style::Plain };
-    Line::new().add(style, format!(" story: {}", view.phase.says)).add(Style::Dim, "  (Ctrl-C ends)")
+    Line::new().add(style, format!(" story: {}", view.phase.says))
 }
 
 fn figures_text(view: &View) -> String {

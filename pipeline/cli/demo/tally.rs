@@ -11,7 +11,7 @@ use crate::event::v1;
 /// Texts kept to be shown: more than any terminal has rows.
 const TEXTS_KEPT: usize = 100;
 /// The bars speak of so many seconds.
-pub const WINDOW_S: i64 = 30;
+pub const WINDOW_S: i64 = 20;
 /// Rates are taken over so many seconds.
 const RATE_S: i64 = 5;
 

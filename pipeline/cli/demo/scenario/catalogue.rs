@@ -63,7 +63,7 @@ pub const PRODUCTS: &[Product] = &[
             words("charging", "充电"),
         ],
         popularity: 12.0,
-        complaints: 14.0,
+        complaints: 18.0,
     },
     Product {
         id: "velmora-slate-11",
@@ -77,7 +77,7 @@ pub const PRODUCTS: &[Product] = &[
             words("sound", "音质"),
         ],
         popularity: 8.0,
-        complaints: 18.0,
+        complaints: 14.0,
     },
     Product {
         id: "velmora-pip",
@@ -91,7 +91,7 @@ pub const PRODUCTS: &[Product] = &[
             words("fit", "佩戴感"),
         ],
         popularity: 9.0,
-        complaints: 20.0,
+        complaints: 15.0,
     },
     Product {
         id: "quillbeam-folio-14",
@@ -106,7 +106,7 @@ pub const PRODUCTS: &[Product] = &[
             words("trackpad", "触摸板"),
         ],
         popularity: 9.0,
-        complaints: 22.0,
+        complaints: 16.0,
     },
     Product {
         id: "quillbeam-page-2",
@@ -115,7 +115,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Device,
         aspects: &[words("page turning", "翻页"), words("front light", "背光"), words("battery", "续航"), words("store", "书城")],
         popularity: 6.0,
-        complaints: 12.0,
+        complaints: 10.0,
     },
     Product {
         id: "hearthwyn-torrent-60",
@@ -129,7 +129,7 @@ pub const PRODUCTS: &[Product] = &[
             words("thermostat", "温控"),
         ],
         popularity: 8.0,
-        complaints: 24.0,
+        complaints: 17.0,
     },
     Product {
         id: "hearthwyn-grain-4",
@@ -138,7 +138,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Appliance,
         aspects: &[words("timer", "预约功能"), words("inner pot", "内胆"), words("lid", "锅盖"), words("rice", "米饭口感")],
         popularity: 8.0,
-        complaints: 15.0,
+        complaints: 12.0,
     },
     Product {
         id: "hearthwyn-swan",
@@ -147,7 +147,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Appliance,
         aspects: &[words("spout", "壶嘴"), words("handle", "把手"), words("switch", "开关"), words("lid", "壶盖")],
         popularity: 7.0,
-        complaints: 17.0,
+        complaints: 13.0,
     },
     Product {
         id: "sablefern-fern",
@@ -156,7 +156,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Care,
         aspects: &[words("scent", "香味"), words("pump", "泵头"), words("lather", "泡沫"), words("texture", "质地")],
         popularity: 9.0,
-        complaints: 18.0,
+        complaints: 14.0,
     },
     Product {
         id: "orchisle-cherries",
@@ -165,7 +165,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Food,
         aspects: &[words("taste", "味道"), words("packaging", "包装"), words("size", "个头"), words("freshness", "新鲜度")],
         popularity: 9.0,
-        complaints: 25.0,
+        complaints: 18.0,
     },
     Product {
         id: "orchisle-dawn",
@@ -174,7 +174,7 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Food,
         aspects: &[words("taste", "口感"), words("date", "生产日期"), words("packaging", "包装"), words("ice pack", "冰袋")],
         popularity: 7.0,
-        complaints: 16.0,
+        complaints: 12.0,
     },
     Product {
         id: "norvane-drift",
@@ -183,6 +183,6 @@ pub const PRODUCTS: &[Product] = &[
         category: Category::Clothing,
         aspects: &[words("zip", "拉链"), words("colour", "颜色"), words("size", "尺码"), words("stitching", "做工")],
         popularity: 8.0,
-        complaints: 21.0,
+        complaints: 16.0,
     },
 ];

@@ -80,7 +80,7 @@ fn personal_data_is_of_a_form_that_redaction_finds() {
     let settings = config::load(None, &[], std::iter::empty()).unwrap();
     let redactor = Redactor::new(&settings.redaction);
     let texts = texts(&told(7, 0.0, 20_000));
-    let mut met = BTreeSet::new();
+    let mut met: BTreeSet<&str> = BTreeSet::new();
     for text in &texts {
         met.extend(PLANTED.iter().filter(|planted| text.contains(**planted)));
         let normalised = crate::text::normalise(text);
