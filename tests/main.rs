@@ -1,5 +1,6 @@
 //! One binary holds all integration tests: a module a kind, and the real parts that they share.
 
+mod demo;
 mod kafka;
 mod models;
 mod support;

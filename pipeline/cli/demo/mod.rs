@@ -36,7 +36,7 @@ use broker::Broker;
 use load::Plan;
 use play::{Play, leave_at_once};
 use scenario::Timeline;
-use terminal::Abilities;
+use terminal::{Abilities, say};
 
 /// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
 const RATE_MAX: f64 = 5000.0;
@@ -100,7 +100,8 @@ impl Demo {
         if let Some(model) = places::find(MODEL) {
             overrides.push(format!("models.text.path={}", quoted(&model.to_string_lossy())));
         }
-        let library = format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let library =
+            format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         if let (None, Some(library)) = (std::env::var_os("ORT_DYLIB_PATH"), places::find(&library)) {
             overrides.push(format!("inference.library={}", quoted(&library.to_string_lossy())));
         }
@@ -123,7 +124,7 @@ impl Demo {
         let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
         let metrics = telemetry::recorder()?;
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
-        println!("starting the embedded broker, the model and the pipeline …");
+        say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
             running = start(settings, health.clone()) => running?,
             () = signals.next() => return Ok(()),
@@ -135,11 +136,12 @@ impl Demo {
         let plan = Plan { seed: self.seed, rate: self.rate, timeline: Timeline::new(self.length_s()) };
         let addresses = addresses(settings, server.as_ref());
         let mut play = Play::start(settings, plan, self.length_s(), metrics, addresses)?;
-        play.watch(abilities, &running, &mut signals).await?;
-        tokio::select! {
-            ended = play.end(running) => ended?,
+        let watched = play.watch(abilities, &running, &mut signals).await;
+        let ended = tokio::select! {
+            ended = play.end(running) => ended,
             () = signals.next() => leave_at_once(abilities),
-        }
+        };
+        watched.and(ended)?;
         play.conclude()
     }
 

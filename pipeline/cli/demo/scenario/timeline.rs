@@ -21,11 +21,23 @@ pub const CAUSE: &str = "firmware 4.2 of the Velmora Q7";
 pub const UPDATE: usize = 1;
 
 pub const PHASES: &[Phase] = &[
-    Phase { from_s: 0.0, complaints_times: 1.0, says: "a day like any other; firmware 4.2 of the Velmora Q7 goes out soon" },
+    Phase {
+        from_s: 0.0,
+        complaints_times: 1.0,
+        says: "a day like any other; firmware 4.2 of the Velmora Q7 goes out soon",
+    },
     Phase { from_s: 15.0, complaints_times: 1.0, says: "firmware 4.2 of the Velmora Q7 is going out" },
     Phase { from_s: 20.0, complaints_times: 4.0, says: "the first Velmora Q7 owners have installed firmware 4.2" },
-    Phase { from_s: 30.0, complaints_times: 10.0, says: "firmware 4.2 drains batteries: complaints about the Velmora Q7 peak" },
-    Phase { from_s: 90.0, complaints_times: 10.0, says: "firmware 4.2 is withdrawn; complaints about the Velmora Q7 ebb" },
+    Phase {
+        from_s: 30.0,
+        complaints_times: 10.0,
+        says: "firmware 4.2 drains batteries: complaints about the Velmora Q7 peak",
+    },
+    Phase {
+        from_s: 90.0,
+        complaints_times: 10.0,
+        says: "firmware 4.2 is withdrawn; complaints about the Velmora Q7 ebb",
+    },
     Phase { from_s: 150.0, complaints_times: 2.0, says: "firmware 4.2.1 repairs the Velmora Q7" },
     Phase { from_s: 210.0, complaints_times: 1.0, says: "a day like any other again" },
 ];
