@@ -1,6 +1,7 @@
-"""Texts of like length together: a batch is bounded by its padded tokens, not by its rows."""
+"""Texts of like length together: a batch is bounded by its padded tokens, and may be by its texts."""
 
 import random
+import sys
 
 import torch
 
@@ -11,12 +12,12 @@ POOL = 8192
 """Texts sorted together. Large enough to waste little padding, small enough to mix every epoch."""
 
 
-def cut(lengths, order, tokens_max):
+def cut(lengths, order, tokens_max, texts_max=sys.maxsize):
     """Cuts `order` into batches of at most `tokens_max` padded tokens, at least one text each."""
     batches, batch, longest = [], [], 0
     for index in order:
         grown = max(longest, lengths[index])
-        if batch and grown * (len(batch) + 1) > tokens_max:
+        if batch and (grown * (len(batch) + 1) > tokens_max or len(batch) == texts_max):
             batches.append(batch)
             batch, grown = [], lengths[index]
         batch.append(index)
@@ -24,7 +25,7 @@ def cut(lengths, order, tokens_max):
     return batches + [batch] if batch else batches
 
 
-def shuffled(lengths, tokens_max, seed):
+def shuffled(lengths, tokens_max, texts_max, seed):
     """The batches of one epoch, the same for the same seed, so that a run can be resumed."""
     chance = random.Random(seed)
     order = list(range(len(lengths)))
@@ -32,7 +33,7 @@ def shuffled(lengths, tokens_max, seed):
     batches = []
     for start in range(0, len(order), POOL):
         pool = sorted(order[start : start + POOL], key=lengths.__getitem__)
-        batches += cut(lengths, pool, tokens_max)
+        batches += cut(lengths, pool, tokens_max, texts_max)
     chance.shuffle(batches)
     return batches
 

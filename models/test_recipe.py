@@ -64,15 +64,18 @@ class Graphs(unittest.TestCase):
 class Batches(unittest.TestCase):
     def test_every_text_once_and_no_batch_above_the_budget(self):
         lengths = np.random.default_rng(2).integers(1, 60, 1000).tolist()
-        for made in (batches.shuffled(lengths, 128, 3), batches.sorted_by_length(lengths, 128)):
+        for made in (batches.shuffled(lengths, 128, 9, 3), batches.sorted_by_length(lengths, 128)):
             self.assertEqual(sorted(i for batch in made for i in batch), list(range(1000)))
             self.assertLessEqual(max(max(lengths[i] for i in batch) * len(batch) for batch in made), 128)
 
     def test_a_text_above_the_budget_goes_alone(self):
         self.assertEqual(batches.cut([200, 3, 3], [0, 1, 2], 100), [[0], [1, 2]])
 
+    def test_no_batch_above_the_count(self):
+        self.assertEqual(max(map(len, batches.shuffled([1] * 100, 1000, 9, 3))), 9)
+
     def test_an_epoch_repeats(self):
-        self.assertEqual(batches.shuffled([5] * 50, 20, 4), batches.shuffled([5] * 50, 20, 4))
+        self.assertEqual(batches.shuffled([5] * 50, 20, 9, 4), batches.shuffled([5] * 50, 20, 9, 4))
 
 
 class Labels(unittest.TestCase):
@@ -94,6 +97,14 @@ class Labels(unittest.TestCase):
             about = self.map.heads[head]
             mapped = {label for rule in about.get("sources", {}).values() for label in rule["map"].values()}
             self.assertLessEqual(mapped, set(about["labels"]))
+
+
+class Repeats(unittest.TestCase):
+    def test_whole_and_partial_repeats(self):
+        many = [texts.Example("a", "one", "en")] * 100 + [texts.Example("b", "two", "en")] * 1000
+        found = train.repeated(many, {"one": 3, "two": 0.3}, seed=1)
+        self.assertEqual(sum(e.source == "one" for e in found), 300)
+        self.assertAlmostEqual(sum(e.source == "two" for e in found), 300, delta=60)
 
 
 class Losses(unittest.TestCase):

@@ -117,7 +117,7 @@ class Trainer:
         self.settings = config["training"]
         tokens_max = config["tokenizer"]["tokens_max"]
         self.dev_rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], tokens_max)
-        training = repeated([e for e in training if e.labels], config["repeats"])
+        training = repeated([e for e in training if e.labels], config["repeats"], config["seed"])
         self.rows = tokenizers_here.encode(tokenizer, [e.text for e in training], tokens_max)
         self.targets = {head: torch.tensor(targets(training, head, labels[head])) for head in labels}
         self.two_classes = torch.tensor([e.two_classes for e in training])
@@ -134,7 +134,8 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
 
     def epoch_batches(self, epoch):
-        return batches.shuffled(self.lengths, self.settings["tokens_per_batch"], self.config["seed"] + epoch)
+        bounds = self.settings["tokens_per_batch"], self.settings["texts_per_batch"]
+        return batches.shuffled(self.lengths, *bounds, self.config["seed"] + epoch)
 
     def begin_with(self, start):
         """Another run's weights; its labels must be the same, since the heads' outputs stand for them."""
@@ -247,9 +248,14 @@ def weights(run):
     return torch.load(run / "checkpoint.pt")["average"]
 
 
-def repeated(examples, repeats):
-    """Sources of short texts with many classes are read more than once an epoch; they cost little."""
-    return [e for e in examples for _ in range(repeats.get(e.source, 1))]
+def repeated(examples, repeats, seed):
+    """Some sources are read more than once an epoch, or only a share of them is."""
+    chance = random.Random(seed)
+    found = []
+    for example in examples:
+        whole, part = divmod(repeats.get(example.source, 1), 1)
+        found += [example] * (int(whole) + (chance.random() < part))
+    return found
 
 
 def targets(examples, head, labels):

@@ -240,3 +240,139 @@ fn entry(record: RawRecord, concluded: Result<Vec<crate::event::Output>, Rejecti
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::DeadLetterPayload;
+    use crate::event::{Encoding, ModelId, Origin, Output, Prediction, Priority, Reason};
+    use crate::stages::Prepare;
+
+    /// Asks as often as the payload's first byte says, and remembers how many records it has seen.
+    struct Counting;
+
+    impl Stage for Counting {
+        type Prepared = u8;
+        type Event = usize;
+        type State = usize;
+        const NAME: &'static str = "counting";
+
+        fn prepare(&self, _: &RawRecord, _: Timestamp) -> Result<Prepare<u8>, Rejection> {
+            Ok(Prepare::Ready(0))
+        }
+
+        fn observe(&self, seen: &mut usize, asks: u8) -> (usize, Vec<Ask>) {
+            *seen += 1;
+            let ask = Ask {
+                model: ModelId(0),
+                priority: Priority::Normal,
+                encoding: Arc::new(Encoding { ids: Box::new([1]), truncated: false }),
+                text_key: 0,
+            };
+            (*seen, vec![ask; usize::from(asks)])
+        }
+
+        fn conclude(
+            &self,
+            _: &RawRecord,
+            seen: usize,
+            answers: &[Answer],
+            _: Timestamp,
+        ) -> Result<Vec<Output>, Rejection> {
+            let payload = Bytes::from(format!("{seen} {}", answers.len()));
+            Ok(vec![Output { topic: "out".into(), partition: None, key: None, payload: Some(payload), headers: vec![] }])
+        }
+    }
+
+    fn record(offset: i64) -> RawRecord {
+        let origin = Origin { topic: "in".into(), partition: 0, offset };
+        RawRecord { origin, key: None, headers: vec![], timestamp_ms: None, payload: None }
+    }
+
+    fn partition() -> Partition<Counting> {
+        Partition::new(TopicPartition { topic: "in".into(), partition: 0 })
+    }
+
+    fn letters() -> DeadLetters {
+        DeadLetters::new("dead", "counting", DeadLetterPayload::Raw)
+    }
+
+    fn answer() -> Answer {
+        Ok(Arc::new(Prediction { heads: Box::new([]) }))
+    }
+
+    #[test]
+    fn an_offset_below_what_was_read_is_a_repetition() {
+        let mut partition = partition();
+        assert_eq!(partition.reserve(5, 1), Some(0));
+        assert_eq!(partition.reserve(5, 1), None);
+        assert_eq!(partition.reserve(4, 1), None);
+        assert_eq!(partition.reserve(9, 1), Some(1), "gaps are transaction markers or compaction");
+    }
+
+    #[test]
+    fn a_second_answer_to_the_same_ask_is_ignored() {
+        let mut partition = partition();
+        let sequence = partition.reserve(0, 1).expect("a place");
+        partition.prepared(sequence, record(0), Ok(2));
+        partition.observe(&Counting, |_| {});
+        let ticket = Ticket { tenure: Tenure(0), sequence, ask: 0 };
+        partition.answer(ticket, answer());
+        partition.answer(ticket, answer());
+        assert_eq!(partition.conclude(&Counting, &letters(), Timestamp::now), 0, "the other ask is open");
+    }
+
+    proptest! {
+        /// Whatever the order in which records are prepared and answered, and however epochs are cut: every record comes
+        /// out once, in offset order, observed in that order, and its bytes are given back.
+        #[test]
+        fn records_leave_in_order_and_once(
+            asks in prop::collection::vec(prop::option::weighted(0.9, 0u8..3), 1..40),
+            order in any::<u64>(),
+            most in 1usize..8,
+        ) {
+            let mut rng = fastrand::Rng::with_seed(order);
+            let (mut partition, letters) = (partition(), letters());
+            let mut to_prepare: Vec<u64> =
+                (0..asks.len()).map(|n| partition.reserve(n as i64 * 2, n).expect("offsets rise")).collect();
+            rng.shuffle(&mut to_prepare);
+            let (mut open, mut entries, mut freed) = (Vec::new(), Vec::new(), Freed::default());
+            while entries.len() < asks.len() {
+                if let Some(sequence) = to_prepare.pop() {
+                    let prepared = asks[sequence as usize].ok_or(Rejection::new(Reason::Malformed, "bad"));
+                    partition.prepared(sequence, record(sequence as i64 * 2), prepared);
+                }
+                partition.observe(&Counting, |asked| {
+                    for ask in 0..asked.asks.len() as u8 {
+                        open.push(Ticket { tenure: Tenure(0), sequence: asked.sequence, ask });
+                    }
+                });
+                if !open.is_empty() {
+                    partition.answer(open.swap_remove(rng.usize(..open.len())), answer());
+                }
+                partition.conclude(&Counting, &letters, Timestamp::now);
+                if let Some((next, part)) = partition.cut(most, &mut entries) {
+                    prop_assert_eq!(next, entries[entries.len() - 1].record.origin.offset + 1);
+                    freed += part;
+                }
+            }
+            prop_assert!(partition.is_empty());
+            prop_assert_eq!(freed, Freed { records: asks.len(), bytes: (0..asks.len()).sum() });
+            let mut seen = 0;
+            for (n, (entry, asks)) in entries.iter().zip(&asks).enumerate() {
+                prop_assert_eq!(entry.record.origin.offset, n as i64 * 2);
+                let Some(asks) = asks else {
+                    prop_assert_eq!(entry.rejected, Some(Reason::Malformed));
+                    continue;
+                };
+                seen += 1;
+                prop_assert_eq!(entry.outputs[0].payload.clone(), Some(Bytes::from(format!("{seen} {asks}"))));
+            }
+        }
+    }
+}
