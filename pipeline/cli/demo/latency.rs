@@ -35,10 +35,13 @@ impl Latency {
         let total: u64 = self.counts.iter().sum();
         let rank = rank(part, total)?;
         let mut below = 0;
-        self.counts.iter().position(|count| {
-            below += count;
-            below > rank
-        }).map(|ms| ms as u64)
+        self.counts
+            .iter()
+            .position(|count| {
+                below += count;
+                below > rank
+            })
+            .map(|ms| ms as u64)
     }
 
     /// The same of the latest.
@@ -64,7 +67,10 @@ mod tests {
         let mut latency = Latency::default();
         assert_eq!((latency.quantile(0.5), latency.recent_quantile(0.5)), (None, None));
         (1..=100).for_each(|ms| latency.add(ms));
-        assert_eq!((latency.quantile(0.5), latency.quantile(0.99), latency.quantile(1.0)), (Some(50), Some(99), Some(100)));
+        assert_eq!(
+            (latency.quantile(0.5), latency.quantile(0.99), latency.quantile(1.0)),
+            (Some(50), Some(99), Some(100))
+        );
         (0..RECENT).for_each(|_| latency.add(7));
         latency.add(1_000_000);
         latency.add(-5);

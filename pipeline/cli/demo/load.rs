@@ -165,7 +165,8 @@ impl ProducerContext for Reports {
             }
             Err((error, _)) => {
                 let mut failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.get_or_insert_with(|| kafka::broker_error("the embedded broker refused a record", error).message);
+                failed
+                    .get_or_insert_with(|| kafka::broker_error("the embedded broker refused a record", error).message);
             }
         }
     }

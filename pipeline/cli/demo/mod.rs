@@ -36,12 +36,13 @@ use broker::Broker;
 use load::Plan;
 use play::{Play, leave_at_once};
 use scenario::Timeline;
-use terminal::Abilities;
+use terminal::{Abilities, say};
 
 /// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
 const RATE_MAX: f64 = 5000.0;
 const MODEL: &str = "models/text";
 const LIBRARY_FOLDER: &str = ".local/onnxruntime";
+const FETCH_WAIT_MS: u32 = 5;
 const READY_LOOK: Duration = Duration::from_millis(50);
 
 /// Show reviews and chats being scored, with nothing else needed: no Kafka, no configuration.
@@ -85,6 +86,8 @@ impl Demo {
             .build()
             .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
         let played = runtime.block_on(self.play(&settings, abilities));
+        // A model that still loads when a signal ends the demo is not waited for.
+        runtime.shutdown_background();
         // Clients of the broker have ended by now; before, they would report that it is gone.
         drop(broker);
         played.map(|()| Outcome::Done)
@@ -97,12 +100,15 @@ impl Demo {
         if let Some(model) = places::find(MODEL) {
             overrides.push(format!("models.text.path={}", quoted(&model.to_string_lossy())));
         }
-        let library = format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let library =
+            format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         if let (None, Some(library)) = (std::env::var_os("ORT_DYLIB_PATH"), places::find(&library)) {
             overrides.push(format!("inference.library={}", quoted(&library.to_string_lossy())));
         }
         overrides.extend(self.overrides.iter().cloned());
         overrides.push(format!("kafka.bootstrap_servers={}", quoted(&broker.bootstrap_servers())));
+        // The embedded broker lets a reader wait its whole time, even if a record comes meanwhile.
+        overrides.push(format!("kafka.librdkafka.\"fetch.wait.max.ms\"={FETCH_WAIT_MS}"));
         overrides.push("instance.name=demo".to_owned());
         if abilities.drawing && std::io::stderr().is_terminal() {
             // A log line would tear the picture. What ends the demo is said after it.
@@ -118,8 +124,11 @@ impl Demo {
         let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
         let metrics = telemetry::recorder()?;
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
-        println!("starting the embedded broker, the model and the pipeline …");
-        let running = start(settings, health.clone()).await?;
+        say("starting the embedded broker, the model and the pipeline …\n")?;
+        let running = tokio::select! {
+            running = start(settings, health.clone()) => running?,
+            () = signals.next() => return Ok(()),
+        };
         if !ready(&running, &health, &mut signals).await {
             running.stop();
             return running.join();
@@ -127,11 +136,12 @@ impl Demo {
         let plan = Plan { seed: self.seed, rate: self.rate, timeline: Timeline::new(self.length_s()) };
         let addresses = addresses(settings, server.as_ref());
         let mut play = Play::start(settings, plan, self.length_s(), metrics, addresses)?;
-        play.watch(abilities, &running, &mut signals).await?;
-        tokio::select! {
-            ended = play.end(running) => ended?,
+        let watched = play.watch(abilities, &running, &mut signals).await;
+        let ended = tokio::select! {
+            ended = play.end(running) => ended,
             () = signals.next() => leave_at_once(abilities),
-        }
+        };
+        watched.and(ended)?;
         play.conclude()
     }
 
@@ -162,8 +172,8 @@ async fn ready(running: &Running, health: &Health, signals: &mut Signals) -> boo
 }
 
 fn addresses(settings: &Settings, server: Option<&api::Server>) -> String {
-    let metrics = server.map(|server| format!(", metrics at http://{}/metrics", server.address())).unwrap_or_default();
-    format!("embedded Kafka at {}{metrics}", settings.kafka.bootstrap_servers)
+    let metrics = server.map(|server| format!(", metrics http://{}/metrics", server.address())).unwrap_or_default();
+    format!("embedded Kafka {}{metrics}", settings.kafka.bootstrap_servers)
 }
 
 /// As a TOML string, so that no path is taken for anything else.

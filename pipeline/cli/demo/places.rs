@@ -14,7 +14,11 @@ pub fn find(relative: &str) -> Option<PathBuf> {
     first(relative, std::iter::once(working.as_path()).chain(folders), Path::exists)
 }
 
-fn first<'a>(relative: &str, folders: impl Iterator<Item = &'a Path>, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+fn first<'a>(
+    relative: &str,
+    folders: impl Iterator<Item = &'a Path>,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
     folders.map(|folder| folder.join(relative)).find(|path| exists(path))
 }
 

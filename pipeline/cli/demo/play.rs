@@ -10,7 +10,7 @@ use super::scenario::Timeline;
 use super::screen::{self, View};
 use super::summary::Summary;
 use super::tally::{Rate, Tally};
-use super::terminal::{Abilities, Screen};
+use super::terminal::{Abilities, Screen, cannot_show, say};
 use crate::cli::run::{KILLED, Signals, ended};
 use crate::config::Settings;
 use crate::event::{Error, Fault};
@@ -82,7 +82,7 @@ impl Play {
         if abilities.drawing {
             self.show = Show::Screen(Screen::open(abilities.colours).map_err(|e| cannot_show(&e))?);
         } else {
-            println!("{}", self.addresses);
+            say(&format!("{}\n", self.addresses))?;
         }
         let mut look = tokio::time::interval(LOOK);
         loop {
@@ -102,22 +102,25 @@ impl Play {
     /// Customers stop; what they wrote is scored and seen; then the pipeline stops, as `run` does.
     pub async fn end(&mut self, running: Running) -> Result<(), Error> {
         self.load.stop();
+        self.lasted = Some(self.start.elapsed());
+        let drained = self.drain(&running).await;
+        running.stop();
+        ended(&running).await;
+        self.show = Show::Lines { last: None };
+        drained.and_then(|()| self.look()).and(running.join())
+    }
+
+    async fn drain(&mut self, running: &Running) -> Result<(), Error> {
         let deadline = Instant::now() + RESULTS_MAX;
         loop {
             self.look()?;
             self.show(true)?;
             let complete = self.load.is_finished() && self.tally.delivered.records() >= self.load.sent();
             if complete || running.is_finished() || Instant::now() >= deadline {
-                break;
+                return Ok(());
             }
             tokio::time::sleep(LOOK / 5).await;
         }
-        self.lasted.get_or_insert(self.start.elapsed());
-        running.stop();
-        ended(&running).await;
-        self.look()?;
-        self.show = Show::Lines { last: None };
-        running.join()
     }
 
     /// The summary; an error where it does not add up.
@@ -127,7 +130,7 @@ impl Play {
         let elapsed_s = self.lasted.unwrap_or_else(|| self.start.elapsed()).as_secs_f64();
         let update_s = self.timeline.update_s();
         let summary = Summary { tally: &self.tally, seed: self.seed, elapsed_s, update_s, sent, cache_hits };
-        print!("{}", summary.text());
+        say(&summary.text())?;
         if summary.adds_up() {
             return Ok(());
         }
@@ -147,9 +150,6 @@ impl Play {
     }
 
     fn show(&mut self, ending: bool) -> Result<(), Error> {
-        if ending {
-            self.lasted.get_or_insert(self.start.elapsed());
-        }
         let view = self.view(ending);
         match &self.show {
             Show::Screen(screen) => {
@@ -158,7 +158,7 @@ impl Play {
             }
             Show::Lines { last } => {
                 if !ending && last.is_none_or(|last| last.elapsed() >= LINE) {
-                    println!("{}", screen::plain(&view));
+                    say(&screen::plain(&view))?;
                     self.show = Show::Lines { last: Some(Instant::now()) };
                 }
                 Ok(())
@@ -204,10 +204,6 @@ pub fn leave_at_once(abilities: Abilities) -> ! {
 
 fn counter(page: &str, name: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-}
-
-fn cannot_show(error: &std::io::Error) -> Error {
-    Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
 }
 
 #[cfg(test)]

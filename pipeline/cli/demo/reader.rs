@@ -89,7 +89,6 @@ fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Err
         .set("group.id", "groundswell-demo-reader")
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
-        .set("fetch.wait.max.ms", "10")
         .create_with_context(Quiet)
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();

@@ -11,6 +11,8 @@ const TEXTS_MIN: usize = 4;
 const NAME_COLUMNS: usize = 22;
 /// Count and share behind a bar.
 const FIGURES_COLUMNS: usize = 17;
+/// How wide a line of a log may be.
+const PLAIN_COLUMNS: usize = 110;
 /// A bar longer than this says no more.
 const BAR_COLUMNS_MAX: usize = 80;
 
@@ -35,7 +37,10 @@ pub struct View<'a> {
 /// The screen, at most `rows` lines.
 pub fn screen(view: &View, columns: usize, rows: usize) -> Vec<Line> {
     let mut lines = vec![title(view, columns), addresses(view), figures(view), counts(view)];
-    lines.push(Line::rule(&format!("what customers say, last {WINDOW_S} s: negative █  neutral ▒  positive ░"), columns));
+    lines.push(Line::rule(
+        &format!("what customers say, last {WINDOW_S} s: negative █  neutral ▒  positive ░"),
+        columns,
+    ));
     // On a small terminal the texts keep their rows; the incident's product is the first of the catalogue.
     let bars = PRODUCTS.len().min(rows.saturating_sub(FIXED_ROWS + TEXTS_MIN));
     lines.extend(PRODUCTS.iter().zip(0..bars).map(|(product, at)| bar_row(view, product, at, columns)));
@@ -48,26 +53,37 @@ pub fn screen(view: &View, columns: usize, rows: usize) -> Vec<Line> {
     lines
 }
 
-/// A line for a log: the same figures where nothing can be drawn.
+/// For a log, where nothing can be drawn: the figures in one line, and under it the text that was scored last.
 pub fn plain(view: &View) -> String {
     let incident = view.tally.products[incident_at()].window(view.now_ms);
-    format!(
-        "{} {}  {} negative {}  {}",
+    let (p50, p99) = latencies(view);
+    let figures = format!(
+        "{} in {:.0}/s  out {:.0}/s  p50 {p50}  p99 {p99}  cache {}  redacted {}  dead letters {}  {} negative {}  {}\n",
         clock(view.elapsed_s),
-        figures_text(view),
+        view.sent_per_second,
+        view.seen_per_second,
+        percent(view.cache_hits),
+        view.tally.redactions(),
+        view.tally.dead_lettered(),
         scenario::incident_product().name.en,
         percent(incident.negative_share()),
         view.phase.says,
-    )
+    );
+    let last = view
+        .tally
+        .texts
+        .back()
+        .map(|scored| format!("     {}\n", text_row(scored, PLAIN_COLUMNS).render(PLAIN_COLUMNS, false)));
+    figures + &last.unwrap_or_default()
 }
 
 fn title(view: &View, columns: usize) -> Line {
     let of = view.seconds.map(|seconds| format!(" of {}", clock(seconds))).unwrap_or_default();
-    let time = format!("{}{of} ", clock(view.elapsed_s));
-    let name = " Groundswell demo";
-    let what = "  reviews and chats from Kafka to Kafka, scored, exactly once";
-    let room = columns.saturating_sub(name.len() + time.len());
-    Line::new().add(Style::Bold, name).plain(cell(what, room)).add(Style::Bold, time)
+    let time = format!(" {}{of} ", clock(view.elapsed_s));
+    let (name, end) = (" Groundswell demo", " Ctrl-C ends ");
+    let what = "  reviews and chats, scored exactly once";
+    let room = columns.saturating_sub(name.len() + end.len() + time.len());
+    Line::new().add(Style::Bold, name).plain(cell(what, room)).add(Style::Dim, end).add(Style::Bold, time)
 }
 
 fn addresses(view: &View) -> Line {
@@ -128,22 +144,23 @@ fn bar(line: Line, moods: &Moods, length: usize) -> Line {
 }
 
 fn text_row(scored: &v1::Scored, columns: usize) -> Line {
-    let (label, score) = match &scored.sentiment {
-        Some(sentiment) => (sentiment.label.as_str(), format!("{:+.2}", sentiment.score)),
-        None => ("", String::new()),
+    let sentiment = scored.sentiment.as_ref();
+    let (style, label) = match sentiment.map(|sentiment| sentiment.label.as_str()) {
+        Some("negative") => (Style::Red, "neg"),
+        Some("positive") => (Style::Green, "pos"),
+        Some("neutral") => (Style::Plain, "neu"),
+        // The model was unsure, or has no such head.
+        _ => (Style::Dim, "–"),
     };
-    let style = match label {
-        "negative" => Style::Red,
-        "positive" => Style::Green,
-        _ => Style::Plain,
-    };
-    let best = |head: &str| scored.labels.get(head).and_then(|labels| labels.labels.first()).map(|best| best.label.as_str());
+    let score = sentiment.map(|sentiment| format!("{:+.2}", sentiment.score)).unwrap_or_default();
+    let best =
+        |head: &str| scored.labels.get(head).and_then(|labels| labels.labels.first()).map(|best| best.label.as_str());
     let named = [best("topic"), best("intent").map(unqualified)].into_iter().flatten().collect::<Vec<_>>().join(" · ");
-    let name_columns = if columns >= 100 { 34 } else { 18 };
+    let name_columns = if columns >= 100 { 34 } else { 14 };
     let text = scored.text.as_deref().unwrap_or_default();
     Line::new()
         .add(Style::Dim, format!(" {} ", cell(&scored.language, 2)))
-        .add(style, format!("{} {:>5} ", cell(if label.is_empty() { "unsure" } else { label }, 8), score))
+        .add(style, format!("{} {score:>5} ", cell(label, 3)))
         .add(Style::Cyan, format!("{} ", cell(&named, name_columns)))
         .plain(text)
 }
@@ -158,19 +175,7 @@ fn foot(view: &View) -> Line {
         return Line::new().add(Style::Bold, " ending: what was sent is still being scored and committed");
     }
     let style = if view.updated { Style::Yellow } else { Style::Plain };
-    Line::new().add(style, format!(" story: {}", view.phase.says)).add(Style::Dim, "  (Ctrl-C ends)")
-}
-
-fn figures_text(view: &View) -> String {
-    let (p50, p99) = latencies(view);
-    format!(
-        "in {:.0}/s  out {:.0}/s  p50 {p50}  p99 {p99}  cache {}  redacted {}  dead letters {}",
-        view.sent_per_second,
-        view.seen_per_second,
-        percent(view.cache_hits),
-        view.tally.redactions(),
-        view.tally.dead_lettered(),
-    )
+    Line::new().add(style, format!(" story: {}", view.phase.says))
 }
 
 fn latencies(view: &View) -> (String, String) {
@@ -238,9 +243,17 @@ mod tests {
         let lines = shown(80, 24);
         assert!(PRODUCTS.iter().all(|product| lines.iter().any(|line| line.contains(product.name.en))));
         assert!(lines.iter().filter(|line| line.contains("升级之后")).count() >= TEXTS_MIN, "{lines:#?}");
-        assert!(lines[5].contains("  20  50 % neg") && lines[5].contains('█') && lines[5].contains('░'), "{}", lines[5]);
+        assert!(
+            lines[5].contains("  20  50 % neg") && lines[5].contains('█') && lines[5].contains('░'),
+            "{}",
+            lines[5]
+        );
         assert!(lines[6].contains(" 20 100 % neg"), "{}", lines[6]);
-        assert!(lines[2].contains("in 60/s  out 60/s  event to result p50 10 ms  p99 10 ms  from cache 12 %"), "{}", lines[2]);
+        assert!(
+            lines[2].contains("in 60/s  out 60/s  event to result p50 10 ms  p99 10 ms  from cache 12 %"),
+            "{}",
+            lines[2]
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::screen::{clock, percent};
 use super::scenario::{self, CAUSE, PRODUCTS};
+use super::screen::{clock, percent};
 use super::tally::Tally;
 
 const NEXT_STEPS: &str = "\
@@ -15,8 +15,12 @@ Point it at your own Kafka. In groundswell.toml:
 
 then
 
-    groundswell check --config groundswell.toml --connect    what is wrong or missing, asked of the broker too
-    groundswell run --config groundswell.toml                reads reviews and chats, writes reviews.scored and chats.scored
+    groundswell check --config groundswell.toml --connect   # what is wrong
+    groundswell topics --config groundswell.toml --create   # what is missing
+    groundswell run --config groundswell.toml
+
+It reads the topics reviews and chats and writes reviews.scored, chats.scored
+and dead-letters.
 ";
 
 /// The run, told after it.
@@ -60,19 +64,32 @@ impl Summary<'_> {
                 tally.delivered.repeated()
             ),
         };
-        let _ = writeln!(text, "  redacted      {:>7}   {}\n", tally.redactions(), listed(&tally.redacted));
+        let _ = writeln!(text, "  redacted      {:>7}   {}", tally.redactions(), listed(&tally.redacted));
+        if let Some(example) = &tally.redacted_text {
+            let _ = writeln!(text, "                          such as: {example}");
+        }
+        text.push('\n');
     }
 
     fn speed(&self, text: &mut String) {
         let ms = |part| self.tally.latency.quantile(part).map_or("–".to_owned(), |ms| format!("{ms} ms"));
         let rate = self.sent as f64 / self.elapsed_s.max(1e-3);
         let _ = writeln!(text, "  rate            {rate:.0} events a second");
-        let _ = writeln!(text, "  event to result p50 {}, p99 {}, as a read_committed consumer saw them", ms(0.5), ms(0.99));
+        let _ = writeln!(
+            text,
+            "  event to result p50 {}, p99 {}, as a read_committed consumer saw them",
+            ms(0.5),
+            ms(0.99)
+        );
         let _ = writeln!(text, "  cache           {} of the texts had been scored before\n", percent(self.cache_hits));
     }
 
     fn products(&self, text: &mut String) {
-        let _ = writeln!(text, "  Negative among what customers said, before and after {CAUSE} ({}):", clock(self.update_s));
+        let _ = writeln!(
+            text,
+            "  Negative among what customers said, before and after {CAUSE} ({}):",
+            clock(self.update_s)
+        );
         for (product, tally) in PRODUCTS.iter().zip(&self.tally.products) {
             let mark = if product.id == scenario::INCIDENT_PRODUCT { "  <- the update" } else { "" };
             let _ = writeln!(
@@ -127,9 +144,11 @@ mod tests {
     #[test]
     fn the_incident_shows_in_its_product() {
         let tally = tally();
-        let summary = Summary { tally: &tally, seed: 1, elapsed_s: 10.0, update_s: 5.0, sent: 10, cache_hits: Some(0.2) };
+        let summary =
+            Summary { tally: &tally, seed: 1, elapsed_s: 10.0, update_s: 5.0, sent: 10, cache_hits: Some(0.2) };
         let text = summary.text();
         assert!(text.contains("Velmora Q7               0 % of     5   100 % of     5  <- the update"), "{text}");
         assert!(text.contains("bootstrap_servers = \"broker:9092\"") && text.contains("10 phone"), "{text}");
+        assert!(text.contains("such as: 升级之后电池很快就没电了 [phone]"), "{text}");
     }
 }

@@ -11,7 +11,7 @@ use crate::event::v1;
 /// Texts kept to be shown: more than any terminal has rows.
 const TEXTS_KEPT: usize = 100;
 /// The bars speak of so many seconds.
-pub const WINDOW_S: i64 = 30;
+pub const WINDOW_S: i64 = 20;
 /// Rates are taken over so many seconds.
 const RATE_S: i64 = 5;
 
@@ -89,6 +89,8 @@ pub struct Tally {
     pub dead_letters: BTreeMap<String, u64>,
     /// By kind.
     pub redacted: BTreeMap<String, u64>,
+    /// The last text that something was taken out of.
+    pub redacted_text: Option<String>,
     pub latency: Latency,
     /// In the catalogue's order.
     pub products: Vec<ProductTally>,
@@ -104,6 +106,7 @@ impl Tally {
             scored: 0,
             dead_letters: BTreeMap::new(),
             redacted: BTreeMap::new(),
+            redacted_text: None,
             latency: Latency::default(),
             products: vec![ProductTally::default(); PRODUCTS.len()],
             texts: VecDeque::with_capacity(TEXTS_KEPT),
@@ -122,10 +125,14 @@ impl Tally {
 
     fn add_scored(&mut self, scored: v1::Scored, at_ms: i64) {
         self.scored += 1;
-        let event_ms = scored.event_time.as_ref().map_or(at_ms, |time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
+        let event_ms =
+            scored.event_time.as_ref().map_or(at_ms, |time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
         self.latency.add(at_ms - event_ms);
         for (kind, count) in &scored.redacted {
             *self.redacted.entry(kind.clone()).or_default() += u64::from(*count);
+        }
+        if !scored.redacted.is_empty() {
+            self.redacted_text.clone_from(&scored.text);
         }
         let product = PRODUCTS.iter().position(|product| Some(product.id) == scored.product.as_deref());
         if let (Some(at), Some(sentiment), true) = (product, &scored.sentiment, by_customer(&scored)) {
@@ -185,7 +192,10 @@ pub(super) mod tests {
         let sentiment = v1::Sentiment { label: label.to_owned(), score: -0.5, ..v1::Sentiment::default() };
         let written_ms = at_ms - 10;
         let scored = v1::Scored {
-            event_time: Some(prost_types::Timestamp { seconds: written_ms / 1000, nanos: (written_ms % 1000 * 1_000_000) as i32 }),
+            event_time: Some(prost_types::Timestamp {
+                seconds: written_ms / 1000,
+                nanos: (written_ms % 1000 * 1_000_000) as i32,
+            }),
             product: Some(PRODUCTS[product].id.to_owned()),
             language: "zh".to_owned(),
             text: Some("升级之后电池很快就没电了 [phone]".to_owned()),
@@ -199,7 +209,9 @@ pub(super) mod tests {
     #[test]
     fn what_is_seen_is_summed_once() {
         let mut tally = Tally::new(60_000);
-        for (offset, label, at_ms) in [(0, "positive", 20_000), (1, "negative", 59_000), (2, "negative", 61_000), (2, "negative", 62_000)] {
+        for (offset, label, at_ms) in
+            [(0, "positive", 20_000), (1, "negative", 59_000), (2, "negative", 61_000), (2, "negative", 62_000)]
+        {
             tally.add(scored(offset, 0, label, at_ms));
         }
         let letter = What::DeadLetter { reason: "malformed".into() };

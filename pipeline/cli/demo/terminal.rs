@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use console::Term;
 
 use super::line::Line;
+use crate::event::{Error, Fault};
 
 /// Into another screen and without a cursor; out of it again.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -65,6 +66,16 @@ impl Drop for Screen {
         // A terminal that has gone away needs no tidying.
         let _ = Screen::leave();
     }
+}
+
+/// Writes lines that stay.
+pub fn say(text: &str) -> Result<(), Error> {
+    write(text).map_err(|e| cannot_show(&e))
+}
+
+/// Whoever read standard output may have gone away.
+pub fn cannot_show(error: &io::Error) -> Error {
+    Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
 }
 
 fn frame(lines: &[Line], columns: usize, rows: usize, colours: bool) -> String {

@@ -164,7 +164,15 @@ pub static PHRASES: Phrases = Phrases {
         ],
     },
     short: Lines {
-        praise: &["Great!", "Love it", "Very good", "Excellent", "Perfect, thank you", "Works great", "Highly recommended"],
+        praise: &[
+            "Great!",
+            "Love it",
+            "Very good",
+            "Excellent",
+            "Perfect, thank you",
+            "Works great",
+            "Highly recommended",
+        ],
         complaint: &["Terrible", "Waste of money", "Very disappointed", "Broken on arrival", "Do not buy", "Awful"],
         question: &["It's ok", "Average", "As described", "Not sure yet", "Received today"],
     },
@@ -193,18 +201,33 @@ pub static PHRASES: Phrases = Phrases {
                     "the new firmware broke my phone, it is burning hot and restarts all the time",
                     "since the update my {product} will not charge, I am really angry",
                 ]),
-                Agent(&["I am sorry to hear that. Which firmware does the phone show?", "Sorry about this. Have you restarted the phone?"]),
-                Customer(&["4.2, and yes I restarted it ten times, it is useless", "4.2. It was fine before. I want a refund"]),
+                Agent(&[
+                    "I am sorry to hear that. Which firmware does the phone show?",
+                    "Sorry about this. Have you restarted the phone?",
+                ]),
+                Customer(&[
+                    "4.2, and yes I restarted it ten times, it is useless",
+                    "4.2. It was fine before. I want a refund",
+                ]),
                 Agent(&["Thank you. Our engineers are looking into it.", "I have noted this for our engineers."]),
-                Customer(&["that does not help me at all, I need a working phone", "looking into it is not good enough, awful service"]),
+                Customer(&[
+                    "that does not help me at all, I need a working phone",
+                    "looking into it is not good enough, awful service",
+                ]),
             ],
         },
         Talk {
             about_product: true,
             turns: &[
-                Customer(&["how do I go back from 4.2? my battery is ruined", "can you undo the 4.2 update? the phone overheats badly"]),
+                Customer(&[
+                    "how do I go back from 4.2? my battery is ruined",
+                    "can you undo the 4.2 update? the phone overheats badly",
+                ]),
                 Bot(&["You can find answers about firmware in our help centre."]),
-                Customer(&["your help centre says nothing, this is a disaster", "I asked for a human, this is useless"]),
+                Customer(&[
+                    "your help centre says nothing, this is a disaster",
+                    "I asked for a human, this is useless",
+                ]),
                 Agent(&["Going back is not possible at the moment, I am sorry."]),
                 Customer(&["unbelievable. then I want my money back", "worst phone I ever bought, refund please"]),
             ],
@@ -221,7 +244,10 @@ pub static PHRASES: Phrases = Phrases {
                     "where is my parcel? order {order}",
                     "can you check the delivery of {order} please",
                 ]),
-                Agent(&["It left our warehouse yesterday and should be with you tomorrow.", "One moment, I am looking it up."]),
+                Agent(&[
+                    "It left our warehouse yesterday and should be with you tomorrow.",
+                    "One moment, I am looking it up.",
+                ]),
                 Customer(&["great, thank you so much!", "perfect, thanks for the quick help", "ok thanks"]),
             ],
         },
@@ -235,13 +261,20 @@ pub static PHRASES: Phrases = Phrases {
                 Agent(&["I am sorry for the delay, may I have the order number?"]),
                 Customer(&["{order}", "it is {order}, I already told the bot"]),
                 Agent(&["The courier lost the parcel. We are sending a new one today."]),
-                Customer(&["lost?? unbelievable. really bad service", "ok. thank you for sorting it out", "I just want a refund now"]),
+                Customer(&[
+                    "lost?? unbelievable. really bad service",
+                    "ok. thank you for sorting it out",
+                    "I just want a refund now",
+                ]),
             ],
         },
         Talk {
             about_product: true,
             turns: &[
-                Customer(&["how can I return the {product}?", "I would like to send the {product} back, what do I do?"]),
+                Customer(&[
+                    "how can I return the {product}?",
+                    "I would like to send the {product} back, what do I do?",
+                ]),
                 Bot(&["Choose the order in your account and press Return. The label is free."]),
                 Customer(&["and when do I get the refund?", "how long does the refund take?"]),
                 Agent(&["Within five working days after we have it back."]),
@@ -251,9 +284,17 @@ pub static PHRASES: Phrases = Phrases {
         Talk {
             about_product: false,
             turns: &[
-                Customer(&["my payment failed but the money is gone", "I was charged twice for {order}", "card declined, why?"]),
+                Customer(&[
+                    "my payment failed but the money is gone",
+                    "I was charged twice for {order}",
+                    "card declined, why?",
+                ]),
                 Agent(&["Let me check that with the payment team.", "Sorry about that, which bank is it?"]),
-                Customer(&["please hurry, I need that money", "this is the second time, not acceptable", "ok I will wait"]),
+                Customer(&[
+                    "please hurry, I need that money",
+                    "this is the second time, not acceptable",
+                    "ok I will wait",
+                ]),
                 Agent(&["The second charge will be back on your card within three days."]),
                 Customer(&["thank you, you are very kind", "good, thanks", "three days?? that is terrible"]),
             ],
@@ -261,15 +302,31 @@ pub static PHRASES: Phrases = Phrases {
         Talk {
             about_product: true,
             turns: &[
-                Customer(&["how do I reset the {product}?", "is there a manual for the {product}?", "how do I change the {aspect} settings?"]),
-                Agent(&["Hold the button for ten seconds, then follow the steps.", "The manual is on the product page, under Downloads."]),
-                Customer(&["it worked, you are a star!", "thanks, great help", "found it, thank you", "that does not work either, so frustrating"]),
+                Customer(&[
+                    "how do I reset the {product}?",
+                    "is there a manual for the {product}?",
+                    "how do I change the {aspect} settings?",
+                ]),
+                Agent(&[
+                    "Hold the button for ten seconds, then follow the steps.",
+                    "The manual is on the product page, under Downloads.",
+                ]),
+                Customer(&[
+                    "it worked, you are a star!",
+                    "thanks, great help",
+                    "found it, thank you",
+                    "that does not work either, so frustrating",
+                ]),
             ],
         },
         Talk {
             about_product: true,
             turns: &[
-                Customer(&["is the {product} in stock?", "do you still have the {product} in blue?", "any discount on the {product}?"]),
+                Customer(&[
+                    "is the {product} in stock?",
+                    "do you still have the {product} in blue?",
+                    "any discount on the {product}?",
+                ]),
                 Agent(&["Yes, it can be sent today.", "There is a coupon on the page until Sunday."]),
                 Customer(&["great, I will order one", "ok thank you", "nice, thanks a lot!"]),
             ],
@@ -287,11 +344,18 @@ pub static PHRASES: Phrases = Phrases {
         Talk {
             about_product: true,
             turns: &[
-                Customer(&["the {aspect} of my {product} is broken, it is {days} days old", "my {product} arrived damaged, very disappointed"]),
+                Customer(&[
+                    "the {aspect} of my {product} is broken, it is {days} days old",
+                    "my {product} arrived damaged, very disappointed",
+                ]),
                 Agent(&["I am sorry! Could you send us a photo?"]),
                 Customer(&["sent it", "here you are, look at that, terrible"]),
                 Agent(&["Thank you. A replacement leaves tomorrow."]),
-                Customer(&["thank you, great service", "good, but it should not happen", "I hope that one works, this was annoying"]),
+                Customer(&[
+                    "thank you, great service",
+                    "good, but it should not happen",
+                    "I hope that one works, this was annoying",
+                ]),
             ],
         },
     ],

@@ -71,11 +71,8 @@ impl Scenario {
     pub fn next(&mut self, elapsed_s: f64, now: Timestamp) -> Event {
         self.count += 1;
         let incident = self.is_incident(elapsed_s);
-        let (kind, key, event) = if chance(&mut self.rng, REVIEWS) {
-            self.review(incident, now)
-        } else {
-            self.chat(incident, now)
-        };
+        let (kind, key, event) =
+            if chance(&mut self.rng, REVIEWS) { self.review(incident, now) } else { self.chat(incident, now) };
         let payload = if self.count % POISON_EVERY == POISON_EVERY / 2 {
             poison::spoil(event, &mut self.rng, now)
         } else {

@@ -10,7 +10,12 @@ use super::{Language, pick};
 pub fn fill(line: &str, language: Language, rng: &mut Rng) -> String {
     fill_slots(line, |slot| match slot {
         "phone" => Some(phone(language, rng)),
-        "email" => Some(format!("{}{}@example.{}", pick(rng, &["lin", "sam", "mei", "jo"]), rng.u32(10..999), pick(rng, &["com", "org"]))),
+        "email" => Some(format!(
+            "{}{}@example.{}",
+            pick(rng, &["lin", "sam", "mei", "jo"]),
+            rng.u32(10..999),
+            pick(rng, &["com", "org"])
+        )),
         // A test number of the card schemes.
         "card" => Some("4111 1111 1111 1111".to_owned()),
         // RFC 5737.

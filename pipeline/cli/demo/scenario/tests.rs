@@ -80,7 +80,7 @@ fn personal_data_is_of_a_form_that_redaction_finds() {
     let settings = config::load(None, &[], std::iter::empty()).unwrap();
     let redactor = Redactor::new(&settings.redaction);
     let texts = texts(&told(7, 0.0, 20_000));
-    let mut met = BTreeSet::new();
+    let mut met: BTreeSet<&str> = BTreeSet::new();
     for text in &texts {
         met.extend(PLANTED.iter().filter(|planted| text.contains(**planted)));
         let normalised = crate::text::normalise(text);
@@ -95,7 +95,15 @@ fn there_are_hundreds_of_lines_and_every_slot_is_known() {
     let mut lines = Vec::new();
     for language in [Language::En, Language::Zh] {
         let phrases = Phrases::of(language);
-        let groups = [&phrases.devices, &phrases.appliances, &phrases.care, &phrases.food, &phrases.clothing, &phrases.any, &phrases.short];
+        let groups = [
+            &phrases.devices,
+            &phrases.appliances,
+            &phrases.care,
+            &phrases.food,
+            &phrases.clothing,
+            &phrases.any,
+            &phrases.short,
+        ];
         lines.extend(groups.iter().flat_map(|lines| [lines.praise, lines.complaint, lines.question].concat()));
         lines.extend_from_slice(phrases.incident);
         for turn in phrases.talks.iter().chain(phrases.incident_talks).flat_map(|talk| talk.turns) {
