@@ -87,6 +87,9 @@ class Labels(unittest.TestCase):
         self.assertEqual(self.map.of({"intent": "oos"}, "clinc150"), {"intent": "none"})
         self.assertEqual(self.map.of({"intent": "card_declined"}, "banking77"), {})
 
+    def test_a_stray_class_of_a_source_without_that_head_makes_no_label(self):
+        self.assertEqual(self.map.of({"intent": "yes", "sentiment": "neutral"}, "cped"), {"sentiment": "neutral"})
+
     def test_own_labels_are_taken_at_their_word_and_come_last(self):
         self.assertEqual(self.map.of({"topic": "sofas", "sentiment": "positive"}, "own"),
                          {"topic": "sofas", "sentiment": "positive"})

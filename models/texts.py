@@ -2,6 +2,7 @@
 
 Every source names its classes in its own way. `labels.json` maps them to one readable label set a
 head; a source it does not know is taken at its word, so that a shop's own labels need no mapping.
+A known source with an empty mapping has no labels of that head: what strays into it is dropped.
 """
 
 import gzip
