@@ -1,5 +1,8 @@
 //! One binary holds all integration tests: a module a kind, and the real parts that they share.
 
+mod faults;
+mod golden;
+mod hostile;
 mod kafka;
 mod models;
 mod support;
