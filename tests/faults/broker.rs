@@ -3,8 +3,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::stand::{Stand, review, wait_until};
 use crate::kafka::ledger::Fate;
 use crate::support::{Kafka, Outcome, Record};
@@ -135,9 +133,4 @@ fn wait_until_some(stand: &Stand<'_>) -> Outcome<()> {
     let committed = stand.committed()?;
     assert!(committed < stand.written().len(), "all {committed} were committed before the fault");
     Ok(())
-}
-
-/// The event that a scored record holds.
-pub fn event(record: &Record) -> Outcome<Value> {
-    Ok(serde_json::from_slice(record.payload.as_deref().unwrap_or_default())?)
 }
