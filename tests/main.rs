@@ -3,6 +3,9 @@
 mod architecture;
 mod cli;
 mod demo;
+mod faults;
+mod golden;
+mod hostile;
 mod kafka;
 mod models;
 mod support;

@@ -2,4 +2,4 @@
 
 mod harness;
 mod kill;
-mod ledger;
+pub mod ledger;

@@ -22,6 +22,17 @@ pub struct Instance {
 impl Instance {
     /// Starts an instance of this name with a configuration file; its log goes to `<folder>/<name>.log`.
     pub fn start(folder: &Path, name: &str, config: &Path) -> Outcome<Self> {
+        Self::start_with(folder, name, config, &[], &[])
+    }
+
+    /// As [`Instance::start`], with keys set over the file (`section.key=value`) and environment variables.
+    pub fn start_with(
+        folder: &Path,
+        name: &str,
+        config: &Path,
+        sets: &[String],
+        environment: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(env!("CARGO_BIN_EXE_groundswell"))
@@ -29,6 +40,8 @@ impl Instance {
             .arg(config)
             .arg("--set")
             .arg(format!("instance.name={name}"))
+            .args(sets.iter().flat_map(|set| ["--set", set]))
+            .envs(environment.iter().copied())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -46,6 +59,11 @@ impl Instance {
     /// SIGTERM, then waits for the end.
     pub fn stop(&mut self) -> Outcome<ExitStatus> {
         self.signal("TERM")?;
+        self.wait()
+    }
+
+    /// Waits for the end, whoever brings it about.
+    pub fn wait(&mut self) -> Outcome<ExitStatus> {
         let deadline = Instant::now() + END_MAX;
         loop {
             if let Some(status) = self.child.try_wait()? {

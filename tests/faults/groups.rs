@@ -1,0 +1,51 @@
+//! The two other ways to be a member of a group.
+
+use std::time::{Duration, Instant};
+
+use super::stand::{Stand, wait_until};
+use crate::support::{Instance, Kafka, Outcome};
+
+/// Another instance is there all along: a static member's restart moves nothing to it.
+#[test]
+fn a_static_member_keeps_its_partitions_over_a_restart() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "static", 4, "")?;
+    let sets = ["kafka.static_membership=true"];
+    let mut first = stand.start("a", &sets)?;
+    let mut second = stand.start("b", &sets)?;
+    stand.write_reviews(0, 200)?;
+    stand.wait_until_processed(&mut [&mut first, &mut second])?;
+    wait_until(super::stand::SOON, || Ok(rebalances(&second) > 0))?;
+    let before = rebalances(&second);
+    let asked = Instant::now();
+    let status = first.stop()?;
+    assert!(status.success(), "{status}:\n{}", first.log_tail());
+    let mut first = stand.start("a", &sets)?;
+    stand.write_reviews(200, 400)?;
+    stand.wait_until_processed(&mut [&mut first, &mut second])?;
+    assert!(asked.elapsed() < Duration::from_secs(30), "longer than the session: took {:?}", asked.elapsed());
+    assert_eq!(rebalances(&second), before, "partitions moved:\n{}", second.log_tail());
+    stand.judge()
+}
+
+#[test]
+fn the_new_group_protocol_shares_and_hands_over() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "kip848-smoke", 4, "")?;
+    let sets = ["kafka.group_protocol=consumer"];
+    let mut first = stand.start("a", &sets)?;
+    stand.write_reviews(0, 200)?;
+    stand.wait_until_processed(&mut [&mut first])?;
+    let mut second = stand.start("b", &sets)?;
+    wait_until(super::stand::SOON, || Ok(rebalances(&second) > 0))?;
+    stand.write_reviews(200, 400)?;
+    stand.wait_until_processed(&mut [&mut first, &mut second])?;
+    let status = first.stop()?;
+    assert!(status.success(), "{status}:\n{}", first.log_tail());
+    stand.write_reviews(600, 200)?;
+    stand.wait_until_processed(&mut [&mut second])?;
+    stand.judge()
+}
+
+/// Changes of what an instance reads, as its log counts them.
+fn rebalances(instance: &Instance) -> usize {
+    instance.log().matches("partitions changed").count()
+}

@@ -1,0 +1,99 @@
+//! Instances that are stopped, told to hurry, or share a name.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::stand::{Stand, wait_until};
+use crate::support::{Instance, Kafka, Outcome};
+
+#[test]
+fn a_stop_under_load_commits_what_is_under_way_and_the_next_start_goes_on() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "term", 2, "")?;
+    stand.write_reviews(0, 4000)?;
+    let mut instance = stand.start("a", &["delivery.shutdown_ms_max=15000"])?;
+    wait_until_some(&stand)?;
+    let asked = Instant::now();
+    let status = instance.stop()?;
+    let took = asked.elapsed();
+    assert_eq!(status.code(), Some(0), "{}", instance.log_tail());
+    assert!(took < Duration::from_secs(16), "took {took:?}");
+    let committed = stand.committed()?;
+    assert!(committed > 0 && committed < 4000, "{committed} of 4000 were committed: the stop came under load");
+    let mut instance = stand.start("a", &[])?;
+    stand.wait_until_processed(&mut [&mut instance])?;
+    stand.judge()
+}
+
+/// Nothing that is unfinished when time is up keeps the process.
+#[test]
+fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {
+    let kafka = Kafka::start(1)?;
+    let mut stand = Stand::new(&kafka, "deadline", 1, "")?;
+    stand.write_reviews(0, 3000)?;
+    let mut instance = stand.start("a", &["delivery.shutdown_ms_max=2000"])?;
+    wait_until_some(&stand)?;
+    kafka.pause(1)?;
+    thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    let status = instance.stop()?;
+    let took = asked.elapsed();
+    kafka.resume(1)?;
+    assert_eq!(status.code(), Some(0), "{}", instance.log_tail());
+    // Beyond the limit, one request to the broker may have to time out, and the group is left without an answer.
+    assert!(took < Duration::from_secs(14), "took {took:?}:\n{}", instance.log_tail());
+    let mut instance = stand.start("a", &[])?;
+    stand.wait_until_processed(&mut [&mut instance])?;
+    stand.judge()
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_doubles_nothing() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "twice", 2, "")?;
+    stand.write_reviews(0, 4000)?;
+    let mut instance = stand.start("a", &[])?;
+    wait_until_some(&stand)?;
+    instance.signal("TERM")?;
+    thread::sleep(Duration::from_millis(30));
+    let asked = Instant::now();
+    let status = instance.stop()?;
+    assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
+    assert_eq!(status.code(), Some(143), "{}", instance.log_tail());
+    let mut instance = stand.start("a", &[])?;
+    stand.wait_until_processed(&mut [&mut instance])?;
+    stand.judge()
+}
+
+/// Which of the two goes on is Kafka's choice; that one of them does, and that the other says why, is ours.
+#[test]
+fn of_two_instances_of_one_name_one_ends_and_says_why() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "namesake", 4, "")?;
+    let mut first = stand.start("a", &[])?;
+    stand.write_reviews(0, 200)?;
+    wait_until_some(&stand)?;
+    let mut second = stand.start("a", &[])?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut number = 200;
+    while first.check_alive().is_ok() && second.check_alive().is_ok() {
+        assert!(Instant::now() < deadline, "both live on:\n{}", first.log_tail());
+        stand.write_reviews(number, 50)?;
+        number += 50;
+        thread::sleep(Duration::from_millis(200));
+    }
+    let (ended, left) = if first.check_alive().is_ok() { (second, first) } else { (first, second) };
+    expect_fenced(ended)?;
+    let mut left = left;
+    stand.wait_until_processed(&mut [&mut left])?;
+    stand.judge()
+}
+
+fn expect_fenced(mut ended: Instance) -> Outcome<()> {
+    let status = ended.wait()?;
+    let log = ended.log();
+    assert_eq!(status.code(), Some(2), "{}", ended.log_tail());
+    assert!(log.contains("another instance runs with the transactional id namesake-text-a"), "{}", ended.log_tail());
+    Ok(())
+}
+
+fn wait_until_some(stand: &Stand<'_>) -> Outcome<()> {
+    wait_until(super::stand::SOON, || Ok(stand.committed()? > 0))
+}
