@@ -285,7 +285,13 @@ mod tests {
             _: Timestamp,
         ) -> Result<Vec<Output>, Rejection> {
             let payload = Bytes::from(format!("{seen} {}", answers.len()));
-            Ok(vec![Output { topic: "out".into(), partition: None, key: None, payload: Some(payload), headers: vec![] }])
+            Ok(vec![Output {
+                topic: "out".into(),
+                partition: None,
+                key: None,
+                payload: Some(payload),
+                headers: vec![],
+            }])
         }
     }
 

@@ -8,7 +8,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::DeadLetters;
-use super::producer::{EpochProducer, Trouble};
+use super::producer::{Batching, EpochProducer, Trouble};
 use crate::config::{DeliveryMode, Kafka};
 use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
 use crate::kafka::{Membership, broker_error};
@@ -96,8 +96,12 @@ impl Sink {
         // One epoch waits at most: the runtime hands the next one in when the last has been answered.
         let (epochs, inbox) = bounded(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let mut committer =
-            Committer { producer: options.producer()?, options, stop: stop.clone(), fences: Vec::new() };
+        let mut committer = Committer {
+            producer: options.producer(Batching::Together)?,
+            options,
+            stop: stop.clone(),
+            fences: Vec::new(),
+        };
         let thread = thread::Builder::new()
             .name("sink".into())
             .spawn(move || committer.run(&inbox, &emit))
@@ -130,12 +134,12 @@ impl Drop for Sink {
 }
 
 impl SinkOptions {
-    fn producer(&self) -> Result<EpochProducer, Error> {
+    fn producer(&self, batching: Batching) -> Result<EpochProducer, Error> {
         let transaction = match self.mode {
             DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
             DeliveryMode::AtLeastOnce => None,
         };
-        EpochProducer::new(&self.kafka, &self.id, transaction)
+        EpochProducer::new(&self.kafka, &self.id, transaction, batching)
     }
 }
 
@@ -174,16 +178,28 @@ impl Committer {
     fn commit(&mut self, epoch: &mut Epoch, membership: &dyn Membership) -> Result<(), Undone> {
         let offsets = offset_list(epoch)?;
         let mut backoff = BACKOFF_MIN;
+        let mut alone = false;
         loop {
             let tried = match self.options.mode {
                 DeliveryMode::ExactlyOnce => self.try_transaction(epoch, &offsets),
                 DeliveryMode::AtLeastOnce => self.try_plain(epoch, &offsets, membership),
             };
             match tried {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if alone {
+                        self.producer = self.options.producer(Batching::Together).map_err(Undone::Dead)?;
+                        self.init()?;
+                    }
+                    return Ok(());
+                }
                 Err(Trouble::TooLarge(positions)) => {
-                    self.set_aside(epoch, &positions);
-                    self.abort()?;
+                    // The broker refuses a whole batch for its size. Only with each output in a batch of its own is it
+                    // clear which of them is too large; only those are set aside.
+                    if alone {
+                        self.set_aside(epoch, &positions);
+                    }
+                    alone = true;
+                    self.rebuild("an output is too large", Batching::Alone)?;
                 }
                 Err(Trouble::Abort(why)) => {
                     self.abort()?;
@@ -206,11 +222,11 @@ impl Committer {
                 }
                 Err(Trouble::Fenced(why)) => {
                     self.count_fence(&why)?;
-                    self.rebuild(&why)?;
+                    self.rebuild(&why, Batching::Together)?;
                     return Err(Undone::Failed(Failure::Unknown, why));
                 }
                 Err(Trouble::Unknown(why)) => {
-                    self.rebuild(&why)?;
+                    self.rebuild(&why, Batching::Together)?;
                     return Err(Undone::Failed(Failure::Unknown, why));
                 }
             }
@@ -270,7 +286,7 @@ impl Committer {
             Ok(()) => Ok(()),
             Err(trouble) => {
                 let why = format!("{trouble:?}");
-                self.rebuild(&why)?;
+                self.rebuild(&why, Batching::Together)?;
                 // The new producer's start has aborted what the old one left open: nothing of it is visible.
                 Ok(())
             }
@@ -278,9 +294,9 @@ impl Committer {
     }
 
     /// A new producer under the same id: its start finishes or aborts whatever the old one left open.
-    fn rebuild(&mut self, why: &str) -> Result<(), Undone> {
+    fn rebuild(&mut self, why: &str, batching: Batching) -> Result<(), Undone> {
         ProducerRebuilt { stage: self.options.stage, error: why }.emit();
-        self.producer = self.options.producer().map_err(Undone::Dead)?;
+        self.producer = self.options.producer(batching).map_err(Undone::Dead)?;
         self.init()
     }
 
@@ -302,7 +318,7 @@ impl Committer {
             thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF_MAX);
             if is_fatal(&error) {
-                self.producer = self.options.producer().map_err(Undone::Dead)?;
+                self.producer = self.options.producer(Batching::Together).map_err(Undone::Dead)?;
             }
         }
     }

@@ -32,6 +32,15 @@ pub enum Trouble {
     Unknown(String),
 }
 
+/// How outputs share requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// As many as fit: fast.
+    Together,
+    /// Each in a batch of its own: shows which one the broker refuses.
+    Alone,
+}
+
 /// A librdkafka producer that counts on its own what was acknowledged, and never waits in the slices of 100 ms that
 /// its `flush` takes.
 pub struct EpochProducer {
@@ -40,7 +49,12 @@ pub struct EpochProducer {
 
 impl EpochProducer {
     /// With a transactional id for transactions, without for plain idempotent produce.
-    pub fn new(kafka: &Kafka, client_id: &str, transaction: Option<(&str, Duration)>) -> Result<EpochProducer, Error> {
+    pub fn new(
+        kafka: &Kafka,
+        client_id: &str,
+        transaction: Option<(&str, Duration)>,
+        batching: Batching,
+    ) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
             if config.get(key).is_none() {
@@ -51,11 +65,18 @@ impl EpochProducer {
         default("linger.ms", "1");
         // CONCURRENT_TRANSACTIONS, the broker still finishing the transaction before, is retried after this time.
         default("retry.backoff.ms", "10");
+        // How large a record may be is the topic's to say: a dead letter is as large as the record it holds, and more.
+        default("message.max.bytes", "16777216");
+        // A topic that takes less than the default batch of a megabyte would refuse batches of small records.
+        default("batch.size", "262144");
         config
             .set("client.id", client_id)
             .set("enable.idempotence", "true")
             // Success is an empty queue; only failures need a report.
             .set("delivery.report.only.error", "true");
+        if batching == Batching::Alone {
+            config.set("batch.num.messages", "1");
+        }
         if let Some((id, timeout)) = transaction {
             config.set("transactional.id", id).set("transaction.timeout.ms", timeout.as_millis().to_string());
         }
