@@ -9,7 +9,8 @@ use crate::event::{Error, Fault};
 
 /// Into another screen and without a cursor; out of it again.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+/// Emptied before, because a terminal that was resized meanwhile may push what is on it into its history.
+const LEAVE: &str = "\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l";
 /// Terminals that know it show a frame between these at once instead of piece by piece.
 const FRAME_BEGIN: &str = "\x1b[?2026h\x1b[H";
 const FRAME_END: &str = "\x1b[J\x1b[?2026l";
