@@ -78,7 +78,8 @@ fn transaction(consumer: &BaseConsumer, producer: &BaseProducer, output: &str, m
         taken += 1;
     }
     while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+        producer.poll(Duration::ZERO);
+        std::thread::sleep(Duration::from_micros(300));
     }
     if taken > 0 {
         let mut offsets = TopicPartitionList::new();

@@ -15,7 +15,8 @@ use super::Outcome;
 use super::broker::{Broker, PARTITIONS};
 use super::texts::review;
 
-const WARM_RECORDS: usize = 500;
+/// Enough for the broker's Java to have compiled what is hot.
+const WARM_RECORDS: usize = 3000;
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 pub struct Trial<'a> {

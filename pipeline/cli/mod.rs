@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 mod lines;
 mod out;
+mod places;
 mod replay;
 mod run;
 mod score;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::places;
 use crate::config::{self, Settings};
 use crate::event::Error;
 
@@ -20,6 +21,7 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Reads and validates. All faults come back at once, as one error of several lines.
     pub fn load(&self) -> Result<Settings, Error> {
-        config::load(self.config.as_deref(), &self.overrides, config::environment()).map_err(Error::from)
+        let settings = config::load(self.config.as_deref(), &self.overrides, config::environment());
+        settings.map(places::locate).map_err(Error::from)
     }
 }

@@ -62,7 +62,7 @@ pub struct Kafka {
     pub group_protocol: GroupProtocol,
     /// Where a group without committed offsets begins. `latest` leaves out what is there, and what arrives between a topic's creation and its discovery.
     pub start_from: StartFrom,
-    /// The instance keeps its partitions over a restart that is shorter than `session.timeout.ms`; after a crash its partitions rest for that long instead of moving at once.
+    /// The instance keeps its partitions over a restart that is shorter than `session.timeout.ms` (then 45 s by default, otherwise 10 s), and nobody else is given them meanwhile, after a crash either.
     pub static_membership: bool,
     /// Handed to librdkafka as they are, for consumers and producers: TLS, SASL, fetch sizes, compression. Write secrets as `{ env = "NAME" }` or `{ file = "PATH" }`. Refused are the properties that would break a promise or that have a key of their own. As an environment variable, `fetch.min.bytes` is `GROUNDSWELL__KAFKA__LIBRDKAFKA__FETCH_MIN_BYTES`.
     pub librdkafka: BTreeMap<String, Property>,

@@ -151,6 +151,11 @@ fn consumer_config(subscription: &Subscription) -> rdkafka::ClientConfig {
     match kafka.group_protocol {
         GroupProtocol::Classic => {
             config.set("partition.assignment.strategy", "cooperative-sticky");
+            // A dead instance's partitions move after this long. A static member is meant to come back: it keeps
+            // librdkafka's 45 s.
+            if !kafka.static_membership && config.get("session.timeout.ms").is_none() {
+                config.set("session.timeout.ms", "10000");
+            }
         }
         GroupProtocol::Consumer => {
             config.set("group.protocol", "consumer");

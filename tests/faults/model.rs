@@ -1,6 +1,6 @@
 //! Models that panic, hang and fail, put before the real one: each culprit is set aside, everything else is scored.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

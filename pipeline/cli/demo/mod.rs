@@ -9,7 +9,6 @@ mod delivered;
 mod latency;
 mod line;
 mod load;
-mod places;
 mod play;
 mod reader;
 mod scenario;
@@ -25,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Outcome;
 use super::run::{Signals, ended, start};
+use super::{Outcome, places};
 use crate::api;
 use crate::config::{self, Settings};
 use crate::event::{Error, Fault};
@@ -40,8 +39,6 @@ use terminal::{Abilities, say};
 
 /// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
 const RATE_MAX: f64 = 5000.0;
-const MODEL: &str = "models/text";
-const LIBRARY_FOLDER: &str = ".local/onnxruntime";
 const FETCH_WAIT_MS: u32 = 5;
 const READY_LOOK: Duration = Duration::from_millis(50);
 
@@ -97,14 +94,6 @@ impl Demo {
     /// Kafka does not get in.
     fn settings(&self, broker: &Broker, abilities: Abilities) -> Result<Settings, Error> {
         let mut overrides = vec!["text.include_text=true".to_owned(), "log.filter=error".to_owned()];
-        if let Some(model) = places::find(MODEL) {
-            overrides.push(format!("models.text.path={}", quoted(&model.to_string_lossy())));
-        }
-        let library =
-            format!("{LIBRARY_FOLDER}/{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        if let (None, Some(library)) = (std::env::var_os("ORT_DYLIB_PATH"), places::find(&library)) {
-            overrides.push(format!("inference.library={}", quoted(&library.to_string_lossy())));
-        }
         overrides.extend(self.overrides.iter().cloned());
         overrides.push(format!("kafka.bootstrap_servers={}", quoted(&broker.bootstrap_servers())));
         // The embedded broker lets a reader wait its whole time, even if a record comes meanwhile.
@@ -114,7 +103,8 @@ impl Demo {
             // A log line would tear the picture. What ends the demo is said after it.
             overrides.push("log.filter=off".to_owned());
         }
-        config::load(None, &overrides, std::iter::empty()).map_err(Error::from)
+        let settings = config::load(None, &overrides, std::iter::empty()).map_err(Error::from)?;
+        Ok(places::locate(settings))
     }
 
     async fn play(&self, settings: &Settings, abilities: Abilities) -> Result<(), Error> {

@@ -3,11 +3,39 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Settings;
+
+/// Where `make fetch` puts the library.
+const LIBRARY_FOLDER: &str = ".local/onnxruntime";
 /// `target/release/groundswell` is two folders below the clone; `bin/groundswell` one below where it is installed.
 const FOLDERS_UP: usize = 3;
 
+/// Model directories and the ONNX Runtime library, as written where they are there; where a relative path leads
+/// nowhere, found beside the executable.
+pub fn locate(mut settings: Settings) -> Settings {
+    for model in &mut settings.models {
+        if let Some(found) = elsewhere(&model.path) {
+            model.path = found;
+        }
+    }
+    let library = Path::new(LIBRARY_FOLDER).join(library_name());
+    if settings.inference.library.is_none() && std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        settings.inference.library = elsewhere(&library);
+    }
+    settings
+}
+
+fn elsewhere(path: &Path) -> Option<PathBuf> {
+    if path.is_absolute() || path.exists() { None } else { find(path) }
+}
+
+/// `libonnxruntime.so` and the like.
+fn library_name() -> String {
+    format!("{}onnxruntime{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
 /// The file or folder at this relative path, in the first place that has it.
-pub fn find(relative: &str) -> Option<PathBuf> {
+fn find(relative: &Path) -> Option<PathBuf> {
     let executable = std::env::current_exe().ok();
     let working = std::env::current_dir().unwrap_or_default();
     let folders = executable.iter().flat_map(|path| path.ancestors().skip(1).take(FOLDERS_UP));
@@ -15,7 +43,7 @@ pub fn find(relative: &str) -> Option<PathBuf> {
 }
 
 fn first<'a>(
-    relative: &str,
+    relative: &Path,
     folders: impl Iterator<Item = &'a Path>,
     exists: impl Fn(&Path) -> bool,
 ) -> Option<PathBuf> {
@@ -30,7 +58,7 @@ mod tests {
     fn the_nearest_place_wins() {
         let folders = || ["/here", "/opt/gw/bin", "/opt/gw"].map(Path::new).into_iter();
         let check = |there: &[&str], expected: Option<&str>| {
-            let found = first("models/text", folders(), |path| there.iter().any(|t| Path::new(t) == path));
+            let found = first(Path::new("models/text"), folders(), |path| there.iter().any(|t| Path::new(t) == path));
             assert_eq!(found.as_deref(), expected.map(Path::new));
         };
         check(&["/here/models/text", "/opt/gw/models/text"], Some("/here/models/text"));
