@@ -77,8 +77,8 @@ fn promtool(metrics: &str) -> Outcome<()> {
 
 /// Over all label values.
 fn sum(metrics: &str, name: &str) -> f64 {
-    let lines = metrics.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
-    });
+    let lines = metrics
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' ')));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -76,7 +76,8 @@ struct Planted {
 
 impl Planted {
     fn new(tag: &'static str, sets: &[&str]) -> Outcome<Self> {
-        let stand = Stand::new(Kafka::shared()?, tag, 1, &CONFIGURATION.replace("secrets-chats", &format!("{tag}-chats")))?;
+        let stand =
+            Stand::new(Kafka::shared()?, tag, 1, &CONFIGURATION.replace("secrets-chats", &format!("{tag}-chats")))?;
         stand.topic("chats", 1, &[])?;
         let environment = [("PLANTED_USER_SECRET", USER_SECRET), ("PLANTED_LETTER_KEY", LETTER_KEY)];
         let instance = stand.start_with_http("a", sets, &environment)?;

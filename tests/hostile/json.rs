@@ -128,9 +128,8 @@ fn escapes() -> Vec<Case> {
 /// Arrays and objects within each other, in a field that nobody reads.
 fn depths() -> Vec<Case> {
     let arrays = |depth: usize| format!("{{\"text\": \"a\", \"x\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
-    let objects = |depth: usize| {
-        format!("{{\"text\": \"a\", \"x\": {}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth))
-    };
+    let objects =
+        |depth: usize| format!("{{\"text\": \"a\", \"x\": {}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth));
     let attributes = |depth: usize| {
         format!("{{\"text\": \"a\", \"attributes\": {}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth))
     };
@@ -164,10 +163,15 @@ fn sizes() -> Vec<Case> {
         ("50,000 unknown fields", members(50_000), Scored),
         ("a name of a megabyte", named(1_000_000), Scored),
         ("a megabyte of white space before the brace", [vec![b' '; 1_000_000], sized(100)].concat(), Scored),
-        ("an array of 500,000 items", format!("{{\"text\": \"a\", \"x\": [1{}]}}", ",1".repeat(499_999)).into(), Scored),
+        (
+            "an array of 500,000 items",
+            format!("{{\"text\": \"a\", \"x\": [1{}]}}", ",1".repeat(499_999)).into(),
+            Scored,
+        ),
     ]);
-    cases.extend([To::Review, To::Chat, To::Protobuf, To::Framed].map(|to| {
-        Case::new(to, "a tombstone", "", Dead(Reason::Tombstone)).with(|record| record.payload = None)
-    }));
+    cases.extend(
+        [To::Review, To::Chat, To::Protobuf, To::Framed]
+            .map(|to| Case::new(to, "a tombstone", "", Dead(Reason::Tombstone)).with(|record| record.payload = None)),
+    );
     cases
 }
