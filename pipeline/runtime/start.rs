@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, unbounded};
 
@@ -17,7 +18,7 @@ use crate::sink::{DeadLetters, Sink, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
 use crate::stages::text::{TextOutput, TextStage};
-use crate::telemetry::Health;
+use crate::telemetry::{Health, ModelWarm};
 use crate::text::Redactor;
 
 /// A stage at work.
@@ -87,8 +88,10 @@ fn start_stage<S: Stage>(
     let room = Arc::new(Room::new(settings.delivery.in_flight_records_max, settings.delivery.in_flight_bytes_max));
     let letters = DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone());
     let inferred = sender(&signals, Signal::Inferred);
+    let loading = Instant::now();
     let scoring = models.scoring(settings, inferred)?;
     for model in &models.loaded {
+        ModelWarm { model: &model.name, version: &model.version, took: loading.elapsed() }.emit();
         health.model_warm(&model.name);
     }
     let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;

@@ -286,6 +286,10 @@ impl Committer {
             Ok(()) => Ok(()),
             Err(trouble) => {
                 let why = format!("{trouble:?}");
+                // Outputs that were purged because of it hide a fence until here.
+                if matches!(trouble, Trouble::Fenced(_)) {
+                    self.count_fence(&why)?;
+                }
                 self.rebuild(&why, Batching::Together)?;
                 // The new producer's start has aborted what the old one left open: nothing of it is visible.
                 Ok(())

@@ -170,7 +170,10 @@ impl EpochProducer {
         // Outputs not yet sent would only be waited for.
         self.producer.purge(rdkafka::producer::PurgeConfig::default().queue());
         self.producer.poll(Duration::ZERO);
-        self.producer.abort_transaction(timeout).map_err(|e| Trouble::Unknown(describe("abort the transaction", &e)))
+        self.producer.abort_transaction(timeout).map_err(|e| match trouble("abort the transaction", &e) {
+            Trouble::Fenced(why) => Trouble::Fenced(why),
+            _ => Trouble::Unknown(describe("abort the transaction", &e)),
+        })
     }
 }
 

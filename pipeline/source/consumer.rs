@@ -63,6 +63,7 @@ impl Source {
             emit: emit.clone(),
             revoke_max: subscription.revoke_max,
             rebalanced: AtomicBool::new(false),
+            reachable: AtomicBool::new(true),
         };
         let consumer: BaseConsumer<Context> = consumer_config(&subscription)
             .create_with_context(context)
@@ -83,7 +84,6 @@ impl Source {
             arena: BytesMut::with_capacity(ARENA_BYTES),
             paused: false,
             full_since: None,
-            reachable: true,
         };
         let thread = thread::Builder::new()
             .name("source".into())
@@ -213,6 +213,16 @@ struct Context {
     revoke_max: Duration,
     /// A rebalance happened within the last poll: what was paused must be paused anew.
     rebalanced: AtomicBool,
+    reachable: AtomicBool,
+}
+
+impl Context {
+    /// Tells when it changes.
+    fn set_reachable(&self, reachable: bool) {
+        if self.reachable.swap(reachable, Ordering::Relaxed) != reachable {
+            (self.emit)(SourceEvent::Reachable(reachable));
+        }
+    }
 }
 
 impl ClientContext for Context {
@@ -222,12 +232,16 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            (self.emit)(SourceEvent::Reachable(false));
+            self.set_reachable(false);
         }
         BrokerFailed { stage: self.stage, error: &format!("{error}: {reason}") }.emit();
     }
 
     fn stats(&self, statistics: Statistics) {
+        // Where nothing is written, no record ever tells that the brokers are back.
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.set_reachable(true);
+        }
         let mut ends = Vec::new();
         for (topic, stats) in &statistics.topics {
             let topic: Arc<str> = Arc::from(topic.as_str());
@@ -284,7 +298,6 @@ struct Poller {
     arena: BytesMut,
     paused: bool,
     full_since: Option<Instant>,
-    reachable: bool,
 }
 
 /// Why the poll loop ends.
@@ -379,10 +392,7 @@ impl Poller {
         self.first_offsets.entry(partition).or_insert(record.origin.offset);
         self.room.take(record.bytes());
         self.chunk.push(record);
-        if !self.reachable {
-            self.reachable = true;
-            (self.emit)(SourceEvent::Reachable(true));
-        }
+        self.membership.consumer.context().set_reachable(true);
         if self.chunk.len() >= CHUNK_RECORDS_MAX {
             self.flush();
         }
@@ -445,9 +455,8 @@ impl Poller {
                 RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve
             )
         );
-        if unreachable && self.reachable {
-            self.reachable = false;
-            (self.emit)(SourceEvent::Reachable(false));
+        if unreachable {
+            self.membership.consumer.context().set_reachable(false);
         }
         self.trouble(&format!("cannot read: {error}"));
         Ok(())

@@ -10,13 +10,16 @@ use crate::support::{Kafka, Outcome, Record};
 /// `delivery.transaction_timeout_ms` of the stand.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// Few in flight and few in an epoch: the fault comes in the middle, and between many commits.
+const SLOW: [&str; 2] = ["delivery.in_flight_records_max=100", "delivery.epoch_events_max=20"];
+
 #[test]
 fn a_broker_that_is_gone_for_a_while_loses_and_doubles_nothing() -> Outcome<()> {
     let kafka = Kafka::start(1)?;
     let mut stand = Stand::new(&kafka, "gone", 2, "")?;
-    let mut instance = stand.start_with_http("a", &[], &[])?;
+    let mut instance = stand.start_with_http("a", &SLOW, &[])?;
     stand.wait_until_ready(true)?;
-    stand.write_reviews(0, 3000)?;
+    stand.write_reviews(0, 4000)?;
     wait_until_some(&stand)?;
     kafka.stop(1)?;
     let since = Instant::now();
@@ -25,7 +28,7 @@ fn a_broker_that_is_gone_for_a_while_loses_and_doubles_nothing() -> Outcome<()> 
     instance.check_alive()?;
     kafka.restart(1)?;
     stand.wait_until_ready(true)?;
-    stand.write_reviews(3000, 500)?;
+    stand.write_reviews(4000, 500)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     stand.judge()
 }
@@ -51,14 +54,14 @@ fn an_idle_instance_is_ready_again_when_the_broker_is_back() -> Outcome<()> {
 fn a_broker_that_stands_still_loses_and_doubles_nothing() -> Outcome<()> {
     let kafka = Kafka::start(1)?;
     let mut stand = Stand::new(&kafka, "still", 2, "")?;
-    let mut instance = stand.start("a", &[])?;
-    stand.write_reviews(0, 2000)?;
+    let mut instance = stand.start("a", &SLOW)?;
+    stand.write_reviews(0, 4000)?;
     wait_until_some(&stand)?;
     kafka.pause(1)?;
     thread::sleep(TRANSACTION_TIMEOUT + Duration::from_secs(3));
     instance.check_alive()?;
     kafka.resume(1)?;
-    stand.write_reviews(2000, 500)?;
+    stand.write_reviews(4000, 500)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     stand.judge()
 }

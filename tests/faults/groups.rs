@@ -14,7 +14,7 @@ fn a_static_member_keeps_its_partitions_over_a_restart() -> Outcome<()> {
     let mut second = stand.start("b", &sets)?;
     stand.write_reviews(0, 200)?;
     stand.wait_until_processed(&mut [&mut first, &mut second])?;
-    wait_until(super::stand::SOON, || Ok(rebalances(&second) > 0))?;
+    wait_until(super::stand::SOON, || Ok([&first, &second].iter().all(|i| i.log().contains("\"assigned\":2"))))?;
     let before = rebalances(&second);
     let asked = Instant::now();
     let status = first.stop()?;
