@@ -31,6 +31,8 @@ use crate::stages::Stage;
 const TICK: Duration = Duration::from_millis(250);
 /// Signals handled before batches are dispatched and an epoch is cut, so that neither waits behind a flood of records.
 const SIGNALS_PER_TURN: usize = 64;
+/// Epochs are so many times longer while more than half of the room in flight is taken.
+const BACKLOG_PATIENCE: u32 = 4;
 /// How often an epoch is handed in again after the group has moved on, before everything is read again instead.
 const RESUBMITS_MAX: u32 = 20;
 /// How long to wait before handing it in again: about one heartbeat of a group that is rebalancing.
@@ -179,8 +181,7 @@ impl<S: Stage> Engine<S> {
 
     fn next_deadline(&self) -> Instant {
         let batch = self.scoring.next_deadline();
-        let cut =
-            if self.committing.is_none() { self.ready_since.map(|at| at + self.delivery.epoch_ms_max) } else { None };
+        let cut = if self.committing.is_none() { self.ready_since.map(|at| at + self.patience()) } else { None };
         let resubmit = self.resubmit.as_ref().map(|(at, _)| *at);
         let revocation = self.revocation.as_ref().map(|r| r.deadline);
         [batch, cut, resubmit, revocation, self.stopping].into_iter().flatten().fold(self.next_tick, Instant::min)
@@ -419,7 +420,14 @@ impl<S: Stage> Engine<S> {
     fn is_due(&self, now: Instant) -> bool {
         let Some(since) = self.ready_since else { return false };
         let hurried = self.revocation.is_some() || self.stopping.is_some();
-        hurried || now >= since + self.delivery.epoch_ms_max || self.done() >= self.delivery.epoch_events_max
+        hurried || now >= since + self.patience() || self.done() >= self.delivery.epoch_events_max
+    }
+
+    /// How long concluded records wait for company. With a backlog a record has waited far longer than an epoch takes;
+    /// then fewer, larger transactions leave more of the machine to the models and of the broker to others.
+    fn patience(&self) -> Duration {
+        let backlog = self.stopping.is_none() && !self.room.is_ample();
+        self.delivery.epoch_ms_max * if backlog { BACKLOG_PATIENCE } else { 1 }
     }
 
     fn done(&self) -> usize {
