@@ -30,4 +30,19 @@ impl<T> Batcher<T> {
         }
         Vec::new()
     }
+    /// Takes back a batch that was never answered and returns the requests that are to blame.
+    ///
+    /// Each hang costs a thread for as long as it lasts, so the culprit is looked for with as few as can be: all requests
+    /// are run alone, and the one that hangs then is it. One that was alone from the start is tried `tries_max` times,
+    /// since whatever held the machine up may be over.
+    pub fn fail_hung(&mut self, mut batch: Batch<T>) -> Vec<Request<T>> {
+        if batch.requests.len() < 2 {
+            return self.fail(batch);
+        }
+        for mut request in batch.requests.drain(..).rev() {
+            request.tries = self.tries_max.saturating_sub(1);
+            self.retries.push_front(Batch::new(batch.model, vec![request]));
+        }
+        Vec::new()
+    }
 }

@@ -310,4 +310,23 @@ proptest! {
         let innocent: BTreeSet<_> = (0..n as u64).filter(|payload| !culprits.contains(payload)).collect();
         prop_assert_eq!(answered, innocent);
     }
+    /// Each hang holds a thread: with one culprit in a batch there are two, or as many as tries where it came alone.
+    #[test]
+    fn a_culprit_that_hangs_is_found_with_two_hangs(n in 1..60usize, culprit in 0..60u64, tries_max in 2..4u32) {
+        let culprit = culprit % n as u64;
+        let (start, mut batcher) = (Instant::now(), Batcher::new(&settings(tries_max)));
+        (0..n as u64).for_each(|payload| batcher.push(review(payload, 8, start)));
+        let (mut answered, mut blamed, mut hangs) = (BTreeSet::new(), Vec::new(), 0);
+        while let Some(batch) = batcher.take(start + DELAY) {
+            if payloads(&batch).contains(&culprit) {
+                hangs += 1;
+                blamed.extend(batcher.fail_hung(batch).into_iter().map(|request| request.payload));
+            } else {
+                answered.append(&mut payloads(&batch));
+            }
+        }
+        prop_assert_eq!(blamed, vec![culprit]);
+        prop_assert_eq!(answered.len(), n - 1);
+        prop_assert!(hangs <= tries_max.max(2), "{hangs} hangs among {n}");
+    }
 }

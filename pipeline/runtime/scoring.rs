@@ -113,7 +113,7 @@ impl Scoring {
     pub fn expire(&mut self, now: Instant) -> Result<Vec<Answered>, Error> {
         let mut answered = Vec::new();
         for job in self.pool.expire(now)? {
-            answered.extend(self.failed(job.payload, "the model did not answer in time"));
+            answered.extend(self.hung(job.payload, "the model did not answer in time"));
         }
         Ok(answered)
     }
@@ -159,7 +159,17 @@ impl Scoring {
     /// Retries a failed batch, cuts it in two, or gives up on a text that failed alone.
     fn failed(&mut self, batch: Work, why: &str) -> Vec<Answered> {
         BatchFailed { model: self.name(batch.model), rows: batch.requests.len(), error: why }.emit();
-        let why: Arc<str> = Arc::from(why);
-        self.batcher.fail(batch).into_iter().map(|culprit| (culprit.payload.ticket, Err(why.clone()))).collect()
+        refused(self.batcher.fail(batch), why)
     }
+
+    /// Runs the texts of a batch that was not answered alone.
+    fn hung(&mut self, batch: Work, why: &str) -> Vec<Answered> {
+        BatchFailed { model: self.name(batch.model), rows: batch.requests.len(), error: why }.emit();
+        refused(self.batcher.fail_hung(batch), why)
+    }
+}
+
+fn refused(culprits: Vec<Request<Asking>>, why: &str) -> Vec<Answered> {
+    let why: Arc<str> = Arc::from(why);
+    culprits.into_iter().map(|culprit| (culprit.payload.ticket, Err(why.clone()))).collect()
 }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use super::stand::{Stand, wait_until};
 use crate::support::{Instance, Kafka, Outcome};
 
+/// Who leaves without a word is waited for by the group for as long as this.
+const SHORT_SESSION: [(&str, &str); 1] = [("GROUNDSWELL__KAFKA__LIBRDKAFKA__SESSION_TIMEOUT_MS", "6000")];
+
 #[test]
 fn a_stop_under_load_commits_what_is_under_way_and_the_next_start_goes_on() -> Outcome<()> {
     let mut stand = Stand::new(Kafka::shared()?, "term", 2, "")?;
@@ -31,7 +34,7 @@ fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {
     let kafka = Kafka::start(1)?;
     let mut stand = Stand::new(&kafka, "deadline", 1, "")?;
     stand.write_reviews(0, 3000)?;
-    let mut instance = stand.start("a", &["delivery.shutdown_ms_max=2000"])?;
+    let mut instance = stand.start_with_http("a", &["delivery.shutdown_ms_max=2000"], &SHORT_SESSION)?;
     wait_until_some(&stand)?;
     kafka.pause(1)?;
     thread::sleep(Duration::from_millis(500));
@@ -42,7 +45,7 @@ fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {
     assert_eq!(status.code(), Some(0), "{}", instance.log_tail());
     // Beyond the limit, one request to the broker may have to time out, and the group is left without an answer.
     assert!(took < Duration::from_secs(14), "took {took:?}:\n{}", instance.log_tail());
-    let mut instance = stand.start("a", &[])?;
+    let mut instance = stand.start_with_http("a", &[], &SHORT_SESSION)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     stand.judge()
 }
@@ -51,7 +54,7 @@ fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {
 fn a_second_signal_leaves_at_once_and_doubles_nothing() -> Outcome<()> {
     let mut stand = Stand::new(Kafka::shared()?, "twice", 2, "")?;
     stand.write_reviews(0, 4000)?;
-    let mut instance = stand.start("a", &[])?;
+    let mut instance = stand.start_with_http("a", &[], &SHORT_SESSION)?;
     wait_until_some(&stand)?;
     instance.signal("TERM")?;
     thread::sleep(Duration::from_millis(30));
@@ -59,7 +62,7 @@ fn a_second_signal_leaves_at_once_and_doubles_nothing() -> Outcome<()> {
     let status = instance.stop()?;
     assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
     assert_eq!(status.code(), Some(143), "{}", instance.log_tail());
-    let mut instance = stand.start("a", &[])?;
+    let mut instance = stand.start_with_http("a", &[], &SHORT_SESSION)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     stand.judge()
 }

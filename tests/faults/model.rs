@@ -19,13 +19,15 @@ use crate::support::{Kafka, Outcome, Record};
 const PANICS: &str = "this one makes the model panic";
 const HANGS: &str = "this one makes the model hang";
 const FAILS: &str = "this one makes the model fail";
+/// Good texts around each culprit.
+const NEIGHBOURS: usize = 30;
 /// `batch.timeout_ms` of these tests.
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 #[test]
 fn texts_that_break_the_model_are_set_aside_and_no_others() -> Outcome<()> {
     // Long enough to be given up, and over before too many threads hang.
-    let hang = TIMEOUT * 3 / 2;
+    let hang = TIMEOUT * 2;
     let mut test = Broken::new("breaks", hang)?;
     test.write(&[PANICS, HANGS, FAILS])?;
     test.wait_and_judge()?;
@@ -86,26 +88,34 @@ struct Broken {
     stand: Stand<'static>,
     broken: Arc<Counts>,
     running: Running,
+    /// As long as the culprits, so that they share batches.
+    neighbours: Vec<String>,
 }
 
 impl Broken {
     fn new(tag: &'static str, hang: Duration) -> Outcome<Self> {
-        let stand = Stand::new(Kafka::shared()?, tag, 2, "[batch]\ntimeout_ms = 400\nqueue_delay_ms_max = 20\n")?;
+        let stand = Stand::new(Kafka::shared()?, tag, 2, "[batch]\ntimeout_ms = 800\nqueue_delay_ms_max = 500\n")?;
         let settings = settings(&stand.config)?;
         let broken = Arc::new(Counts { hang, ..Counts::default() });
-        let models = breaking(Models::load(&settings)?, &broken)?;
+        let models = Models::load(&settings)?;
+        let neighbours = neighbours(&models)?;
+        let models = breaking(models, &broken)?;
         let health = Health::new(["text".to_owned()], ["text"], SOON, Instant::now());
         let running = runtime::start(&settings, &models, Arc::new(health))?;
-        Ok(Self { stand, broken, running })
+        Ok(Self { stand, broken, running, neighbours })
     }
 
-    /// Good texts of the culprits' lengths around each of them, so that they share batches.
+    /// Each culprit in the middle of good texts, all of them in one request.
     fn write(&mut self, culprits: &[&str]) -> Outcome<()> {
-        for culprit in culprits {
-            self.stand.write_reviews(0, 15)?;
-            let payload = serde_json::json!({"text": culprit}).to_string();
-            self.stand.write("reviews", &[Record::new(payload)], Fate::DeadLettered)?;
-            self.stand.write_reviews(100, 15)?;
+        let record = |text: &str| Record::new(serde_json::json!({"text": text}).to_string()).partition(0);
+        for (culprit, around) in culprits.iter().zip(self.neighbours.chunks(NEIGHBOURS)) {
+            let (before, behind) = around.split_at(NEIGHBOURS / 2);
+            for (texts, fate) in
+                [(before, Fate::Scored), (&[(*culprit).to_owned()], Fate::DeadLettered), (behind, Fate::Scored)]
+            {
+                let records: Vec<Record> = texts.iter().map(|text| record(text)).collect();
+                self.stand.write("reviews", &records, fate)?;
+            }
         }
         Ok(())
     }
@@ -130,6 +140,24 @@ impl Broken {
 
 fn settings(file: &Path) -> Outcome<Settings> {
     Ok(config::load(Some(file), &[], std::env::vars()).map_err(Error::from)?)
+}
+
+/// Distinct good texts that are as long as the culprits.
+fn neighbours(models: &Models) -> Outcome<Vec<String>> {
+    let tokenise = &models.loaded[0].tokenise;
+    let length = tokenise(HANGS)?.ids.len();
+    let mut found: Vec<(Box<[u32]>, String)> = Vec::new();
+    let words = ('a'..='z').flat_map(|a| ('a'..='z').map(move |b| format!("{a}{b}")));
+    for word in words {
+        let text = format!("this one makes the model {word}");
+        let ids = tokenise(&text)?.ids;
+        let alike = ids.len().abs_diff(length) <= 1;
+        if alike && found.iter().all(|(known, _)| *known != ids) {
+            found.push((ids, text));
+        }
+    }
+    assert!(found.len() >= NEIGHBOURS * 3, "{} texts", found.len());
+    Ok(found.into_iter().map(|(_, text)| text).collect())
 }
 
 fn breaking(models: Models, counts: &Arc<Counts>) -> Outcome<Models> {
