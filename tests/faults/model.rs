@@ -1,6 +1,6 @@
 //! Models that panic, hang and fail, put before the real one: each culprit is set aside, everything else is scored.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -138,7 +138,7 @@ impl Broken {
     }
 }
 
-fn settings(file: &PathBuf) -> Outcome<Settings> {
+fn settings(file: &Path) -> Outcome<Settings> {
     Ok(config::load(Some(file), &[], std::env::vars()).map_err(Error::from)?)
 }
 
