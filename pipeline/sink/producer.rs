@@ -20,7 +20,7 @@ const QUEUE_FULL_STEP: Duration = Duration::from_millis(5);
 /// What can go wrong with an epoch, by what has to be done about it.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The outputs at these positions are larger than the broker takes.
+    /// The outputs at these positions are larger than the broker takes, each or together: it refuses whole batches.
     TooLarge(Vec<usize>),
     /// Abort and try the same epoch again.
     Abort(String),
@@ -36,11 +36,18 @@ pub enum Trouble {
 /// its `flush` takes.
 pub struct EpochProducer {
     producer: BaseProducer<Context>,
+    transactional: bool,
 }
 
 impl EpochProducer {
-    /// With a transactional id for transactions, without for plain idempotent produce.
-    pub fn new(kafka: &Kafka, client_id: &str, transaction: Option<(&str, Duration)>) -> Result<EpochProducer, Error> {
+    /// With a transactional id for transactions, without for plain idempotent produce. `batch_bytes` bounds what is sent
+    /// together, where it is given.
+    pub fn new(
+        kafka: &Kafka,
+        client_id: &str,
+        transaction: Option<(&str, Duration)>,
+        batch_bytes: Option<usize>,
+    ) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
             if config.get(key).is_none() {
@@ -56,13 +63,16 @@ impl EpochProducer {
             .set("enable.idempotence", "true")
             // Success is an empty queue; only failures need a report.
             .set("delivery.report.only.error", "true");
+        if let Some(bytes) = batch_bytes {
+            config.set("batch.size", bytes.to_string());
+        }
         if let Some((id, timeout)) = transaction {
             config.set("transactional.id", id).set("transaction.timeout.ms", timeout.as_millis().to_string());
         }
         let producer = config
             .create_with_context(Context::default())
             .map_err(|e| broker_error("cannot create the producer", &e))?;
-        Ok(EpochProducer { producer })
+        Ok(EpochProducer { producer, transactional: transaction.is_some() })
     }
 
     /// Fences any other producer of the same id and finishes what it left open.
@@ -80,7 +90,9 @@ impl EpochProducer {
         for (position, output) in outputs.enumerate() {
             self.send(position, output, deadline)?;
         }
-        while self.producer.in_flight_count() > 0 {
+        // Once an output has failed, librdkafka sends no more of its transaction: what is queued would be waited for in vain.
+        let failed = || self.transactional && !self.producer.context().reports().failed.is_empty();
+        while self.producer.in_flight_count() > 0 && !failed() {
             if Instant::now() >= deadline {
                 return Err(Trouble::Unknown("outputs were not acknowledged in time".into()));
             }
