@@ -8,7 +8,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::DeadLetters;
-use super::producer::{Batching, EpochProducer, Trouble};
+use super::producer::{EpochProducer, Trouble};
 use crate::config::{DeliveryMode, Kafka};
 use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
 use crate::kafka::{Membership, broker_error};
@@ -20,6 +20,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// … up to here: a broker that comes back is noticed within it.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// librdkafka's default of `batch.size`.
+const BATCH_BYTES: usize = 1_000_000;
 /// Being fenced this often within `FENCE_WINDOW` means that another instance lives under the same name. A single time
 /// can be the broker giving up a transaction that took too long.
 const FENCES_MAX: usize = 4;
@@ -97,10 +99,11 @@ impl Sink {
         let (epochs, inbox) = bounded(1);
         let stop = Arc::new(AtomicBool::new(false));
         let mut committer = Committer {
-            producer: options.producer(Batching::Together)?,
+            producer: options.producer(None)?,
             options,
             stop: stop.clone(),
             fences: Vec::new(),
+            batch_bytes: None,
         };
         let thread = thread::Builder::new()
             .name("sink".into())
@@ -134,12 +137,12 @@ impl Drop for Sink {
 }
 
 impl SinkOptions {
-    fn producer(&self, batching: Batching) -> Result<EpochProducer, Error> {
+    fn producer(&self, batch_bytes: Option<usize>) -> Result<EpochProducer, Error> {
         let transaction = match self.mode {
             DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
             DeliveryMode::AtLeastOnce => None,
         };
-        EpochProducer::new(&self.kafka, &self.id, transaction, batching)
+        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes)
     }
 }
 
@@ -149,6 +152,8 @@ struct Committer {
     stop: Arc<AtomicBool>,
     /// When this producer was fenced, within the window.
     fences: Vec<Instant>,
+    /// What is sent together at most, once a topic has turned out to take less than librdkafka's batches.
+    batch_bytes: Option<usize>,
 }
 
 /// An epoch that did not become visible.
@@ -178,28 +183,17 @@ impl Committer {
     fn commit(&mut self, epoch: &mut Epoch, membership: &dyn Membership) -> Result<(), Undone> {
         let offsets = offset_list(epoch)?;
         let mut backoff = BACKOFF_MIN;
-        let mut alone = false;
         loop {
             let tried = match self.options.mode {
                 DeliveryMode::ExactlyOnce => self.try_transaction(epoch, &offsets),
                 DeliveryMode::AtLeastOnce => self.try_plain(epoch, &offsets, membership),
             };
             match tried {
-                Ok(()) => {
-                    if alone {
-                        self.producer = self.options.producer(Batching::Together).map_err(Undone::Dead)?;
-                        self.init()?;
-                    }
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(Trouble::TooLarge(positions)) => {
-                    // The broker refuses a whole batch for its size. Only with each output in a batch of its own is it
-                    // clear which of them is too large; only those are set aside.
-                    if alone {
-                        self.set_aside(epoch, &positions);
-                    }
-                    alone = true;
-                    self.rebuild("an output is too large", Batching::Alone)?;
+                    self.make_fit(epoch, &positions)?;
+                    // librdkafka fails the next transaction of a producer that was refused a batch.
+                    self.rebuild("an output, or a batch of them, is too large for its topic")?;
                 }
                 Err(Trouble::Abort(why)) => {
                     self.abort()?;
@@ -222,11 +216,11 @@ impl Committer {
                 }
                 Err(Trouble::Fenced(why)) => {
                     self.count_fence(&why)?;
-                    self.rebuild(&why, Batching::Together)?;
+                    self.rebuild(&why)?;
                     return Err(Undone::Failed(Failure::Unknown, why));
                 }
                 Err(Trouble::Unknown(why)) => {
-                    self.rebuild(&why, Batching::Together)?;
+                    self.rebuild(&why)?;
                     return Err(Undone::Failed(Failure::Unknown, why));
                 }
             }
@@ -253,29 +247,51 @@ impl Committer {
         membership.commit(offsets).map_err(|e| Trouble::Stale(broker_error("cannot commit offsets", &e).message))
     }
 
+    /// Sets aside what the broker does not take. It refuses whole batches, so an output is to blame only when it was
+    /// alone in its own; otherwise smaller batches are tried, now and from now on.
+    fn make_fit(&mut self, epoch: &mut Epoch, refused: &[usize]) -> Result<(), Undone> {
+        let outputs: Vec<&Output> = epoch.entries.iter().flat_map(|entry| &entry.outputs).collect();
+        let bytes = |position: &usize| outputs.get(*position).map_or(0, |output| output.bytes());
+        let together: usize = refused.iter().map(bytes).sum();
+        let most = self.batch_bytes.unwrap_or(BATCH_BYTES).min(together);
+        let alone: Vec<usize> =
+            refused.iter().copied().filter(|position| refused.len() == 1 || bytes(position) >= most).collect();
+        if !alone.is_empty() {
+            return self.set_aside(epoch, &alone);
+        }
+        self.batch_bytes = Some((most / 2).max(1));
+        Ok(())
+    }
+
     /// Replaces what the broker does not take by a dead letter, and a dead letter that it does not take by one without its payload.
-    fn set_aside(&self, epoch: &mut Epoch, positions: &[usize]) {
+    fn set_aside(&self, epoch: &mut Epoch, positions: &[usize]) -> Result<(), Undone> {
         let mut position = 0;
         for entry in &mut epoch.entries {
             for output in &mut entry.outputs {
                 if positions.contains(&position) {
-                    *output = self.smaller(&entry.record, output);
-                    entry.rejected = Some(Reason::OutputTooLarge);
+                    // A letter that is refused keeps the reason for which it was written.
+                    let reason = *entry.rejected.get_or_insert(Reason::OutputTooLarge);
+                    *output = self.smaller(&entry.record, output, reason)?;
                 }
                 position += 1;
             }
         }
+        Ok(())
     }
 
-    fn smaller(&self, record: &RawRecord, output: &Output) -> Output {
+    fn smaller(&self, record: &RawRecord, output: &Output, reason: Reason) -> Result<Output, Undone> {
         let letters = &self.options.dead_letters;
         let message = format!("{} bytes for topic {} are more than the broker takes", output.bytes(), output.topic);
-        let rejection = Rejection::new(Reason::OutputTooLarge, message);
-        if output.topic == *letters.topic() {
-            letters.letter_without_payload(record, &rejection)
-        } else {
-            letters.letter(record, &rejection)
+        let rejection = Rejection::new(reason, message);
+        if output.topic != *letters.topic() {
+            return Ok(letters.letter(record, &rejection));
         }
+        let letter = letters.letter_without_payload(record, &rejection);
+        if *output == letter {
+            let message = format!("topic {} does not even take a dead letter without its payload", output.topic);
+            return Err(Undone::Dead(Error::new(Fault::Config, message).hint("raise its max.message.bytes")));
+        }
+        Ok(letter)
     }
 
     fn abort(&mut self) -> Result<(), Undone> {
@@ -290,7 +306,7 @@ impl Committer {
                 if matches!(trouble, Trouble::Fenced(_)) {
                     self.count_fence(&why)?;
                 }
-                self.rebuild(&why, Batching::Together)?;
+                self.rebuild(&why)?;
                 // The new producer's start has aborted what the old one left open: nothing of it is visible.
                 Ok(())
             }
@@ -298,9 +314,9 @@ impl Committer {
     }
 
     /// A new producer under the same id: its start finishes or aborts whatever the old one left open.
-    fn rebuild(&mut self, why: &str, batching: Batching) -> Result<(), Undone> {
+    fn rebuild(&mut self, why: &str) -> Result<(), Undone> {
         ProducerRebuilt { stage: self.options.stage, error: why }.emit();
-        self.producer = self.options.producer(batching).map_err(Undone::Dead)?;
+        self.producer = self.options.producer(self.batch_bytes).map_err(Undone::Dead)?;
         self.init()
     }
 
@@ -322,7 +338,7 @@ impl Committer {
             thread::sleep(backoff);
             backoff = (backoff * 2).min(BACKOFF_MAX);
             if is_fatal(&error) {
-                self.producer = self.options.producer(Batching::Together).map_err(Undone::Dead)?;
+                self.producer = self.options.producer(self.batch_bytes).map_err(Undone::Dead)?;
             }
         }
     }

@@ -22,7 +22,7 @@ const QUEUE_FULL_STEP: Duration = Duration::from_millis(2);
 /// What can go wrong with an epoch, by what has to be done about it.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The outputs at these positions are larger than the broker takes.
+    /// The outputs at these positions are larger than the broker takes, each or together: it refuses whole batches.
     TooLarge(Vec<usize>),
     /// Abort and try the same epoch again.
     Abort(String),
@@ -34,28 +34,21 @@ pub enum Trouble {
     Unknown(String),
 }
 
-/// How outputs share requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Batching {
-    /// As many as fit: fast.
-    Together,
-    /// Each in a batch of its own: shows which one the broker refuses.
-    Alone,
-}
-
 /// A librdkafka producer that counts on its own what was acknowledged, and never waits in the slices of 100 ms that
 /// its `flush` takes.
 pub struct EpochProducer {
     producer: BaseProducer<Context>,
+    transactional: bool,
 }
 
 impl EpochProducer {
-    /// With a transactional id for transactions, without for plain idempotent produce.
+    /// With a transactional id for transactions, without for plain idempotent produce. `batch_bytes` bounds what is sent
+    /// together, where it is given.
     pub fn new(
         kafka: &Kafka,
         client_id: &str,
         transaction: Option<(&str, Duration)>,
-        batching: Batching,
+        batch_bytes: Option<usize>,
     ) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
@@ -69,15 +62,13 @@ impl EpochProducer {
         default("retry.backoff.ms", "10");
         // How large a record may be is the topic's to say: a dead letter is as large as the record it holds, and more.
         default("message.max.bytes", "16777216");
-        // A topic that takes less than the default batch of a megabyte would refuse batches of small records.
-        default("batch.size", "262144");
         config
             .set("client.id", client_id)
             .set("enable.idempotence", "true")
             // Success is an empty queue; only failures need a report.
             .set("delivery.report.only.error", "true");
-        if batching == Batching::Alone {
-            config.set("batch.num.messages", "1");
+        if let Some(bytes) = batch_bytes {
+            config.set("batch.size", bytes.to_string());
         }
         if let Some((id, timeout)) = transaction {
             config.set("transactional.id", id).set("transaction.timeout.ms", timeout.as_millis().to_string());
@@ -85,7 +76,7 @@ impl EpochProducer {
         let producer = config
             .create_with_context(Context::default())
             .map_err(|e| broker_error("cannot create the producer", &e))?;
-        Ok(EpochProducer { producer })
+        Ok(EpochProducer { producer, transactional: transaction.is_some() })
     }
 
     /// Fences any other producer of the same id and finishes what it left open.
@@ -103,7 +94,9 @@ impl EpochProducer {
         for (position, output) in outputs.enumerate() {
             self.send(position, output, deadline)?;
         }
-        while self.producer.in_flight_count() > 0 {
+        // Once an output has failed, librdkafka sends no more of its transaction: what is queued would be waited for in vain.
+        let failed = || self.transactional && !self.producer.context().reports().failed.is_empty();
+        while self.producer.in_flight_count() > 0 && !failed() {
             if Instant::now() >= deadline {
                 return Err(Trouble::Unknown("outputs were not acknowledged in time".into()));
             }

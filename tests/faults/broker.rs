@@ -68,7 +68,6 @@ fn a_broker_that_stands_still_loses_and_doubles_nothing() -> Outcome<()> {
 
 /// A scored event that its topic does not take becomes a dead letter, alone.
 #[test]
-#[ignore = "the sink blames every record of a batch that the broker refuses, and tries them for ever"]
 fn a_result_too_large_for_the_broker_is_set_aside_alone() -> Outcome<()> {
     let kafka = Kafka::shared()?;
     let mut stand = Stand::bare(kafka, "large", &super::stand::reviews("large"))?;
