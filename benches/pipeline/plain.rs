@@ -15,7 +15,7 @@ const TRANSACTION_FOR: Duration = Duration::from_millis(25);
 const TRANSACTION_RECORDS_MAX: usize = 10_000;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// Records a second over a topic filled before.
+/// Records a second, while the topic is being filled as it is for the pipeline.
 pub fn rate(broker: &Broker, trial: &str, texts: &[String]) -> Outcome<f64> {
     let (input, output) = (format!("{trial}-in"), format!("{trial}-out"));
     broker.create_topics(&[input.clone(), output.clone()])?;
@@ -38,9 +38,12 @@ pub fn rate(broker: &Broker, trial: &str, texts: &[String]) -> Outcome<f64> {
     producer.init_transactions(ANSWER_MAX)?;
     consumer.subscribe(&[&input])?;
     forward(&consumer, &producer, &output, warm)?;
-    broker.produce(&input, texts)?;
     let started = Instant::now();
-    forward(&consumer, &producer, &output, texts.len())?;
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(|| broker.produce(&input, texts));
+        forward(&consumer, &producer, &output, texts.len())?;
+        filling.join().map_err(|_| "the producer panicked")?
+    })?;
     Ok(texts.len() as f64 / started.elapsed().as_secs_f64())
 }
 

@@ -10,6 +10,7 @@ use groundswell::telemetry::{self, Health, Metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
 use super::broker::{Broker, PARTITIONS};
@@ -17,12 +18,16 @@ use super::texts::review;
 
 /// Enough for the broker's Java to have compiled what is hot.
 const WARM_RECORDS: usize = 3000;
+const COMMITTED_LOOK: Duration = Duration::from_millis(10);
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 pub struct Trial<'a> {
     broker: &'a Broker,
     input: String,
-    reader: BaseConsumer,
+    output: String,
+    /// Never subscribed: it only asks what the pipeline's group has committed.
+    group: BaseConsumer,
+    written: usize,
     running: Running,
 }
 
@@ -40,14 +45,6 @@ impl<'a> Trial<'a> {
         let input = settings.inputs.iter().find(|i| i.name == "reviews").ok_or("no reviews")?.topics[0].clone();
         let topics = ["reviews", "chats", "scored", "chats-scored", "dead"].map(|t| format!("{name}-{t}"));
         broker.create_topics(&topics)?;
-        let reader: BaseConsumer = broker
-            .client()
-            .set("group.id", format!("{name}-reader"))
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_committed")
-            .create()?;
-        reader.subscribe(&[&settings.outputs.reviews])?;
         let models = match models {
             Some(models) => models,
             None => Models::load(&settings)?,
@@ -55,26 +52,47 @@ impl<'a> Trial<'a> {
         let names = models.loaded.iter().map(|model| model.name.clone());
         let health = Arc::new(Health::new(names, ["text"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start(&settings, &models, health)?;
-        let mut trial = Trial { broker, input, reader, running };
+        let group = broker.client().set("group.id", format!("{name}-text")).create()?;
+        let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, written: 0, running };
         let warm: Vec<String> = (0..WARM_RECORDS).map(|n| format!("warm {n}")).collect();
-        trial.broker.produce(&trial.input, &warm)?;
-        trial.read(WARM_RECORDS, |_| {})?;
+        trial.rate(&warm)?;
         Ok(trial)
     }
 
-    /// Texts a second, from the moment at which all lie in the topic until the last is visible. The pipeline starts on
-    /// the first while the last is still being written.
+    /// Texts a second, from the first that is written until the last is committed, which is when it is visible. The
+    /// pipeline starts on the first while the last is still being written.
     pub fn rate(&mut self, texts: &[String]) -> Outcome<f64> {
         let started = Instant::now();
         self.broker.produce(&self.input, texts)?;
-        self.read(texts.len(), |_| {})?;
+        self.written += texts.len();
+        self.wait_until_committed()?;
         Ok(texts.len() as f64 / started.elapsed().as_secs_f64())
+    }
+
+    /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores.
+    fn wait_until_committed(&self) -> Outcome<()> {
+        let asked = Instant::now();
+        loop {
+            let mut partitions = TopicPartitionList::new();
+            partitions.add_partition_range(&self.input, 0, PARTITIONS - 1);
+            let committed = self.group.committed_offsets(partitions, Duration::from_secs(5))?;
+            let offsets =
+                committed.elements().iter().filter_map(|e| e.offset().to_raw()).filter(|o| *o > 0).sum::<i64>();
+            if offsets as usize >= self.written {
+                return Ok(());
+            }
+            if self.running.is_finished() || asked.elapsed() > STUCK_AFTER {
+                return Err(format!("{offsets} of {} records are committed, and no more come", self.written).into());
+            }
+            std::thread::sleep(COMMITTED_LOOK);
+        }
     }
 
     /// Seconds from writing to visible, of each event, at a steady rate.
     pub fn latency(&mut self, texts: &[String], rate: f64, time: Duration) -> Outcome<Vec<f64>> {
         let count = (rate * time.as_secs_f64()) as usize;
         let producer = self.broker.producer()?;
+        let reader = self.reader()?;
         let input = self.input.clone();
         let mut seconds = Vec::with_capacity(count);
         std::thread::scope(|scope| {
@@ -90,7 +108,7 @@ impl<'a> Trial<'a> {
                 }
                 producer.flush(Duration::from_secs(10))
             });
-            self.read(count, |event_time_ms| seconds.push((now_ms() - event_time_ms) as f64 / 1000.0))?;
+            self.read(&reader, count, |event_time_ms| seconds.push((now_ms() - event_time_ms) as f64 / 1000.0))?;
             sender.join().map_err(|_| "the sender panicked")??;
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         })?;
@@ -114,8 +132,26 @@ impl<'a> Trial<'a> {
         Ok(self.running.join()?)
     }
 
+    /// Of what will become visible from now on.
+    fn reader(&self) -> Outcome<BaseConsumer> {
+        let reader: BaseConsumer = self
+            .broker
+            .client()
+            .set("group.id", format!("{}-reader", self.output))
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .create()?;
+        let mut ends = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            let (_, end) = reader.fetch_watermarks(&self.output, partition, Duration::from_secs(10))?;
+            ends.add_partition_offset(&self.output, partition, Offset::Offset(end))?;
+        }
+        reader.assign(&ends)?;
+        Ok(reader)
+    }
+
     /// Reads so many scored events; tells of each when it was written, which the pipeline takes as its event time.
-    fn read(&mut self, count: usize, mut each: impl FnMut(i64)) -> Outcome<()> {
+    fn read(&self, reader: &BaseConsumer, count: usize, mut each: impl FnMut(i64)) -> Outcome<()> {
         let mut last = Instant::now();
         let mut seen = 0;
         while seen < count {
@@ -125,7 +161,7 @@ impl<'a> Trial<'a> {
             if last.elapsed() > STUCK_AFTER {
                 return Err(format!("{seen} of {count} events are visible, and no more come").into());
             }
-            let Some(message) = self.reader.poll(Duration::from_millis(20)) else { continue };
+            let Some(message) = reader.poll(Duration::from_millis(20)) else { continue };
             let message = message?;
             each(event_time_ms(message.payload().unwrap_or_default()));
             seen += 1;
