@@ -49,8 +49,9 @@ lint: ## Format and clippy, warnings are errors
 test-all: fetch
 	$(CARGO) test --locked
 
-test-demo:
-	$(MAKE) demo DEMO_SECONDS=20
+# Not optimised, as the tests before it: a release build of everything would take longer than all of them.
+test-demo: fetch-onnxruntime
+	$(CARGO) run --locked -- demo --seconds 20
 
 bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model alone and a plain Kafka loop
 	@test -n "$(DATA)" || { echo "say which texts: make bench DATA=FILE (JSON lines with a field text, .gz allowed)" >&2; exit 2; }
