@@ -1,5 +1,9 @@
 use std::process::ExitCode;
 
+/// Records are allocated on one thread and freed on another, which the system's allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     groundswell::cli::main()
 }

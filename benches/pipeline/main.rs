@@ -20,6 +20,10 @@ use std::time::Duration;
 use broker::Broker;
 use trial::Trial;
 
+/// As the program itself has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const TEXTS: usize = 20_000;

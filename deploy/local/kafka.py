@@ -77,6 +77,11 @@ offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4
 # A group's first member need not wait for others.
 group.initial.rebalance.delay.ms=0
+# With KIP-848 the broker says when a silent member is dead; its defaults allow no less than 45 s.
+group.consumer.min.session.timeout.ms=6000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=1000
+group.consumer.heartbeat.interval.ms=2000
 # Recorded events are old by their own clock; age must not delete them.
 log.retention.ms=-1
 # The cleaner's default of 128 MiB is a quarter of this heap.

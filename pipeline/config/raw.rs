@@ -60,7 +60,7 @@ pub struct Kafka {
     pub group_prefix: String,
     /// How the group shares out partitions.
     pub group_protocol: GroupProtocol,
-    /// Where a group without committed offsets begins. `latest` leaves out what is there, and what arrives between a topic's creation and its discovery.
+    /// Where a group without committed offsets begins. `latest` leaves out what is there, what arrives between a topic's creation and its discovery, and, of a partition for which nothing has been committed yet, what arrives while no instance reads it: a restart, a rebalance.
     pub start_from: StartFrom,
     /// The instance keeps its partitions over a restart that is shorter than `session.timeout.ms` (then 45 s by default, otherwise 10 s), and nobody else is given them meanwhile, after a crash either.
     pub static_membership: bool,

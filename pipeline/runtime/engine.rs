@@ -102,7 +102,7 @@ struct Committing {
 
 /// Partitions to be given up as soon as what they have concluded is committed.
 struct Revocation {
-    tenures: Vec<Tenure>,
+    partitions: Vec<TopicPartition>,
     deadline: Instant,
     /// Dropping it lets the source go on.
     _done: Sender<()>,
@@ -141,8 +141,8 @@ impl<S: Stage> Engine<S> {
         self.report.bounds(&self.room);
         let ended = self.turns();
         self.sink.stop_retrying();
-        // The group is left only now, after the last commit was answered. Leaving revokes every partition; with the
-        // inbox closed nobody waits for an answer to that.
+        // The group is left only now, after the last commit was answered or given up. Leaving revokes every partition;
+        // with the inbox closed nobody waits for an answer to that.
         drop(self.revocation);
         drop(self.inbox);
         drop(self.source);
@@ -279,31 +279,34 @@ impl<S: Stage> Engine<S> {
 
     fn on_revoked(&mut self, partitions: &[TopicPartition], lost: bool, done: Sender<()>) {
         self.report.revoked(partitions, lost);
-        let tenures: Vec<Tenure> = partitions.iter().filter_map(|name| self.tenures.get(name).copied()).collect();
         if lost {
-            self.give_up(&tenures);
+            self.give_up(partitions);
             return;
         }
         let deadline = Instant::now() + self.delivery.transaction_timeout;
-        self.revocation = Some(Revocation { tenures, deadline, _done: done });
+        self.revocation = Some(Revocation { partitions: partitions.to_vec(), deadline, _done: done });
     }
 
     /// Lets the source go on once nothing concluded of these partitions is left to commit, or the time for it is up.
     fn finish_revocation(&mut self, now: Instant) {
         let Some(revocation) = &self.revocation else { return };
-        let done = |tenure: &Tenure| self.partitions.get(tenure).is_none_or(|p| p.done() == 0);
-        let committed = self.committing.is_none() && (self.rewinding || revocation.tenures.iter().all(done));
+        let tenures = revocation.partitions.iter().filter_map(|name| self.tenures.get(name));
+        let mut open =
+            tenures.filter_map(|tenure| self.partitions.get(tenure)).filter(|partition| partition.done() > 0);
+        let committed = self.committing.is_none() && (self.rewinding || open.next().is_none());
         if !committed && now < revocation.deadline {
             return;
         }
         if let Some(revocation) = self.revocation.take() {
-            self.give_up(&revocation.tenures);
+            self.give_up(&revocation.partitions);
         }
     }
 
-    fn give_up(&mut self, tenures: &[Tenure]) {
-        for tenure in tenures {
-            self.end_tenure(*tenure);
+    fn give_up(&mut self, partitions: &[TopicPartition]) {
+        for name in partitions {
+            if let Some(tenure) = self.tenures.get(name).copied() {
+                self.end_tenure(tenure);
+            }
         }
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
@@ -323,7 +326,10 @@ impl<S: Stage> Engine<S> {
     fn on_prepared(&mut self, ready: Vec<Ready<S>>) {
         let mut touched: Option<Tenure> = None;
         for Ready { tenure, sequence, record, prepared } in ready {
-            let Some(partition) = self.partitions.get_mut(&tenure) else { continue };
+            let Some(partition) = self.partitions.get_mut(&tenure) else {
+                self.room.give_back(1, record.bytes());
+                continue;
+            };
             partition.prepared(sequence, record, prepared);
             if touched.is_some_and(|last| last != tenure) {
                 self.advance(touched);
@@ -423,10 +429,10 @@ impl<S: Stage> Engine<S> {
         hurried || now >= since + self.patience() || self.done() >= self.delivery.epoch_events_max
     }
 
-    /// How long concluded records wait for company. With a backlog a record has waited far longer than an epoch takes;
-    /// then fewer, larger transactions leave more of the machine to the models and of the broker to others.
+    /// How long concluded records wait for company. With a backlog before the models a record has waited far longer than
+    /// an epoch takes; then fewer, larger transactions leave more of the machine to the models and of the broker to others.
     fn patience(&self) -> Duration {
-        let backlog = self.stopping.is_none() && !self.room.is_ample();
+        let backlog = self.stopping.is_none() && !self.room.is_ample() && self.done() * 2 < self.room.records();
         self.delivery.epoch_ms_max * if backlog { BACKLOG_PATIENCE } else { 1 }
     }
 

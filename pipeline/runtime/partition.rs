@@ -199,9 +199,11 @@ impl<S: Stage> Partition<S> {
         self.committed.or(self.first_offset)
     }
 
-    /// What dropping this partition gives back.
+    /// What dropping this partition gives back. A record that is being prepared still takes its room; it gives it back
+    /// when it returns and finds no home.
     pub fn held(&self) -> Freed {
-        self.slots.iter().fold(Freed::default(), |mut freed, slot| {
+        let here = self.slots.iter().filter(|slot| !matches!(slot.stage, Progress::Preparing));
+        here.fold(Freed::default(), |mut freed, slot| {
             freed.add(slot.bytes);
             freed
         })

@@ -101,7 +101,7 @@ fn prepare<S: Stage>(stage: &S, resolve: &ResolveSchema, record: &RawRecord, sto
             Ok(Prepare::Ready(prepared)) => return Some(Ok(prepared)),
             Err(rejection) => return Some(Err(rejection)),
             Ok(Prepare::NeedsSchema(id)) => {
-                if let Err(rejection) = resolve(id, stop) {
+                if let Err(rejection) = resolve_caught(resolve, id, stop) {
                     return Some(Err(rejection));
                 }
             }
@@ -110,6 +110,15 @@ fn prepare<S: Stage>(stage: &S, resolve: &ResolveSchema, record: &RawRecord, sto
             return None;
         }
     }
+}
+
+/// Somebody else's schema is compiled here: a panic over it must not end the thread, and with it the partition.
+fn resolve_caught(resolve: &ResolveSchema, id: u32, stop: &AtomicBool) -> Result<(), Rejection> {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| resolve(id, stop)));
+    caught.unwrap_or_else(|_| {
+        let message = format!("reading schema {id} failed inside the program");
+        Err(Rejection::new(Reason::UnknownSchema, message))
+    })
 }
 
 /// A panic on one record is a fault of ours, yet no reason to lose the record or to stop the others.

@@ -120,7 +120,7 @@ impl Sink {
         }
     }
 
-    /// From now on nothing is tried again: an epoch under way comes back as soon as its current request is answered.
+    /// From now on nothing is tried again: an epoch under way comes back after its current try.
     pub fn stop_retrying(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -296,7 +296,10 @@ impl Committer {
 
     fn abort(&mut self) -> Result<(), Undone> {
         if self.options.mode == DeliveryMode::AtLeastOnce {
-            return Ok(());
+            return match self.producer.fatal_error() {
+                Some(why) => self.rebuild(&why),
+                None => Ok(()),
+            };
         }
         match self.producer.abort(REQUEST_TIMEOUT) {
             Ok(()) => Ok(()),

@@ -159,6 +159,11 @@ impl EpochProducer {
         })
     }
 
+    /// Why this producer can do nothing any more, if that is so.
+    pub fn fatal_error(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(_, why)| why)
+    }
+
     pub fn abort(&self, timeout: Duration) -> Result<(), Trouble> {
         // Outputs not yet sent would only be waited for.
         self.producer.purge(rdkafka::producer::PurgeConfig::default().queue());
@@ -211,6 +216,7 @@ fn trouble(doing: &str, error: &KafkaError) -> Trouble {
         _ => {}
     }
     match error {
+        KafkaError::MessageProduction(C::Fatal) => Trouble::Unknown(why),
         KafkaError::Transaction(inner) if inner.is_fatal() => Trouble::Unknown(why),
         KafkaError::Transaction(inner) if inner.txn_requires_abort() || inner.is_retriable() => Trouble::Abort(why),
         KafkaError::MessageProduction(_) => Trouble::Abort(why),

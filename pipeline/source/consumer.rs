@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -83,6 +83,7 @@ impl Source {
             chunk: Vec::with_capacity(CHUNK_RECORDS_MAX),
             arena: BytesMut::with_capacity(ARENA_BYTES),
             paused: false,
+            held: HashSet::new(),
             full_since: None,
         };
         let thread = thread::Builder::new()
@@ -297,6 +298,8 @@ struct Poller {
     chunk: Vec<RawRecord>,
     arena: BytesMut,
     paused: bool,
+    /// Partitions that librdkafka holds paused. It keeps them so when they are given up and come back.
+    held: HashSet<TopicPartition>,
     full_since: Option<Instant>,
 }
 
@@ -356,11 +359,17 @@ impl Poller {
     }
 
     fn set_paused(&mut self, paused: bool) {
-        let changed = self.membership.consumer.assignment().and_then(|assigned| {
-            if paused { self.membership.consumer.pause(&assigned) } else { self.membership.consumer.resume(&assigned) }
+        let consumer = &self.membership.consumer;
+        let changed = consumer.assignment().and_then(|assigned| {
+            let changed = if paused { consumer.pause(&assigned) } else { consumer.resume(&assigned) };
+            changed.map(|()| partitions_of(&assigned))
         });
         match changed {
-            Ok(()) => {
+            Ok(partitions) => {
+                self.held.retain(|partition| !partitions.contains(partition));
+                if paused {
+                    self.held.extend(partitions);
+                }
                 self.paused = paused;
                 self.full_since = None;
                 SourcePaused { stage: self.stage(), paused }.emit();
@@ -388,14 +397,19 @@ impl Poller {
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
         let record = self.copy(message);
-        let partition = TopicPartition { topic: record.origin.topic.clone(), partition: record.origin.partition };
-        self.first_offsets.entry(partition).or_insert(record.origin.offset);
+        self.note_first(message);
         self.room.take(record.bytes());
         self.chunk.push(record);
         self.membership.consumer.context().set_reachable(true);
         if self.chunk.len() >= CHUNK_RECORDS_MAX {
             self.flush();
         }
+    }
+
+    /// Where a partition started in this assignment: where it goes back to as long as nothing is committed.
+    fn note_first(&mut self, message: &BorrowedMessage<'_>) {
+        let partition = TopicPartition { topic: self.topic(message.topic()), partition: message.partition() };
+        self.first_offsets.entry(partition).or_insert(message.offset());
     }
 
     fn copy(&mut self, message: &BorrowedMessage<'_>) -> RawRecord {
@@ -475,8 +489,8 @@ impl Poller {
         let Ok(assignment) = self.membership.consumer.assignment() else { return };
         let assigned = partitions_of(&assignment);
         self.first_offsets.retain(|partition, _| assigned.contains(partition));
-        if self.paused {
-            self.set_paused(true);
+        if self.paused || assigned.iter().any(|partition| self.held.contains(partition)) {
+            self.set_paused(self.paused);
         }
     }
 
@@ -488,9 +502,11 @@ impl Poller {
                 Ok(()) => break,
                 Err(error) => self.trouble(&format!("cannot rewind: {error}")),
             }
-            // Rebalances go on being served; records polled now will come again.
-            if let Some(Err(error)) = self.membership.clone().consumer.poll(POLL_WAIT) {
-                self.failed(error)?;
+            // Rebalances go on being served. Records polled now will come again, if it is known where they were.
+            match self.membership.clone().consumer.poll(POLL_WAIT) {
+                Some(Ok(message)) => self.note_first(&message),
+                Some(Err(error)) => self.failed(error)?,
+                None => {}
             }
             if matches!(self.inbox.try_recv(), Ok(SourceCommand::Stop)) {
                 return Err(End::Stopped);
