@@ -18,7 +18,7 @@ use super::texts::review;
 
 /// Enough for the broker's Java to have compiled what is hot.
 const WARM_RECORDS: usize = 3000;
-const COMMITTED_LOOK: Duration = Duration::from_millis(10);
+const COMMITTED_LOOK: Duration = Duration::from_millis(50);
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 pub struct Trial<'a> {

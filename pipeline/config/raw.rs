@@ -93,7 +93,7 @@ pub enum SecretFrom {
 pub struct Delivery {
     /// What a reader sees after a crash.
     pub mode: DeliveryMode,
-    /// An epoch is committed at most this many milliseconds after its first result is ready, four times as many while more than half of what may be in flight is: a backlog waits longer than that anyway, and fewer commits leave more to the models. A commit costs 5 to 10 ms: longer epochs spend less on commits, shorter ones show results earlier. At most half of `transaction_timeout_ms`.
+    /// An epoch is committed at most this many milliseconds after its first result is ready, eight times as many while more than half of what may be in flight is: a backlog waits longer than that anyway, and fewer commits leave more to the models. A commit costs 5 to 10 ms: longer epochs spend less on commits, shorter ones show results earlier. At most half of `transaction_timeout_ms`.
     #[schemars(range(min = 1, max = 10_000))]
     pub epoch_ms_max: u64,
     /// Results in one epoch, and so in one transaction. More is less work a record, and more to do again after an abort.

@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Signals handled before batches are dispatched and an epoch is cut, so that neither waits behind a flood of records.
 const SIGNALS_PER_TURN: usize = 64;
 /// Epochs are so many times longer while more than half of the room in flight is taken.
-const BACKLOG_PATIENCE: u32 = 4;
+const BACKLOG_PATIENCE: u32 = 8;
 /// How often an epoch is handed in again after the group has moved on, before everything is read again instead.
 const RESUBMITS_MAX: u32 = 20;
 /// How long to wait before handing it in again: about one heartbeat of a group that is rebalancing.
