@@ -14,22 +14,25 @@ use super::Outcome;
 use super::texts::review;
 
 pub const PARTITIONS: i32 = 4;
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/local/kafka.py");
 
 pub struct Broker {
     address: String,
+    /// Settings that every trial has, as `--set` takes them.
+    overrides: Vec<String>,
     folder: TempDir,
 }
 
 impl Broker {
-    pub fn start() -> Outcome<Broker> {
+    pub fn start(overrides: Vec<String>) -> Outcome<Broker> {
         let folder = TempDir::new()?;
         let started = Command::new("python3").args([SCRIPT, "start", "--dir"]).arg(folder.path()).output()?;
         if !started.status.success() {
             return Err(String::from_utf8_lossy(&started.stderr).into_owned().into());
         }
         let address = String::from_utf8(started.stdout)?.trim().lines().last().unwrap_or_default().to_owned();
-        Ok(Broker { address, folder })
+        Ok(Broker { address, overrides, folder })
     }
 
     pub fn client(&self) -> ClientConfig {
@@ -51,6 +54,7 @@ impl Broker {
             "instance.name=bench".into(),
         ];
         all.extend(overrides.iter().map(|o| (*o).to_owned()));
+        all.extend_from_slice(&self.overrides);
         config::load(None, &all, std::iter::empty()).map_err(|faults| faults.to_string().into())
     }
 
@@ -73,11 +77,13 @@ impl Broker {
         Ok(config.create()?)
     }
 
-    /// Writes reviews, spread over the partitions, and waits until all are acknowledged.
-    pub fn produce(&self, topic: &str, texts: &[String]) -> Outcome<()> {
+    /// Writes reviews, spread over the partitions, in a transaction that is still open: nobody reads them yet.
+    pub fn write(&self, topic: &str, texts: &[String]) -> Outcome<Unseen> {
         let mut config = self.client();
-        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
+        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000").set("transactional.id", topic);
         let producer: BaseProducer = config.create()?;
+        producer.init_transactions(ANSWER_MAX)?;
+        producer.begin_transaction()?;
         for (number, text) in texts.iter().enumerate() {
             let payload = review(number, text);
             let record: BaseRecord<'_, (), [u8]> =
@@ -87,8 +93,20 @@ impl Broker {
                 producer.poll(Duration::ZERO);
             }
         }
-        producer.flush(Duration::from_secs(60))?;
-        Ok(())
+        producer.flush(ANSWER_MAX)?;
+        Ok(Unseen { producer })
+    }
+}
+
+/// Records that lie on the broker and become readable all at once: so that what writing them costs is not counted, and
+/// what reads them finds a backlog.
+pub struct Unseen {
+    producer: BaseProducer,
+}
+
+impl Unseen {
+    pub fn show(self) -> Outcome<()> {
+        Ok(self.producer.commit_transaction(ANSWER_MAX)?)
     }
 }
 

@@ -29,6 +29,9 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const TEXTS: usize = 20_000;
 const ROUNDS: usize = 3;
 const RAW_RECORDS: usize = 300_000;
+const WARM_FOR: Duration = Duration::from_secs(60);
+/// Texts a second, about half of what two cores score.
+const WARM_RATE: f64 = 1300.0;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
@@ -43,18 +46,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// The first argument is the file of texts; those after it name what to measure, all where there are none.
+/// The first argument is the file of texts; those after it name what to measure, all where there are none, and settings
+/// to measure with: `batch.tokens_max=1024`.
 fn run(arguments: &[String]) -> Outcome<()> {
-    let Some((file, parts)) = arguments.split_first() else {
+    let Some((file, others)) = arguments.split_first() else {
         return Err("name a file of JSON lines with a field `text`, plain or .gz: make bench DATA=FILE".into());
     };
+    let (overrides, parts): (Vec<String>, Vec<String>) = others.iter().cloned().partition(|o| o.contains('='));
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
     let texts = texts::read(file, TEXTS)?;
     println!("{} texts of {file}, {} characters on average", texts.len(), texts::mean_chars(&texts));
-    let broker = Broker::start()?;
-    // A broker that has just started interprets its Java; one that has been running for a while is what it is like.
-    let warm: Vec<String> = texts.iter().cycle().take(RAW_RECORDS).cloned().collect();
-    plain::rate(&broker, "warm", &warm)?;
+    let broker = Broker::start(overrides)?;
+    warm_up(&broker, &texts)?;
     if wanted("text") || wanted("latency") {
         let rate = text(&broker, &texts)?;
         if wanted("latency") {
@@ -70,24 +73,38 @@ fn run(arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
+/// A broker that has just started interprets its Java, and its compiler takes a core; one that has been running for a
+/// while is what it is like. Small transactions make it compile other code than large ones, so it is given both.
+fn warm_up(broker: &Broker, texts: &[String]) -> Outcome<()> {
+    println!("warming the broker up for {} s", WARM_FOR.as_secs());
+    let records: Vec<String> = texts.iter().cycle().take(RAW_RECORDS).cloned().collect();
+    plain::rate(broker, "warm-plain", &records)?;
+    let mut trial = Trial::start(broker, "warm", &[], Some(trial::free_model()))?;
+    trial.latency(texts, WARM_RATE, WARM_FOR)?;
+    trial.stop()
+}
+
 /// Returns the pipeline's median rate.
 fn text(broker: &Broker, texts: &[String]) -> Outcome<f64> {
     let settings = broker.settings("text", &[])?;
     let (mut alone, mut pipeline) = (Vec::new(), Vec::new());
     let mut efficiency = 0.0;
-    // Once unmeasured: the broker compiles what a transactional group makes it run.
-    let mut warm = Trial::start(broker, "text-warm", &[], None)?;
-    warm.rate(texts)?;
-    warm.stop()?;
     for round in 0..ROUNDS {
         alone.push(alone::rate(&settings, texts)?);
         let mut trial = Trial::start(broker, &format!("text{round}"), &[], None)?;
-        let before = trial.tokens();
+        let before = trial.effort();
         pipeline.push(trial.rate(texts)?);
-        let after = trial.tokens();
-        efficiency = (after.used - before.used) / (after.computed - before.computed);
+        let effort = trial.effort().since(&before);
+        efficiency = effort.tokens_used / effort.tokens_computed;
         trial.stop()?;
-        println!("  round {round}: model alone {:.0} texts/s, pipeline {:.0} texts/s", alone[round], pipeline[round]);
+        println!(
+            "  round {round}: model alone {:.0} texts/s, pipeline {:.0} texts/s, in batches of {:.0} tokens; models busy {:.1} of {:.1} s",
+            alone[round],
+            pipeline[round],
+            effort.tokens_computed / effort.runs,
+            effort.model_seconds / settings.inference.workers as f64,
+            texts.len() as f64 / pipeline[round],
+        );
     }
     let (alone, pipeline) = (median(&mut alone), median(&mut pipeline));
     println!(
