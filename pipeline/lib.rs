@@ -15,6 +15,7 @@ pub mod text;
 
 pub mod batch;
 pub mod infer;
+pub mod state;
 
 pub mod stages;
 

@@ -38,6 +38,8 @@ pub struct Raw {
     pub models: BTreeMap<String, Model>,
     /// Where the models run.
     pub inference: Inference,
+    /// What stages remember between records. The changelog topics in Kafka hold all of it.
+    pub state: State,
     /// What is kept of a record that could not be processed.
     pub dead_letters: DeadLetters,
     /// Health, metrics and the dashboard.
@@ -292,6 +294,15 @@ pub struct Inference {
     pub library: Option<PathBuf>,
     /// Handed to ONNX Runtime's session options as they are: name = value, both strings.
     pub session_options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct State {
+    /// Where each instance makes a directory for its local copies: a cache that spares a restart most of the changelog, and holds what memory has no room for. It can be lost, or be thrown away while the program does not run. Only stages that remember something use it.
+    pub directory: PathBuf,
+    /// Bytes of a stage's state in memory, shared out equally among the partitions that the instance reads. What is beyond it is on disk, and costs a read when it is needed. On top come the changes that wait for their commit (32 MiB for each partition at most), what is due soon (4 MiB), and an eighth of this for blocks of the disk.
+    #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

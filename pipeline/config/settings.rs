@@ -26,6 +26,7 @@ pub struct Settings {
     pub cache_bytes_max: usize,
     pub models: Vec<Model>,
     pub inference: Inference,
+    pub state: State,
     pub dead_letters: DeadLetters,
     pub http: Http,
     pub log: Log,
@@ -274,6 +275,14 @@ pub struct Inference {
 pub enum Device {
     Cpu,
     Cuda { id: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Each instance makes a directory of its own in it.
+    pub directory: PathBuf,
+    /// Of a stage's state in memory.
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -38,6 +38,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         cache_bytes_max: raw.cache.bytes_max,
         models: models(raw, judge),
         inference: inference(&raw.inference, judge),
+        state: State { directory: raw.state.directory.clone(), memory_bytes_max: raw.state.memory_bytes_max },
         dead_letters: DeadLetters { payload: payload(&raw.dead_letters, judge) },
         http: Http { listen: listen(&raw.http.listen, judge) },
         log: log(&raw.log, judge),

@@ -10,9 +10,10 @@ use crate::config::Kind;
 use crate::event::{Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
+use crate::state::State;
 use crate::telemetry::{
     AbortCause, BrokerFailed, CacheMeasured, ChunkReceived, DeadLettered, EpochAborted, EpochCommitted, Health,
-    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, Stopping,
+    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, StateMeasured, Stopping,
 };
 
 /// One stage's voice.
@@ -104,6 +105,28 @@ impl Report {
 
     pub fn stopping(&self, within: Duration) {
         Stopping { signal: "stop", within }.emit();
+    }
+
+    pub fn states<'a>(&self, states: impl Iterator<Item = &'a mut State>, limit_bytes: usize, spilled_bytes: u64) {
+        let mut sum = StateMeasured {
+            stage: self.stage,
+            entries: 0,
+            bytes: 0,
+            limit_bytes,
+            uncommitted_bytes: 0,
+            spilled_bytes,
+            expired: 0,
+            fired: 0,
+        };
+        for state in states {
+            let (measured, counts) = (state.measured(), state.take_counts());
+            sum.entries += measured.entries_in_memory;
+            sum.bytes += measured.memory_bytes;
+            sum.uncommitted_bytes += measured.overlay_bytes;
+            sum.expired += counts.expired;
+            sum.fired += counts.fired;
+        }
+        sum.emit();
     }
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {

@@ -32,6 +32,10 @@ pub struct Epoch {
     pub number: u64,
     /// In each partition's order.
     pub entries: Vec<Entry>,
+    /// What the epoch changes in the stage's state, produced behind the entries' outputs. None of it can be set aside.
+    pub changelog: Vec<Output>,
+    /// Once it is committed: the last record of the changelog in each partition of it.
+    pub acknowledged: Vec<Acknowledged>,
     /// Last processed offset + 1 of each partition.
     pub offsets: Vec<(TopicPartition, i64)>,
     /// The group's metadata when the epoch was cut.
@@ -44,6 +48,16 @@ pub struct Entry {
     pub outputs: Vec<Output>,
     /// Why the record went to the dead letters, if it did.
     pub rejected: Option<Reason>,
+}
+
+/// Where a record of an epoch's changelog lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its place in `Epoch::changelog`.
+    pub place: usize,
+    pub offset: i64,
+    /// As the broker has it.
+    pub timestamp_ms: i64,
 }
 
 /// What became of an epoch.
@@ -84,6 +98,8 @@ pub struct SinkOptions {
     pub id: String,
     pub stage: &'static str,
     pub dead_letters: DeadLetters,
+    /// The stage keeps state: acknowledgements of its changelog's records are wanted.
+    pub changelog: bool,
 }
 
 /// The thread that owns the producer.
@@ -142,7 +158,7 @@ impl SinkOptions {
             DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
             DeliveryMode::AtLeastOnce => None,
         };
-        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes)
+        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes, self.changelog)
     }
 }
 
@@ -172,7 +188,10 @@ impl Committer {
         while let Ok((mut epoch, membership)) = inbox.recv() {
             let started = Instant::now();
             match self.commit(&mut epoch, &*membership) {
-                Ok(()) => emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() }),
+                Ok(()) => {
+                    epoch.acknowledged = self.producer.take_acknowledged();
+                    emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() });
+                }
                 Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
                 Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
             }
@@ -230,7 +249,7 @@ impl Committer {
     fn try_transaction(&self, epoch: &Epoch, offsets: &TopicPartitionList) -> Result<(), Trouble> {
         let deadline = Instant::now() + self.options.transaction_timeout;
         self.producer.begin()?;
-        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
+        self.producer.produce(outputs(epoch), first_change(epoch), deadline)?;
         self.producer.send_offsets(offsets, &epoch.metadata, REQUEST_TIMEOUT)?;
         self.producer.commit(REQUEST_TIMEOUT.max(self.options.transaction_timeout))
     }
@@ -242,7 +261,7 @@ impl Committer {
         membership: &dyn Membership,
     ) -> Result<(), Trouble> {
         let deadline = Instant::now() + self.options.transaction_timeout;
-        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
+        self.producer.produce(outputs(epoch), first_change(epoch), deadline)?;
         // Outputs are acknowledged; a commit that fails leaves them to be produced once more, never to be lost.
         membership.commit(offsets).map_err(|e| Trouble::Stale(broker_error("cannot commit offsets", &e).message))
     }
@@ -250,12 +269,15 @@ impl Committer {
     /// Sets aside what the broker does not take. It refuses whole batches, so an output is to blame only when it was
     /// alone in its own; otherwise smaller batches are tried, now and from now on.
     fn make_fit(&mut self, epoch: &mut Epoch, refused: &[usize]) -> Result<(), Undone> {
-        let outputs: Vec<&Output> = epoch.entries.iter().flat_map(|entry| &entry.outputs).collect();
+        let outputs: Vec<&Output> = outputs(epoch).collect();
         let bytes = |position: &usize| outputs.get(*position).map_or(0, |output| output.bytes());
         let together: usize = refused.iter().map(bytes).sum();
         let most = self.batch_bytes.unwrap_or(BATCH_BYTES).min(together);
         let alone: Vec<usize> =
             refused.iter().copied().filter(|position| refused.len() == 1 || bytes(position) >= most).collect();
+        if let Some(change) = alone.iter().find(|position| **position >= first_change(epoch)) {
+            return Err(Undone::Dead(change_too_large(outputs[*change])));
+        }
         if !alone.is_empty() {
             return self.set_aside(epoch, &alone);
         }
@@ -368,6 +390,22 @@ impl Committer {
 
 fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
     matches!(error, rdkafka::error::KafkaError::Transaction(inner) if inner.is_fatal())
+}
+
+fn outputs(epoch: &Epoch) -> impl Iterator<Item = &Output> {
+    epoch.entries.iter().flat_map(|entry| &entry.outputs).chain(&epoch.changelog)
+}
+
+/// Outputs from this position on are the changelog's.
+fn first_change(epoch: &Epoch) -> usize {
+    epoch.entries.iter().map(|entry| entry.outputs.len()).sum()
+}
+
+/// Without it the state could not be rebuilt.
+fn change_too_large(change: &Output) -> Error {
+    let (topic, bytes) = (&change.topic, change.bytes());
+    Error::new(Fault::Config, format!("an entry of the state of {bytes} bytes is larger than topic {topic} takes"))
+        .hint(format!("raise max.message.bytes of {topic}"))
 }
 
 fn offset_list(epoch: &Epoch) -> Result<TopicPartitionList, Undone> {

@@ -18,4 +18,4 @@ mod epoch;
 mod producer;
 
 pub use dead_letter::{DeadLetters, HEADER_PREFIX, Opened, open};
-pub use epoch::{Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};
+pub use epoch::{Acknowledged, Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};
