@@ -384,7 +384,7 @@ impl<S: Stage> Engine<S> {
 
     fn conclude(&mut self, tenure: Tenure) {
         let Some(partition) = self.partitions.get_mut(&tenure) else { return };
-        if partition.conclude(&self.stage, &self.letters, Timestamp::now) > 0 {
+        if partition.conclude(&self.stage, &self.letters, Timestamp::now()) > 0 {
             self.ready_since.get_or_insert_with(Instant::now);
         }
     }
@@ -400,7 +400,7 @@ impl<S: Stage> Engine<S> {
             self.ready_since = Some(now);
             return;
         };
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(self.done().min(self.delivery.epoch_events_max));
         let mut offsets = Vec::new();
         let mut tenures = Vec::new();
         let mut freed = Freed::default();
@@ -453,7 +453,7 @@ impl<S: Stage> Engine<S> {
     fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
         match event {
             SinkEvent::Ready => self.start_source()?,
-            SinkEvent::Committed { epoch, seconds } => self.on_committed(&epoch, seconds),
+            SinkEvent::Committed { .. } => self.on_committed(),
             SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
             SinkEvent::Dead(error) => return Err(error),
         }
@@ -467,7 +467,7 @@ impl<S: Stage> Engine<S> {
         Ok(())
     }
 
-    fn on_committed(&mut self, epoch: &Epoch, seconds: f64) {
+    fn on_committed(&mut self) {
         let Some(committing) = self.committing.take() else { return };
         self.room.give_back(committing.freed.records, committing.freed.bytes);
         for (tenure, next) in committing.tenures {
@@ -475,7 +475,6 @@ impl<S: Stage> Engine<S> {
                 partition.set_committed(next);
             }
         }
-        self.report.committed(epoch, seconds);
     }
 
     fn on_failed_epoch(&mut self, epoch: Epoch, failure: Failure, why: &str) {

@@ -79,7 +79,7 @@ impl Source {
             emit,
             inbox,
             topics: subscription.topics.iter().map(|t| Arc::from(t.as_str())).collect(),
-            first_offsets: HashMap::new(),
+            first_offsets: HashMap::default(),
             chunk: Vec::with_capacity(CHUNK_RECORDS_MAX),
             arena: BytesMut::with_capacity(ARENA_BYTES),
             paused: false,
@@ -294,7 +294,7 @@ struct Poller {
     /// Topic names, shared by all records of a topic.
     topics: Vec<Arc<str>>,
     /// The first offset read of each assigned partition: where a rewind goes if nothing was ever committed.
-    first_offsets: HashMap<TopicPartition, i64>,
+    first_offsets: HashMap<TopicPartition, i64, foldhash::fast::RandomState>,
     chunk: Vec<RawRecord>,
     arena: BytesMut,
     paused: bool,
