@@ -15,7 +15,7 @@ use std::str::Chars;
 use std::sync::LazyLock;
 
 use siphasher::sip128::SipHasher24;
-use unicode_normalization::char::{decompose_compatible, is_combining_mark};
+use unicode_normalization::char::{canonical_combining_class, decompose_compatible, is_combining_mark};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// The text in the one form that everything after this step reads: NFC, digits and full-width letters in ASCII, no control or invisible
@@ -81,9 +81,11 @@ fn is_inert(c: char) -> bool {
 fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut last = ' ';
+    // The last character that is no mark: marks change places when the text is composed, so none of them may decide.
+    let mut base = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
-        let Some(c) = replacement(c, last, &mut rest) else { continue };
+        let Some(c) = replacement(c, last, base, &mut rest) else { continue };
         if c == ' ' && last == ' ' {
             continue;
         }
@@ -93,6 +95,9 @@ fn clean(text: &str) -> String {
         }
         out.push(c);
         last = c;
+        if canonical_combining_class(c) == 0 {
+            base = c;
+        }
     }
     if last == ' ' {
         out.pop();
@@ -100,8 +105,8 @@ fn clean(text: &str) -> String {
     out
 }
 
-/// What stands for `c` after `last` and before `rest`; `None` for what goes.
-fn replacement(c: char, last: char, rest: &mut Peekable<Chars<'_>>) -> Option<char> {
+/// What stands for `c` after `last` and before `rest`, on `base`; `None` for what goes.
+fn replacement(c: char, last: char, base: char, rest: &mut Peekable<Chars<'_>>) -> Option<char> {
     if c.is_ascii_graphic() {
         return Some(c);
     }
@@ -114,7 +119,7 @@ fn replacement(c: char, last: char, rest: &mut Peekable<Chars<'_>>) -> Option<ch
     let next = rest.peek().copied();
     match c {
         '\u{FE0F}' => is_pictograph(last).then_some(c),
-        '\u{200C}' | '\u{200D}' => joins(c, last, next).then_some(c),
+        '\u{200C}' | '\u{200D}' => joins(c, base, next).then_some(c),
         _ if is_invisible(c) => None,
         _ => Some(fold(c)),
     }
@@ -126,11 +131,11 @@ fn begins_address(last: char, c: char) -> bool {
 }
 
 /// Whether a joiner belongs to the spelling: inside an emoji sequence (👩‍💻), or between letters of the Arabic and Indic scripts.
-fn joins(joiner: char, last: char, next: Option<char>) -> bool {
+fn joins(joiner: char, base: char, next: Option<char>) -> bool {
     let Some(next) = next else { return false };
-    let in_emoji = joiner == '\u{200D}' && (is_pictograph(last) || last == '\u{FE0F}') && is_pictograph(next);
+    let in_emoji = joiner == '\u{200D}' && (is_pictograph(base) || base == '\u{FE0F}') && is_pictograph(next);
     let in_word =
-        ('\u{600}'..='\u{DFF}').contains(&last) && ('\u{620}'..='\u{DFF}').contains(&next) && next.is_alphabetic();
+        ('\u{600}'..='\u{DFF}').contains(&base) && ('\u{620}'..='\u{DFF}').contains(&next) && next.is_alphabetic();
     in_emoji || in_word
 }
 
@@ -280,6 +285,12 @@ mod tests {
             bytes,
             [0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93]
         );
+    }
+
+    #[test]
+    fn a_joiner_is_judged_by_what_its_marks_stand_on() {
+        let once = normalise("\u{316}\u{94d}\u{200c}\u{958}").into_owned();
+        assert_eq!(normalise(&once), once, "composing had put another mark before the joiner");
     }
 
     proptest! {
