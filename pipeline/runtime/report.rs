@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::scoring::Scoring;
 use crate::config::Kind;
-use crate::event::{Origin, RawRecord, Reason, TopicPartition};
+use crate::event::{Error, Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
 use crate::telemetry::{
@@ -117,6 +117,13 @@ impl Report {
 
     pub fn stopping(&self, within: Duration) {
         Stopping { signal: "stop", within }.emit();
+    }
+
+    /// The process will not do its work any more, though leaving the group may still take it some seconds.
+    pub fn ended(&self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.health.fatal(error.to_string());
+        }
     }
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {

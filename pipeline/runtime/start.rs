@@ -101,6 +101,7 @@ fn start_stage<S: Stage>(
         mode: settings.delivery.mode,
         transaction_timeout: settings.delivery.transaction_timeout,
         id: format!("{group}-{}", settings.instance),
+        group: group.clone(),
         stage: S::NAME,
         dead_letters: letters.clone(),
     };
