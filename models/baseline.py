@@ -28,7 +28,7 @@ TEXTS_SEEN = 150_000
 EPOCHS = (5, 30)
 
 
-def both(train_file, file, examples):
+def both(train_file, examples):
     """{learner: {head: {source: figures}}}. What a learner said is kept in `runs/baselines/`, by what it was given."""
     given = hashlib.sha256(repr([(e.source, e.text) for e in examples]).encode())
     for path in (train_file, __file__, HERE / "labels.json"):

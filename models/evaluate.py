@@ -29,7 +29,7 @@ def main():
     if arguments.texts and arguments.texts < len(examples):
         examples = random.Random(SEED).sample(examples, arguments.texts)
     program = Program(arguments.program, arguments.model)
-    found = {"file": Path(arguments.file).name, **judge(program, examples)}
+    found = {"file": Path(corpus.file_of(arguments.file)).name, **judge(program, examples)}
     print_report(found)
     if not arguments.no_behaviour:
         found["behaviour"] = behaviour.run(program)
@@ -39,7 +39,7 @@ def main():
         found["losses"] = losses(found["reference"]["heads"], found["heads"])
         print(losses_table(found["losses"]))
     if arguments.train:
-        found["baselines"] = baseline.both(arguments.train, arguments.file, examples)
+        found["baselines"] = baseline.both(corpus.file_of(arguments.train, "train"), examples)
         for name, figures in found["baselines"].items():
             print(f"\n{name}\n{scores.table(figures)}")
     if arguments.json:
@@ -49,10 +49,10 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("file", help="texts to judge by: JSON lines, plain or .gz")
+    parser.add_argument("file", help="texts to judge by: JSON lines, plain or .gz, or a folder with a dev file")
     parser.add_argument("--model", default=ROOT / "models" / "text", help="an exported directory (default: %(default)s)")
     parser.add_argument("--program", default=RELEASE, help="the program (default: %(default)s)")
-    parser.add_argument("--train", help="train baselines on this file and judge them beside the model")
+    parser.add_argument("--train", help="train baselines on this file, or on a folder's train file, and judge them beside the model")
     parser.add_argument("--reference", help="another exported directory, to compare with row by row")
     parser.add_argument("--texts", type=int, help="judge by this many texts, drawn with a fixed seed")
     parser.add_argument("--no-behaviour", action="store_true", help="leave the table of cases out")

@@ -45,7 +45,7 @@ def _export(folder, path):
 
         def __init__(self):
             super().__init__()
-            self.encoder = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager").eval()
+            self.encoder = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
 
         def forward(self, input_ids, attention_mask):
             tokens = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -54,7 +54,7 @@ def _export(folder, path):
 
     ids = torch.tensor([[101, 2307, 102, 0], [101, 2919, 3185, 102]])
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    torch.onnx.export(Mean(), (ids, (ids > 0).long()), path, dynamo=True, external_data=False, verbose=False,
+    torch.onnx.export(Mean().eval(), (ids, (ids > 0).long()), path, dynamo=True, external_data=False, verbose=False,
                       input_names=["input_ids", "attention_mask"], output_names=["vectors"],
                       dynamic_shapes=(free, free))
 
