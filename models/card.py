@@ -83,6 +83,7 @@ def sections(figures):
         "languages": languages_table(evaluation),
         "lengths": lengths_table(evaluation),
         "categories": categories_table(evaluation),
+        "embedding": embedding_table(evaluation),
         "behaviour": behaviour_table(evaluation),
         "exactness": exactness(evaluation, figures["batches"]),
         "speed": speed(figures["speed"], evaluation),
@@ -160,6 +161,12 @@ def categories_table(evaluation):
         if len(parts) > 1:
             rows += [[source, name, part["texts"], percent(part["accuracy"])] for name, part in parts.items()]
     return table(["source", "category", "texts", "sentiment right"], rows)
+
+
+def embedding_table(evaluation):
+    rows = [[source, about["texts"], percent(about["nearest_means_the_same"]), percent(about["nearest_by_tfidf"])]
+            for source, about in evaluation.get("embedding", {}).items()]
+    return table(["source", "texts", "nearest text has the same intent", "by TF-IDF"], rows) if rows else "This model has none."
 
 
 def behaviour_table(evaluation):

@@ -18,7 +18,7 @@ import baseline
 import behaviour
 import corpus
 import scores
-from program import RELEASE, ROOT, Program, thresholds
+from program import RELEASE, ROOT, Program, embeds, thresholds
 
 SEED = 7
 
@@ -34,6 +34,10 @@ def main():
     if not arguments.no_behaviour:
         found["behaviour"] = behaviour.run(program)
         print(behaviour.table(found["behaviour"]))
+    if embeds(arguments.model):
+        import neighbours  # brings PyTorch along, which takes seconds to load
+        found["embedding"] = neighbours.figures(arguments.model, examples)
+        print(neighbours.table(found["embedding"]))
     if arguments.reference:
         found["reference"] = judge(Program(arguments.program, arguments.reference), examples)
         found["losses"] = losses(found["reference"]["heads"], found["heads"])

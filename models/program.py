@@ -74,9 +74,17 @@ def heads_of(line):
 
 def thresholds(model):
     """{head: the probability below which it does not answer}, from the directory's config.json."""
+    return {head: about.get("threshold", 0.5) for head, about in _heads(model).items()}
+
+
+def embeds(model):
+    """Whether a head of the directory has no labels: an embedding."""
+    return any(not about.get("labels") for about in _heads(model).values())
+
+
+def _heads(model):
     config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
-    heads = config.get("groundswell", {}).get("heads", {})
-    return {head: about.get("threshold", 0.5) for head, about in heads.items()}
+    return config.get("groundswell", {}).get("heads", {})
 
 
 def _write(path, texts, languages):

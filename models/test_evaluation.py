@@ -16,6 +16,7 @@ import card  # noqa: E402
 import corpus  # noqa: E402
 import evaluate  # noqa: E402
 import metrics  # noqa: E402
+import neighbours  # noqa: E402
 import program  # noqa: E402
 import sample  # noqa: E402
 import scores  # noqa: E402
@@ -134,6 +135,13 @@ class Behaviour(unittest.TestCase):
             (Path(folder) / "c.jsonl").write_text(json.dumps(case))
             with self.assertRaisesRegex(SystemExit, "case x is of kind direction and expects same score"):
                 behaviour.read(folder)
+
+
+class Neighbours(unittest.TestCase):
+    def test_a_text_is_not_its_own_neighbour(self):
+        vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [0.1, 0.995]])
+        self.assertEqual(neighbours.same(vectors, np.array(["a", "a", "b", "b"])), 1.0)
+        self.assertEqual(neighbours.same(vectors, np.array(["a", "b", "a", "b"])), 0.0)
 
 
 class Baselines(unittest.TestCase):
