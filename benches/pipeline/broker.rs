@@ -1,7 +1,7 @@
 //! A real Kafka of this run's own, on loopback.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use groundswell::config::{self, Settings};
 use rdkafka::ClientConfig;
@@ -77,37 +77,69 @@ impl Broker {
         Ok(config.create()?)
     }
 
-    /// Writes reviews, spread over the partitions, in a transaction that is still open: nobody reads them yet.
-    pub fn write(&self, topic: &str, texts: &[String]) -> Outcome<Unseen> {
-        let mut config = self.client();
-        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000").set("transactional.id", topic);
-        let producer: BaseProducer = config.create()?;
-        producer.init_transactions(ANSWER_MAX)?;
-        producer.begin_transaction()?;
-        for (number, text) in texts.iter().enumerate() {
-            let payload = review(number, text);
-            let record: BaseRecord<'_, (), [u8]> =
-                BaseRecord::to(topic).payload(payload.as_slice()).partition(number as i32 % PARTITIONS);
-            producer.send(record).map_err(|(error, _)| error)?;
-            if number % 1000 == 0 {
-                producer.poll(Duration::ZERO);
+    /// Gives these texts, as reviews, to whoever reads the topic in `consume`. How long that takes, from when the first
+    /// of them can be read.
+    pub fn feed(
+        &self,
+        topic: &str,
+        texts: &[String],
+        supply: Supply,
+        consume: impl FnOnce() -> Outcome<()>,
+    ) -> Outcome<Duration> {
+        let producer = self.feeder(topic, supply)?;
+        match supply {
+            Supply::Backlog => {
+                producer.init_transactions(ANSWER_MAX)?;
+                producer.begin_transaction()?;
+                write(&producer, topic, texts)?;
+                let started = Instant::now();
+                producer.commit_transaction(ANSWER_MAX)?;
+                consume()?;
+                Ok(started.elapsed())
+            }
+            Supply::Live => {
+                let started = Instant::now();
+                std::thread::scope(|scope| {
+                    let writing = scope.spawn(|| write(&producer, topic, texts));
+                    consume()?;
+                    writing.join().map_err(|_| "the writer panicked")?
+                })?;
+                Ok(started.elapsed())
             }
         }
-        producer.flush(ANSWER_MAX)?;
-        Ok(Unseen { producer })
+    }
+
+    fn feeder(&self, topic: &str, supply: Supply) -> Outcome<BaseProducer> {
+        let mut config = self.client();
+        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
+        if supply == Supply::Backlog {
+            config.set("transactional.id", topic);
+        }
+        Ok(config.create()?)
     }
 }
 
-/// Records that lie on the broker and become readable all at once: so that what writing them costs is not counted, and
-/// what reads them finds a backlog.
-pub struct Unseen {
-    producer: BaseProducer,
+/// How a topic is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Written in one transaction: everything can be read at once, and what writing costs is not counted.
+    Backlog,
+    /// Written while it is read, as a topic mostly is: broker and cores serve the writer too.
+    Live,
 }
 
-impl Unseen {
-    pub fn show(self) -> Outcome<()> {
-        Ok(self.producer.commit_transaction(ANSWER_MAX)?)
+/// Spreads reviews over the partitions and waits until all are acknowledged.
+fn write(producer: &BaseProducer, topic: &str, texts: &[String]) -> Outcome<()> {
+    for (number, text) in texts.iter().enumerate() {
+        let payload = review(number, text);
+        let record: BaseRecord<'_, (), [u8]> =
+            BaseRecord::to(topic).payload(payload.as_slice()).partition(number as i32 % PARTITIONS);
+        producer.send(record).map_err(|(error, _)| error)?;
+        if number % 1000 == 0 {
+            producer.poll(Duration::ZERO);
+        }
     }
+    Ok(producer.flush(ANSWER_MAX)?)
 }
 
 impl Drop for Broker {

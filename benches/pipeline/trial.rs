@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
-use super::broker::{Broker, PARTITIONS};
+use super::broker::{Broker, PARTITIONS, Supply};
 use super::texts::review;
 
 /// Enough for the broker's Java to have compiled what is hot.
@@ -73,20 +73,19 @@ impl<'a> Trial<'a> {
         let group = broker.client().set("group.id", format!("{name}-text")).create()?;
         let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, end: 0, running };
         let warm: Vec<String> = (0..WARM_RECORDS).map(|n| format!("warm {n}")).collect();
-        trial.rate(&warm)?;
+        trial.rate(&warm, Supply::Live)?;
         Ok(trial)
     }
 
-    /// Texts a second, from when they can be read until the last is committed, which is when it is visible.
-    pub fn rate(&mut self, texts: &[String]) -> Outcome<f64> {
-        let unseen = self.broker.write(&self.input, texts)?;
-        let started = Instant::now();
-        unseen.show()?;
+    /// Texts a second, until the last of them is committed, which is when its result is visible.
+    pub fn rate(&mut self, texts: &[String], supply: Supply) -> Outcome<f64> {
         self.end += texts.len();
-        self.wait_until_committed()?;
-        // The marker that ends a transaction takes an offset in each partition.
-        self.end += PARTITIONS as usize;
-        Ok(texts.len() as f64 / started.elapsed().as_secs_f64())
+        let took = self.broker.feed(&self.input, texts, supply, || self.wait_until_committed())?;
+        if supply == Supply::Backlog {
+            // The marker that ends a transaction takes an offset in each partition.
+            self.end += PARTITIONS as usize;
+        }
+        Ok(texts.len() as f64 / took.as_secs_f64())
     }
 
     /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores, and so

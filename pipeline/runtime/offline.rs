@@ -161,7 +161,7 @@ impl<S: Stage> Offline<S> {
     }
 
     fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
-        self.partition.conclude(&self.stage, &self.letters, Timestamp::now);
+        self.partition.conclude(&self.stage, &self.letters, Timestamp::now());
         let mut entries = Vec::new();
         if let Some(cut) = self.partition.cut(usize::MAX, &mut entries) {
             self.partition.set_committed(cut.next, None);
