@@ -127,9 +127,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
             _ => V::decode(&*value.bytes),
         };
         let name = self.kind.name();
-        decoded
-            .map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version)))
-            .ok()
+        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version))).ok()
     }
 }
 

@@ -3,3 +3,4 @@
 mod harness;
 mod kill;
 pub mod ledger;
+mod state;

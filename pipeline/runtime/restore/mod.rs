@@ -72,10 +72,7 @@ pub fn changelog(group: &str, input: &str) -> String {
 }
 
 impl Keeper {
-    pub fn start(
-        options: KeeperOptions,
-        emit: impl Fn(Restored) + Clone + Send + 'static,
-    ) -> Result<Keeper, Error> {
+    pub fn start(options: KeeperOptions, emit: impl Fn(Restored) + Clone + Send + 'static) -> Result<Keeper, Error> {
         let options = Arc::new(options);
         let mut keeper = Keeper {
             options: options.clone(),
