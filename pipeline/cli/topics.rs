@@ -52,7 +52,7 @@ impl Topics {
         let mut there = cluster.topics(&names)?;
         let mut made = BTreeSet::new();
         if self.create {
-            for (topics, partitions) in absent(&wanted, &there, &settings, self.partitions) {
+            for (partitions, topics) in absent(&wanted, &there, &settings, self.partitions) {
                 made.extend(cluster.create(&topics, Plan { partitions, ..self.plan(&cluster)? })?);
             }
             if !made.is_empty() {

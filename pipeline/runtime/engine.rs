@@ -335,6 +335,7 @@ impl<S: Stage> Engine<S> {
         let Some(partition) = self.partitions.get_mut(&tenure) else { return Ok(()) };
         let mut state = state?;
         state.set_budget(share);
+        state.begin_checkpoint();
         partition.set_restored(state);
         self.advance(Some(tenure));
         Ok(())
