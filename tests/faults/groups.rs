@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::stand::{Stand, wait_until};
-use crate::support::{Instance, Kafka, Outcome};
+use crate::support::{Instance, Kafka, Outcome, SOON, Stand, wait_until};
 
 /// Another instance is there all along: a static member's restart moves nothing to it.
 #[test]
@@ -14,7 +13,8 @@ fn a_static_member_keeps_its_partitions_over_a_restart() -> Outcome<()> {
     let mut second = stand.start("b", &sets)?;
     stand.write_reviews(0, 200)?;
     stand.wait_until_processed(&mut [&mut first, &mut second])?;
-    wait_until(super::stand::SOON, || Ok([&first, &second].iter().all(|i| i.log().contains("\"assigned\":2"))))?;
+    let shared = || Ok([&first, &second].iter().all(|i| i.log().contains("\"assigned\":2")));
+    wait_until(SOON, "two partitions each", shared)?;
     let before = rebalances(&second);
     let asked = Instant::now();
     let status = first.stop()?;
@@ -35,7 +35,7 @@ fn the_new_group_protocol_shares_and_hands_over() -> Outcome<()> {
     stand.write_reviews(0, 200)?;
     stand.wait_until_processed(&mut [&mut first])?;
     let mut second = stand.start("b", &sets)?;
-    wait_until(super::stand::SOON, || Ok(rebalances(&second) > 0))?;
+    wait_until(SOON, "a share for the second", || Ok(rebalances(&second) > 0))?;
     stand.write_reviews(200, 400)?;
     stand.wait_until_processed(&mut [&mut first, &mut second])?;
     let status = first.stop()?;

@@ -8,5 +8,4 @@ mod metrics;
 mod model;
 mod registry;
 mod secrets;
-mod stand;
 mod topics;
