@@ -199,6 +199,7 @@ pub fn free_model() -> Models {
         labels: vec!["any".into()],
         threshold: 0.0,
         top: 1,
+        none: None,
         kind: HeadKind::Labels,
     }];
     let loaded = Loaded {
@@ -206,6 +207,7 @@ pub fn free_model() -> Models {
         version: "0".into(),
         kinds: vec![groundswell::config::Kind::Review],
         heads,
+        unused: Vec::new(),
         tokens_max: 16,
         rows_max: None,
         warning: None,

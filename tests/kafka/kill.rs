@@ -248,16 +248,19 @@ impl Scenario {
     }
 }
 
-/// Kills, joins and leaves over the whole run, each behind a random number of commits.
+/// Kills, joins and leaves over the whole run, each behind a random number of commits, and with a burst left for it and
+/// for each that follows.
 fn plan(events: usize, kills: usize, joins: usize, rng: &mut Rng) -> VecDeque<(usize, Step)> {
-    let last = events.saturating_sub((kills + 2 * joins) * BURST);
-    let mut plan: Vec<(usize, Step)> = (0..kills).map(|_| (rng.usize(..=last), Step::Kill)).collect();
+    let mut plan: Vec<(usize, Step)> = (0..kills).map(|_| (rng.usize(..=events), Step::Kill)).collect();
     for _ in 0..joins {
-        let joined = rng.usize(..=last);
+        let joined = rng.usize(..=events);
         plan.push((joined, Step::Join));
-        plan.push((rng.usize(joined..=last.min(joined + last / 5)), Step::Leave));
+        plan.push((rng.usize(joined..=events.min(joined + events / 5)), Step::Leave));
     }
     plan.sort_by_key(|(due, _)| *due);
+    for (following, (due, _)) in plan.iter_mut().rev().enumerate() {
+        *due = (*due).min(events.saturating_sub((following + 1) * BURST));
+    }
     plan.into()
 }
 

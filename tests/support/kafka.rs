@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -120,6 +120,7 @@ impl Kafka {
         let mut config = self.client();
         // How long is too long, the writer itself decides.
         config.set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "0");
+        config.set("topic.metadata.refresh.interval.ms", "1000");
         Ok(Writer { producer: config.create_with_context(deliveries.clone())?, deliveries })
     }
 
@@ -297,7 +298,7 @@ impl Deliveries {
     }
 }
 
-/// Queues a record; waits for room when the producer's queue is full.
+/// Queues a record; waits for room when the producer's queue is full, and for news of a partition that was just added.
 fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &Record, index: usize) -> Outcome<()> {
     let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
         all.insert(Header { key: key.as_str(), value: value.as_deref() })
@@ -307,16 +308,19 @@ fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &Record, index
     queued.payload = record.payload.as_deref();
     queued.partition = record.partition;
     queued.timestamp = record.timestamp_ms;
+    let mut patience = Patience::of(ANSWER_MAX);
     loop {
         match producer.send(queued) {
             Ok(()) => return Ok(()),
-            Err((error, refused))
-                if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) =>
-            {
+            Err((error, refused)) => {
+                let code = error.rdkafka_error_code();
+                let passing = matches!(code, Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition));
+                if !passing || patience.is_over() {
+                    return Err(error.into());
+                }
                 producer.poll(POLL);
                 queued = refused;
             }
-            Err((error, _)) => return Err(error.into()),
         }
     }
 }
@@ -341,7 +345,7 @@ fn answered<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> Outcome<T> {
 
 /// What the client heals by itself: one of its connections is gone.
 fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
     matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut))
 }
 
