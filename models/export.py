@@ -25,6 +25,8 @@ from train import HERE, build, load, predict, weights
 
 DIFFERENCE_MAX = 1e-4
 BYTES_MAX = 12 * 1024 * 1024
+# The label for what fits no other; the program then gives an empty list.
+NONE = "none"
 
 
 def main():
@@ -107,6 +109,7 @@ def card(config, tokenizer, labels, thresholds):
                     "activation": "softmax",
                     "threshold": thresholds.get(head, 0.0),
                     "labels": found,
+                    **({"none": NONE} if NONE in found else {}),
                     "names": label_map.names(head, found),
                 }
                 for head, found in labels.items()
