@@ -18,7 +18,8 @@ class Exported:
     def __init__(self, directory):
         directory = Path(directory)
         self.config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        self.heads = self.config["groundswell"]["heads"]
+        heads = self.config["groundswell"]["heads"]
+        self.heads = {head: about for head, about in heads.items() if "labels" in about}
         self.labels = {head: about["labels"] for head, about in self.heads.items()}
         self.tokens_max = self.config["groundswell"]["input_tokens_max"]
         self.tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
