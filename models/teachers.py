@@ -126,7 +126,7 @@ def _judge(school, pair, source, head, classes):
     best = logits.argmax(1)
     right = best == wanted
     inside = labels != scores.OUTSIDE
-    line = f"teacher {head} {source}: accuracy {metrics.mean(right[inside]):.4f}  macro-F1 {metrics._macro_f1(wanted, best):.4f}"
+    line = f"teacher {head} {source}: accuracy {metrics.mean(right[inside]):.4f}  macro-F1 {metrics.macro_f1(wanted, best):.4f}"
     if not inside.all():
         line += f"  outside recall {metrics.mean(right[~inside]):.4f}"
     school.say(line + f"  calibration error {metrics.calibration_error(scores.softmax(logits), right):.4f}")

@@ -16,7 +16,6 @@ import batches  # noqa: E402
 import calibrate  # noqa: E402
 import graph  # noqa: E402
 import losses  # noqa: E402
-import metrics  # noqa: E402
 import ngrams  # noqa: E402
 import runtime  # noqa: E402
 import scores  # noqa: E402
