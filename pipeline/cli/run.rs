@@ -76,6 +76,11 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
     tokio::select! {
         () = ended(&running) => running.join(),
         () = signals.next() => stop::at_once(KILLED),
+        // Something hangs, the broker perhaps: what it keeps is left to the next owner, as after a crash.
+        () = tokio::time::sleep(settings.delivery.shutdown_max) => {
+            Stopped { error: None }.emit();
+            stop::at_once(0)
+        }
     }
 }
 

@@ -32,6 +32,11 @@ pub struct Score {
     #[arg(long, value_enum, default_value_t = ScoreKind::Review)]
     kind: ScoreKind,
 
+    /// Show the probability of every label of every head, the likeliest first: thresholds do not count, and a sentiment
+    /// always has its label. For evaluating a model.
+    #[arg(long)]
+    all_labels: bool,
+
     /// Give each text's embedding too, as text.include_embedding does.
     #[arg(long)]
     embedding: bool,
@@ -57,7 +62,10 @@ impl Score {
         };
         adapt(&mut settings, kind);
         settings.text.include_embedding |= self.embedding;
-        let models = Models::load(&settings)?;
+        let mut models = Models::load(&settings)?;
+        if self.all_labels {
+            models.give_all_labels();
+        }
         for warning in models.loaded.iter().filter_map(|model| model.warning.as_deref()) {
             eprintln!("warning: {warning}");
         }

@@ -171,7 +171,7 @@ impl<S: Stage> Offline<S> {
     }
 
     fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
-        self.partition.conclude(&self.stage, &self.letters, Timestamp::now);
+        self.partition.conclude(&self.stage, &self.letters, Timestamp::now());
         let mut entries = Vec::new();
         self.partition.cut(usize::MAX, &mut entries);
         self.room.give_back(entries.len(), entries.iter().map(|entry| entry.record.bytes()).sum());

@@ -53,7 +53,8 @@ pub struct TextStage {
 /// A text on its way: the scored event but for its scores.
 pub struct Waiting {
     kind: Kind,
-    scored: v1::Scored,
+    /// Boxed: it is handed from thread to thread and from slot to slot, and is large.
+    scored: Box<v1::Scored>,
     asked: Vec<ModelId>,
 }
 
@@ -130,7 +131,7 @@ impl TextStage {
         let text::Redacted { text, counts } = self.redactor.redact(&normalised);
         let text = text.into_owned();
         let kind = event.kind();
-        let mut scored = self.skeleton(record, event, &text);
+        let mut scored = Box::new(self.skeleton(record, event, &text));
         for (name, count) in counts {
             Redacted { kind: &name, count: u64::from(count) }.emit();
             scored.redacted.insert(name.to_string(), count);
