@@ -16,6 +16,8 @@ pub mod text;
 pub mod batch;
 pub mod infer;
 
+pub mod detect;
+
 pub mod stages;
 
 pub mod sink;

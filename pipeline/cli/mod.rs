@@ -6,6 +6,7 @@ mod completions;
 mod danger;
 mod dead_letters;
 mod demo;
+mod detect;
 mod lines;
 mod out;
 mod places;
@@ -48,6 +49,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Score(score::Score),
+    Detect(detect::Detect),
     Replay(replay::Replay),
     Topics(topics::Topics),
     #[command(subcommand)]
@@ -95,6 +97,7 @@ impl Command {
             Command::Run(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
+            Command::Detect(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::DeadLetters(command) => command.run(),
