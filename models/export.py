@@ -44,7 +44,7 @@ def main():
 
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
-    adjust(network, dev, predict(network, rows), labels)
+    adjust(network, dev, predict(network, rows), labels, config["calibration"])
     trained = predict(network, rows)
     graph.round_as_stored(network)
     logits = check(out, network, rows, trained)
@@ -62,9 +62,11 @@ def parse():
     return parser.parse_args()
 
 
-def adjust(network, dev, logits, labels):
+def adjust(network, dev, logits, labels, settings):
     for head, names in labels.items():
         factors, addends = calibrate.fit(dev, logits[head], head, names)
+        if head == "intent":
+            addends = calibrate.let_outside_in(dev, logits[head], names, factors, addends, settings["outside_recall"])
         calibrate.fold(network.heads[head], factors, addends)
         print(f"{head:10} logits times {sorted({round(float(f), 2) for f in factors})},"
               f" plus {sorted({round(float(a), 2) for a in addends})}")

@@ -22,17 +22,29 @@ class Lessons:
             _teach_outside(hard, weights, names, examples, head, config)
             self.hard[head], self.weights[head] = torch.tensor(hard), torch.tensor(weights)
             self._listen(head, names, examples, opinions, config["teachers"])
+        if "neutral" in labels.get("sentiment", ()):
+            stray = self.two_classes & (self.hard["sentiment"] == labels["sentiment"].index("neutral"))
+            self.hard["sentiment"][stray] = -1
 
     def _listen(self, head, names, examples, opinions, config):
         """The teachers' probabilities, each over its source's own classes, and how far they are trusted."""
         soft, trust = np.zeros((len(examples), len(names)), np.float16), np.zeros(len(examples), np.float32)
         for source, (at, classes, probabilities) in opinions.get(head, {}).items():
-            places = [names.index(label) for label in classes]
-            soft[np.ix_(at, places)] = probabilities
-            trust[at] = config["shares"].get(source, config["share"])
             if head == "sentiment" and source in config["transfer"]:
                 self.two_classes[at] = _two_classes(examples, config["transfer"][source]["from"])
+            places = [names.index(label) for label in classes]
+            soft[np.ix_(at, places)] = self._open(head, at, classes, probabilities)
+            trust[at] = config["shares"].get(source, config["share"])
         self.soft[head], self.trust[head] = torch.from_numpy(soft), torch.from_numpy(trust)
+
+    def _open(self, head, at, classes, probabilities):
+        """A stray neutral among two classes is left out of the teachers' opinion too."""
+        if head != "sentiment" or "neutral" not in classes:
+            return probabilities
+        closed = self.two_classes[at].numpy()
+        probabilities = probabilities.copy()
+        probabilities[closed, classes.index("neutral")] = 0
+        return probabilities / probabilities.sum(1, keepdims=True)
 
     def loss(self, head, logits, batch):
         if head == "sentiment" and "neutral" in self.labels[head]:
@@ -51,7 +63,7 @@ class Lessons:
 
 
 def _two_classes(examples, source):
-    return all(e.two_classes for e in examples if e.source == source)
+    return bool(np.mean([e.two_classes for e in examples if e.source == source]) > 0.5)
 
 
 def _teach_outside(hard, weights, names, examples, head, config):

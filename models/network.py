@@ -15,6 +15,8 @@ from ngrams import FINGERPRINTS, ID_LIMIT, THREES
 from tokenizer import UNKNOWN_ID
 
 MASKED = -1e9
+EMBEDDING = "embedding"
+"""The head that says where a text lies among others."""
 
 
 class NGrams(nn.Module):
@@ -147,10 +149,3 @@ class Network(nn.Module):
         if EMBEDDING in found:
             found[EMBEDDING] = functional.normalize(found[EMBEDDING].float(), dim=-1)
         return found
-
-    def tables(self):
-        """The parameters of which a step touches few rows."""
-        return [self.encoder.tokens.weight, self.encoder.ngrams.table.weight]
-
-
-EMBEDDING = "embedding"

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import batches  # noqa: E402
+import calibrate  # noqa: E402
 import graph  # noqa: E402
 import losses  # noqa: E402
 import ngrams  # noqa: E402
 import runtime  # noqa: E402
+import scores  # noqa: E402
+import teachers  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
@@ -156,6 +160,79 @@ class Losses(unittest.TestCase):
     def test_a_masked_class_gets_no_share_of_the_smoothing(self):
         values = torch.tensor([[1.0, -1e9, 0.0]])
         self.assertLess(losses.cross_entropy(values, torch.tensor([0]), 0.1).item(), 1)
+
+
+class Lessons(unittest.TestCase):
+    CONFIG = {
+        "training": {"smoothing": 0.0}, "heads": {"sentiment": 1.0, "intent": 1.0}, "sources": {},
+        "outside": {"head": "intent", "label": "none", "weight": 0.1, "labelled_weight": 5.0, "sources": ["reviews"]},
+        "teachers": {"share": 0.5, "shares": {}, "transfer": {"more": {"head": "sentiment", "from": "reviews"}}},
+    }
+    LABELS = {"sentiment": ["negative", "neutral", "positive"], "intent": ["pay", "none"]}
+
+    def setUp(self):
+        self.examples = [
+            texts.Example("a", "reviews", "en", {"sentiment": "positive"}, two_classes=True),
+            texts.Example("b", "chats", "en", {"intent": "none"}),
+            texts.Example("c", "more", "en"),
+        ]
+        opinions = {"sentiment": {"more": ([2], ["negative", "positive"], np.array([[0.2, 0.8]]))}}
+        self.lessons = losses.Lessons(self.examples, self.LABELS, self.CONFIG, opinions)
+
+    def test_reviews_ask_for_nothing_and_rare_labels_weigh_more(self):
+        self.assertEqual(self.lessons.hard["intent"].tolist(), [1, 1, -1])
+        np.testing.assert_allclose(self.lessons.weights["intent"], [0.1, 5.0, 1.0])
+
+    def test_the_neutral_of_a_two_class_source_is_neither_taught_nor_punished(self):
+        values = torch.tensor([[0.0, 9.0, 0.0]], requires_grad=True)
+        self.lessons.loss("sentiment", values, torch.tensor([0])).backward()
+        self.assertAlmostEqual(values.grad[0, 1].item(), 0, places=5)
+
+    def test_a_text_without_labels_hears_another_sources_teachers(self):
+        at = torch.tensor([2])
+        right = self.lessons.loss("sentiment", torch.tensor([[0.0, 0.0, 2.0]]), at)
+        wrong = self.lessons.loss("sentiment", torch.tensor([[2.0, 0.0, 0.0]]), at)
+        self.assertLess(right, wrong)
+
+    def test_an_embedding_without_a_teacher_costs_nothing(self):
+        found = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+        self.assertAlmostEqual(losses.apart(found, torch.tensor([[0.0, 1.0], [0.0, 0.0]])).item(), 0.5)
+
+
+class Teachers(unittest.TestCase):
+    def test_what_a_text_is_taught_comes_from_machines_that_did_not_see_it(self):
+        chance = np.random.default_rng(3)
+        numbers = chance.integers(0, 2, 60)
+        words = [f"{'good' if number else 'bad'} thing {chance.integers(9)}" for number in numbers]
+        school = types.SimpleNamespace(seed=1, settings={"decay": 1.0})
+        pair = teachers.Pair(2, words, numbers, None, school)
+        self.assertEqual((pair.held_out.argmax(1) == numbers).mean(), 1.0)
+        self.assertEqual(pair.of(["a good one", "a bad one"], None).argmax(1).tolist(), [1, 0])
+
+    def test_pieces_are_spelled_as_people_write_them(self):
+        self.assertEqual(teachers._spelled(["re", "##fund", "me"]), "refund me")
+        self.assertEqual(teachers._spelled(["退", "货", "ok"]), "退货ok")
+
+
+class Calibration(unittest.TestCase):
+    LABELS = ["shop.a", "shop.b", "none"]
+
+    def examples(self, labels):
+        return [texts.Example("x", "one", "en", {"intent": label}) for label in labels]
+
+    def test_overconfident_logits_are_damped(self):
+        examples = self.examples(["shop.a", "shop.b"] * 50)
+        logits = np.zeros((100, 3), np.float32)
+        logits[:, 0], logits[:, 2] = 20, -50
+        factors, addends = calibrate.fit(examples, logits, "intent", self.LABELS)
+        self.assertLess(factors[0].item(), 0.1)
+
+    def test_texts_from_outside_are_told_as_often_as_asked(self):
+        examples = self.examples(["none"] * 10)
+        logits = np.zeros((10, 3), np.float32)
+        logits[:, 0] = np.arange(10)
+        addends = calibrate.let_outside_in(examples, logits, self.LABELS, torch.ones(3), torch.zeros(3), 0.6)
+        self.assertEqual(((torch.from_numpy(logits) + addends).argmax(1) == 2).float().mean().item(), np.float32(0.6))
 
 
 class Tokens(unittest.TestCase):

@@ -8,6 +8,7 @@ first (`teachers.py`); what they say is kept in the run.
 import argparse
 import copy
 import json
+import math
 import random
 import shutil
 import time
@@ -136,15 +137,15 @@ class Trainer:
 
     def _make_optimizers(self):
         """Tables learn by rows: a step touches few of them, and a row that is rarely met must learn quickly."""
-        tables = self.network.tables()
-        ids = {id(table) for table in tables}
-        rest = [p for p in self.network.parameters() if id(p) not in ids]
+        tables = {"tokens": self.network.encoder.tokens.weight, "ngrams": self.network.encoder.ngrams.table.weight}
+        ids = {id(table) for table in tables.values()}
+        self.rest = [p for p in self.network.parameters() if id(p) not in ids]
         self.optimizers = {
-            "rest": torch.optim.AdamW(rest, weight_decay=self.settings["weight_decay"], betas=(0.9, 0.98)),
-            "tables": torch.optim.SparseAdam(tables, betas=(0.9, 0.98)),
+            "rest": torch.optim.AdamW(self.rest, weight_decay=self.settings["weight_decay"], betas=(0.9, 0.98)),
+            **{name: torch.optim.SparseAdam([table], betas=(0.9, 0.98)) for name, table in tables.items()},
         }
-        self.rates = {"rest": self.settings["learning_rate"], "tables": self.settings["table_rate"]}
-        self.rest = rest
+        self.rates = {"rest": self.settings["learning_rate"],
+                      **{name: self.settings[f"{name}_rate"] for name in tables}}
 
     def _epoch_batches(self, epoch):
         seed = self.config["seed"] + epoch
@@ -210,7 +211,7 @@ class Trainer:
         """Up in a straight line, then down along half a cosine."""
         warm = max(1, int(self.settings["warmup"] * self.steps))
         done = max(0.0, (self.step - warm) / max(1, self.steps - warm))
-        return min((self.step + 1) / warm, 0.5 * (1 + np.cos(np.pi * done)))
+        return min((self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * done)))
 
     def judge(self):
         logits = predict(self.average, self.dev_rows)
