@@ -18,7 +18,6 @@ import graph  # noqa: E402
 import losses  # noqa: E402
 import ngrams  # noqa: E402
 import runtime  # noqa: E402
-import scores  # noqa: E402
 import teachers  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
