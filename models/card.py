@@ -1,7 +1,7 @@
 """Writes the figures into the model card: `python models/card.py [--figures FOLDER] [--page FILE]`.
 
 The folder holds what `evaluate.py`, `check_batches.py` and `speed.py` wrote (`evaluation.json`, `batches.json`,
-`speed.json`). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
+`speed.json`), and, written by hand, what training took (`training.json`: `seconds`, `threads`, `watts`, `on`). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
 it are written by hand, and must be true of the figures.
 """
 
@@ -53,9 +53,9 @@ def main():
 
 
 def read(folder):
-    """{evaluation, batches, speed}; only the first must be there."""
+    """{evaluation, batches, speed, training}; only the first must be there."""
     found = {}
-    for name in ("evaluation", "batches", "speed"):
+    for name in ("evaluation", "batches", "speed", "training"):
         path = Path(folder) / f"{name}.json"
         found[name] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     if found["evaluation"] is None:
@@ -77,6 +77,7 @@ def sections(figures):
     return {
         "version": version(evaluation),
         "heads": heads_table(evaluation),
+        "training": training(figures["training"]),
         "figures": figures_table(evaluation),
         "zh": zh_table(evaluation),
         "certainty": certainty_table(evaluation),
@@ -101,6 +102,15 @@ def heads_table(evaluation):
     rows = [[f"`{head}`", number(about.get("threshold")) if about.get("threshold") else "always",
              sum(of["texts"] for of in about["sources"].values())] for head, about in evaluation["heads"].items()]
     return table(["head", "answers from a probability of", "texts judged"], rows)
+
+
+def training(found):
+    """Energy is an estimate: the time of each thread at what a core of that kind draws."""
+    if not found:
+        return NONE
+    hours = found["seconds"] / 3600
+    return (f"Training took {hours:.1f} hours on {found['on']}; at some {found['watts']} W for each of {found['threads']} "
+            f"busy threads that is {hours * found['threads'] * found['watts'] / 1000:.2f} kWh, an estimate.")
 
 
 def figures_table(evaluation):
@@ -173,13 +183,15 @@ def behaviour_table(evaluation):
     found = evaluation.get("behaviour")
     if not found:
         return NONE
-    rows = [[name, part["cases"], part["passed"], percent(part["rate"])] for name, part in found["capability"].items()]
-    rows.append(["**all**", found["cases"], found["passed"], percent(found["passed"] / found["cases"])])
+    rows = [[name, part["cases"], part["passed"], percent(part["rate"]), part["turned_round"]]
+            for name, part in found["capability"].items()]
+    turned = sum(part["turned_round"] for part in found["capability"].values())
+    rows.append(["**all**", found["cases"], found["passed"], percent(found["passed"] / found["cases"]), turned])
     kinds = ", ".join(f"{name} {part['passed']} of {part['cases']}" for kind in ("kind", "language")
                       for name, part in found[kind].items())
     worst = [[case["id"], " · ".join(case["texts"]).replace("|", "\\|"), expected(case), said(case["found"])]
              for case in found["worst"][:WORST]]
-    return "\n\n".join([table(["capability", "cases", "passed", ""], rows), f"By kind and language: {kinds}.",
+    return "\n\n".join([table(["capability", "cases", "passed", "", "turned round"], rows), f"By kind and language: {kinds}.",
                         "Furthest off:", table(["case", "texts", "expected", "found"], worst)])
 
 
