@@ -150,6 +150,16 @@ class Repeats(unittest.TestCase):
         self.assertAlmostEqual(found.count("two"), 300, delta=60)
 
 
+class Rounds(unittest.TestCase):
+    def test_the_rates_rise_and_fall_in_each_round(self):
+        made = train.Round(100, 0.5, [[[0]] * 60, [[0]] * 40])
+        paces = [made.pace(step, 0.1) for step in range(100, 200)]
+        self.assertEqual(max(paces), 0.5)
+        self.assertEqual(paces.index(0.5), 9)
+        self.assertLess(paces[0], 0.06)
+        self.assertLess(paces[-1], 0.001)
+
+
 class Losses(unittest.TestCase):
     def test_an_unlabelled_text_costs_nothing(self):
         cost = losses.cross_entropy(torch.randn(3, 4), torch.tensor([-1, 2, -1]), 0.1)
