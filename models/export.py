@@ -29,6 +29,8 @@ from train import HERE, build, load, predict, weights
 DIFFERENCE_MAX = 1e-4
 BYTES_MAX = 12_000_000
 LOSS_OF = ("accuracy", "accuracy_in_domain", "f1_positive", "macro_recall", "macro_f1_in_domain", "outside_recall")
+# The label for what fits no other; the program then gives an empty list.
+NONE = "none"
 
 
 def main():
@@ -143,6 +145,7 @@ def card(config, tokenizer, labels, thresholds):
                     "activation": "softmax",
                     "threshold": thresholds.get(head, 0.0),
                     "labels": found,
+                    **({"none": NONE} if NONE in found else {}),
                     "names": label_map.names(head, found),
                 }
                 for head, found in labels.items()

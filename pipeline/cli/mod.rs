@@ -9,6 +9,7 @@ mod demo;
 mod lines;
 mod out;
 mod places;
+mod progress;
 mod replay;
 mod run;
 mod score;

@@ -1,10 +1,18 @@
-use bytes::Bytes;
+use std::cell::RefCell;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use prost::{Message, Name};
 
 use super::framing;
 use super::schema::OURS;
 use crate::config::OutputFormat;
 use crate::event::{Error, Fault, v1};
+
+/// Payloads are cut from blocks of this size: they are freed on another thread than the one that writes them, and one
+/// block is cheaper to hand over than the hundred payloads in it.
+const BLOCK_BYTES: usize = 64 * 1024;
+/// What is kept free for the next payload; one that takes more makes its block grow.
+const PAYLOAD_BYTES: usize = 1024;
 
 /// Encodes scored events. The same event is always the same bytes: its maps are ordered.
 #[derive(Debug)]
@@ -40,13 +48,26 @@ impl Encoder {
     }
 
     pub fn encode(&self, scored: &v1::Scored) -> Bytes {
+        thread_local! {
+            static BLOCK: RefCell<BytesMut> = RefCell::default();
+        }
+        BLOCK.with_borrow_mut(|block| {
+            if block.capacity() < PAYLOAD_BYTES {
+                *block = BytesMut::with_capacity(BLOCK_BYTES);
+            }
+            self.write(scored, block);
+            block.split().freeze()
+        })
+    }
+
+    fn write(&self, scored: &v1::Scored, block: &mut BytesMut) {
         match &self.wire {
-            Wire::Json => serde_json::to_vec(scored).expect("names are strings, and no field's form can fail").into(),
+            Wire::Json => {
+                serde_json::to_writer(block.writer(), scored).expect("names are strings, and no field's form can fail")
+            }
             Wire::Protobuf { prefix } => {
-                let mut bytes = Vec::with_capacity(prefix.len() + scored.encoded_len());
-                bytes.extend_from_slice(prefix);
-                scored.encode_raw(&mut bytes);
-                bytes.into()
+                block.extend_from_slice(prefix);
+                scored.encode_raw(block);
             }
         }
     }

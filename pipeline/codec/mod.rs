@@ -13,6 +13,7 @@ mod decode;
 mod encode;
 mod framing;
 mod json;
+mod known;
 mod mapping;
 pub mod registry;
 mod schema;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ureq::tls::{Certificate, ClientCert};
 
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
@@ -187,6 +188,10 @@ pub struct Registry {
     pub url: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
+    /// Whose signatures are believed instead of those of the public authorities.
+    pub authorities: Option<Vec<Certificate<'static>>>,
+    /// What this client shows of itself, where it is asked to.
+    pub identity: Option<ClientCert>,
     /// Register the output schemas at start; otherwise they must be there.
     pub register: bool,
     pub timeout: Duration,
@@ -196,6 +201,8 @@ pub struct Registry {
 pub struct Text {
     /// The redacted text goes into the scored event.
     pub include_text: bool,
+    /// The text's embedding goes into the scored event.
+    pub include_embedding: bool,
     /// A record with a larger value is refused.
     pub payload_bytes_max: usize,
     /// An event dated further ahead than this is refused.

@@ -35,6 +35,9 @@ const SIGNALS_PER_TURN: usize = 64;
 const BACKLOG_PATIENCE: u32 = 8;
 /// How often an epoch is handed in again after the group has moved on, before everything is read again instead.
 const RESUBMITS_MAX: u32 = 20;
+/// How much of `delivery.shutdown_ms_max` is kept for ending the transaction under way and leaving the group: a fourth,
+/// and at most so long.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 /// How long to wait before handing it in again: about one heartbeat of a group that is rebalancing.
 const RESUBMIT_AFTER: Duration = Duration::from_millis(100);
 
@@ -140,6 +143,7 @@ impl<S: Stage> Engine<S> {
     pub fn run(mut self) -> Result<(), Error> {
         self.report.bounds(&self.room);
         let ended = self.turns();
+        self.report.ended(ended.as_ref().err());
         self.sink.stop_retrying();
         // The group is left only now, after the last commit was answered or given up. Leaving revokes every partition;
         // with the inbox closed nobody waits for an answer to that.
@@ -384,7 +388,7 @@ impl<S: Stage> Engine<S> {
 
     fn conclude(&mut self, tenure: Tenure) {
         let Some(partition) = self.partitions.get_mut(&tenure) else { return };
-        if partition.conclude(&self.stage, &self.letters, Timestamp::now) > 0 {
+        if partition.conclude(&self.stage, &self.letters, Timestamp::now()) > 0 {
             self.ready_since.get_or_insert_with(Instant::now);
         }
     }
@@ -400,7 +404,7 @@ impl<S: Stage> Engine<S> {
             self.ready_since = Some(now);
             return;
         };
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(self.done().min(self.delivery.epoch_events_max));
         let mut offsets = Vec::new();
         let mut tenures = Vec::new();
         let mut freed = Freed::default();
@@ -419,7 +423,7 @@ impl<S: Stage> Engine<S> {
         }
         self.epoch_number += 1;
         self.committing = Some(Committing { tenures, freed, since: now, submits: 1 });
-        self.submit(Epoch { number: self.epoch_number, entries, offsets, metadata });
+        self.submit(Epoch { number: self.epoch_number, entries, offsets, metadata, produced: false });
     }
 
     /// Enough is concluded, or the first of it has waited long enough, or somebody waits for the partitions.
@@ -453,7 +457,7 @@ impl<S: Stage> Engine<S> {
     fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
         match event {
             SinkEvent::Ready => self.start_source()?,
-            SinkEvent::Committed { epoch, seconds } => self.on_committed(&epoch, seconds),
+            SinkEvent::Committed { .. } => self.on_committed(),
             SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
             SinkEvent::Dead(error) => return Err(error),
         }
@@ -467,7 +471,7 @@ impl<S: Stage> Engine<S> {
         Ok(())
     }
 
-    fn on_committed(&mut self, epoch: &Epoch, seconds: f64) {
+    fn on_committed(&mut self) {
         let Some(committing) = self.committing.take() else { return };
         self.room.give_back(committing.freed.records, committing.freed.bytes);
         for (tenure, next) in committing.tenures {
@@ -475,14 +479,15 @@ impl<S: Stage> Engine<S> {
                 partition.set_committed(next);
             }
         }
-        self.report.committed(epoch, seconds);
     }
 
     fn on_failed_epoch(&mut self, epoch: Epoch, failure: Failure, why: &str) {
         self.report.aborted(failure, why);
         let Some(committing) = &self.committing else { return };
         let owned = committing.tenures.iter().all(|(tenure, _)| self.partitions.contains_key(tenure));
-        if failure == Failure::Stale && owned && committing.submits < RESUBMITS_MAX {
+        // Read again, outputs that are acknowledged would be written twice.
+        let patient = committing.submits < RESUBMITS_MAX || epoch.produced;
+        if failure == Failure::Stale && owned && patient {
             self.resubmit = Some((Instant::now() + RESUBMIT_AFTER, epoch));
         } else {
             self.rewind();
@@ -549,7 +554,8 @@ impl<S: Stage> Engine<S> {
     fn begin_stop(&mut self) {
         if self.stopping.is_none() {
             self.report.stopping(self.delivery.shutdown_max);
-            self.stopping = Some(Instant::now() + self.delivery.shutdown_max);
+            let within = self.delivery.shutdown_max;
+            self.stopping = Some(Instant::now() + within - LEAVE_MAX.min(within / 4));
             self.room.close();
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::scoring::Scoring;
 use crate::config::Kind;
-use crate::event::{Origin, RawRecord, Reason, TopicPartition};
+use crate::event::{Error, Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
 use crate::telemetry::{
@@ -19,16 +19,42 @@ use crate::telemetry::{
 pub struct Report {
     stage: &'static str,
     health: Arc<Health>,
-    /// Topics of outputs, for counting what was scored by kind.
-    kinds: Vec<(Arc<str>, &'static str)>,
     owned: usize,
 }
 
-impl Report {
+/// Tells of epochs that have become visible, on the sink's thread: it walks over every record, and the engine has better
+/// things to do.
+pub struct CommitReport {
+    stage: &'static str,
+    health: Arc<Health>,
+    /// Topics of outputs, for counting what was scored by kind.
+    kinds: Vec<(Arc<str>, &'static str)>,
+}
+
+impl CommitReport {
     pub fn new(stage: &'static str, health: Arc<Health>, outputs: &crate::config::Outputs) -> Self {
         let kinds = [(Kind::Review, "review"), (Kind::Chat, "chat")];
         let kinds = kinds.map(|(kind, name)| (Arc::from(outputs.topic(kind)), name)).to_vec();
-        Self { stage, health, kinds, owned: 0 }
+        Self { stage, health, kinds }
+    }
+
+    pub fn committed(&self, epoch: &Epoch, seconds: f64) {
+        let now = Timestamp::now().as_millisecond();
+        let written = epoch.entries.iter().filter_map(|entry| entry.record.timestamp_ms);
+        let event_to_visible: Vec<f64> = written.map(|at| (now - at).max(0) as f64 / 1000.0).collect();
+        let scored: Vec<(&'static str, u64)> =
+            self.kinds.iter().map(|(topic, kind)| (*kind, written_to(topic, &epoch.entries))).collect();
+        let took = Duration::from_secs_f64(seconds);
+        EpochCommitted { stage: self.stage, scored: &scored, took, event_to_visible: &event_to_visible }.emit();
+        self.health.broker_up();
+        self.health.uncommitted(None);
+        dead_lettered(&epoch.entries);
+    }
+}
+
+impl Report {
+    pub fn new(stage: &'static str, health: Arc<Health>) -> Self {
+        Self { stage, health, owned: 0 }
     }
 
     pub fn bounds(&self, room: &Room) {
@@ -80,19 +106,6 @@ impl Report {
         LagMeasured { topic: &partition.topic, partition: partition.partition, records }.emit();
     }
 
-    pub fn committed(&self, epoch: &Epoch, seconds: f64) {
-        let now = Timestamp::now().as_millisecond();
-        let written = epoch.entries.iter().filter_map(|entry| entry.record.timestamp_ms);
-        let event_to_visible: Vec<f64> = written.map(|at| (now - at).max(0) as f64 / 1000.0).collect();
-        let scored: Vec<(&'static str, u64)> =
-            self.kinds.iter().map(|(topic, kind)| (*kind, written_to(topic, &epoch.entries))).collect();
-        let took = Duration::from_secs_f64(seconds);
-        EpochCommitted { stage: self.stage, scored: &scored, took, event_to_visible: &event_to_visible }.emit();
-        self.health.broker_up();
-        self.health.uncommitted(None);
-        dead_lettered(&epoch.entries);
-    }
-
     pub fn aborted(&self, failure: Failure, why: &str) {
         let cause = match failure {
             Failure::Stale => AbortCause::Rebalance,
@@ -104,6 +117,13 @@ impl Report {
 
     pub fn stopping(&self, within: Duration) {
         Stopping { signal: "stop", within }.emit();
+    }
+
+    /// The process will not do its work any more, though leaving the group may still take it some seconds.
+    pub fn ended(&self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.health.fatal(error.to_string());
+        }
     }
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {

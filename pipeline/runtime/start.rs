@@ -9,12 +9,12 @@ use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
 use super::models::Models;
 use super::prepare::PreparePool;
-use super::report::Report;
+use super::report::{CommitReport, Report};
 use super::schemas::Registered;
 use crate::codec::{Decoder, Encoder};
 use crate::config::{Kind, Settings};
 use crate::event::{Error, Fault};
-use crate::sink::{DeadLetters, Sink, SinkOptions};
+use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
 use crate::stages::text::{TextOutput, TextStage};
@@ -101,10 +101,11 @@ fn start_stage<S: Stage>(
         mode: settings.delivery.mode,
         transaction_timeout: settings.delivery.transaction_timeout,
         id: format!("{group}-{}", settings.instance),
+        group: group.clone(),
         stage: S::NAME,
         dead_letters: letters.clone(),
     };
-    let sink = Sink::start(sink, sender(&signals, Signal::Sink))?;
+    let sink = Sink::start(sink, reported(CommitReport::new(S::NAME, health.clone(), &settings.outputs), &signals))?;
     let subscription = Subscription {
         stage: S::NAME,
         kafka: settings.kafka.clone(),
@@ -123,7 +124,7 @@ fn start_stage<S: Stage>(
         delivery: settings.delivery.clone(),
         inbox,
         start_source: source_starter(subscription, room, signals.clone()),
-        report: Report::new(S::NAME, health, &settings.outputs),
+        report: Report::new(S::NAME, health),
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
@@ -134,6 +135,18 @@ fn start_stage<S: Stage>(
         let _ = signals.send(Signal::Stop);
     };
     Ok(Running { stop: Box::new(stop), thread })
+}
+
+/// The sink's callback: tells of what has become visible, and frees it, on the sink's thread.
+fn reported<S: Stage>(report: CommitReport, signals: &Sender<Signal<S>>) -> impl Fn(SinkEvent) + Send + 'static {
+    let to_engine = sender(signals, Signal::Sink);
+    move |mut event| {
+        if let SinkEvent::Committed { epoch, seconds } = &mut event {
+            report.committed(epoch, *seconds);
+            epoch.entries = Vec::new();
+        }
+        to_engine(event);
+    }
 }
 
 /// A callback that turns what a part says into a signal. The engine may have ended: then nobody needs to know.

@@ -15,6 +15,7 @@
 
 mod dead_letter;
 mod epoch;
+mod fences;
 mod producer;
 
 pub use dead_letter::{DeadLetters, HEADER_PREFIX, Opened, open};

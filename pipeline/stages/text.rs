@@ -53,7 +53,8 @@ pub struct TextStage {
 /// A text on its way: the scored event but for its scores.
 pub struct Waiting {
     kind: Kind,
-    scored: v1::Scored,
+    /// Boxed: it is handed from thread to thread and from slot to slot, and is large.
+    scored: Box<v1::Scored>,
     asked: Vec<ModelId>,
 }
 
@@ -130,7 +131,7 @@ impl TextStage {
         let text::Redacted { text, counts } = self.redactor.redact(&normalised);
         let text = text.into_owned();
         let kind = event.kind();
-        let mut scored = self.skeleton(record, event, &text);
+        let mut scored = Box::new(self.skeleton(record, event, &text));
         for (name, count) in counts {
             Redacted { kind: &name, count: u64::from(count) }.emit();
             scored.redacted.insert(name.to_string(), count);
@@ -260,12 +261,20 @@ fn add_answer(scored: &mut v1::Scored, model: &TextModel, prediction: &Predictio
                     .collect();
                 scored.labels.insert(head.name.clone(), v1::Labels { labels });
             }
-            HeadKind::Embedding => {}
+            HeadKind::Embedding { .. } => scored.embedding = unit(&answer.values),
         }
     }
     if scored.model.is_none() {
         scored.model = named();
     }
+}
+
+/// Of length 1, so that the product of two is their cosine.
+fn unit(values: &[f32]) -> Vec<f32> {
+    let length = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    // Only nothing at all has no direction.
+    let scale = if length > 0.0 { length } else { 1.0 };
+    values.iter().map(|v| (f64::from(*v) / scale) as f32).collect()
 }
 
 fn sentiment(head: &Head, negative: f32, neutral: f32, positive: f32) -> v1::Sentiment {
