@@ -160,6 +160,11 @@ class Rounds(unittest.TestCase):
         self.assertLess(paces[-1], 0.001)
 
 
+    def test_the_mean_of_rounds_leaves_whole_numbers_alone(self):
+        found = train.mean([{"w": torch.tensor([1.0]), "n": torch.tensor(4)}, {"w": torch.tensor([2.0]), "n": torch.tensor(4)}])
+        self.assertEqual((found["w"].item(), found["n"].item()), (1.5, 4))
+
+
 class Losses(unittest.TestCase):
     def test_an_unlabelled_text_costs_nothing(self):
         cost = losses.cross_entropy(torch.randn(3, 4), torch.tensor([-1, 2, -1]), 0.1)

@@ -182,12 +182,13 @@ class Trainer:
         tokens = sum(self.lengths[i] for made in self.rounds for epoch in made.epochs for batch in epoch for i in batch)
         self.say(f"{len(self.rows)} texts, {tokens} tokens in all epochs, {self.steps} steps from step {self.step}")
         self.started, self.saved, self.before = time.time(), time.time(), self.seconds
-        for made in self.rounds:
+        for number, made in enumerate(self.rounds):
             if self.step < made.first + made.steps:
                 self.begin(made)
                 self.go_through(made)
+                torch.save(self.average.state_dict(), self.run / f"round{number}.pt")
         self.save()
-        torch.save(self.average.state_dict(), self.run / "network.pt")
+        torch.save(mean([torch.load(self.run / f"round{n}.pt") for n in range(len(self.rounds))]), self.run / "network.pt")
 
     def begin(self, made):
         """A later round goes on from the average, with a fresh memory of slopes."""
@@ -290,6 +291,12 @@ def choose_ngrams(rows, examples, labels, config):
             if len(kinds) > 1:
                 tasks.append((at, classes, config["ngrams"].get(source, 1.0)))
     return ngrams.choose(rows, tasks, int(config["network"]["ngram_buckets"][0] * CANDIDATES))
+
+
+def mean(states):
+    """The rounds' weights, averaged: each knows something that the next forgets. Whole numbers are the same in all."""
+    return {name: sum(state[name] for state in states) / len(states) if value.is_floating_point() else value
+            for name, value in states[0].items()}
 
 
 def weights(run):
