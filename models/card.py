@@ -145,7 +145,7 @@ def certainty_table(evaluation):
     for head, about in evaluation["heads"].items():
         for source, found in about["sources"].items():
             rows.append([head, source, number(found["calibration_error"]), percent(found.get("coverage")),
-                         percent(found.get("accuracy_above")), percent(found.get("accuracy"))])
+                         percent(found.get("accuracy_above")), percent(found.get("accuracy_of_three", found["accuracy"]))])
     return table(["head", "source", "calibration error", "answered", "of those right", "right, all labels open"], rows)
 
 
