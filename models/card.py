@@ -1,7 +1,7 @@
 """Writes the figures into the model card: `python models/card.py [--figures FOLDER] [--page FILE]`.
 
 The folder holds what `evaluate.py`, `check_batches.py` and `speed.py` wrote (`evaluation.json`, `batches.json`,
-`speed.json`), and, written by hand, what training took (`training.json`: `seconds`, `threads`, `watts`, `on`). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
+`speed.json`), and, written by hand, what training took (`training.json`: `seconds` of each part, `on` what, `watts` of a core). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
 it are written by hand, and must be true of the figures.
 """
 
@@ -105,12 +105,13 @@ def heads_table(evaluation):
 
 
 def training(found):
-    """Energy is an estimate: the time of each thread at what a core of that kind draws."""
+    """Energy is an estimate: the time of the one busy core at what such a core draws."""
     if not found:
         return NONE
-    hours = found["seconds"] / 3600
-    return (f"Training took {hours:.1f} hours on {found['on']}; at some {found['watts']} W for each of {found['threads']} "
-            f"busy threads that is {hours * found['threads'] * found['watts'] / 1000:.2f} kWh, an estimate.")
+    parts = ", ".join(f"{name} {seconds / 60:.0f} min" for name, seconds in found["seconds"].items())
+    total = sum(found["seconds"].values())
+    return (f"It took {total / 60:.0f} minutes of wall time on {found['on']} ({parts}). At some {found['watts']} W for the "
+            f"core that is {total * found['watts'] / 3.6e6:.3f} kWh, estimated, not measured; trials before it not counted.")
 
 
 def figures_table(evaluation):
