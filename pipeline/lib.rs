@@ -11,6 +11,7 @@ pub mod telemetry;
 pub mod source;
 
 pub mod codec;
+pub mod columns;
 pub mod text;
 
 pub mod batch;

@@ -6,6 +6,7 @@ mod completions;
 mod danger;
 mod dead_letters;
 mod demo;
+mod features;
 mod lines;
 mod out;
 mod places;
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Check),
     Score(score::Score),
     Replay(replay::Replay),
+    Features(features::Features),
     Topics(topics::Topics),
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
@@ -95,6 +97,7 @@ impl Command {
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::DeadLetters(command) => command.run(),
             Command::Completions(command) => command.run(),

@@ -1,15 +1,19 @@
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use prost::{Message, Name};
+use serde::Serialize;
 
 use super::framing;
 use super::schema::OURS;
 use crate::config::OutputFormat;
 use crate::event::{Error, Fault, v1};
 
-/// Encodes scored events. The same event is always the same bytes: its maps are ordered.
+/// Encodes events of one message of `schemas/`. The same event is always the same bytes: its maps are ordered.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct Encoder<T = v1::Scored> {
     wire: Wire,
+    of: PhantomData<fn(&T)>,
 }
 
 #[derive(Debug)]
@@ -21,41 +25,40 @@ enum Wire {
     },
 }
 
-impl Encoder {
-    /// `schema` is the id under which the registry holds [`super::SCORED_FILES`]; [`OutputFormat::ProtobufFramed`] alone
-    /// needs it.
+impl<T: Message + Name + Serialize> Encoder<T> {
+    /// `schema` is the id under which the registry holds the message's files, such as [`super::SCORED_FILES`];
+    /// [`OutputFormat::ProtobufFramed`] alone needs it.
     pub fn new(format: OutputFormat, schema: Option<u32>) -> Result<Self, Error> {
         let wire = match (format, schema) {
             (OutputFormat::Json, _) => Wire::Json,
             (OutputFormat::Protobuf, _) => Wire::Protobuf { prefix: Vec::new() },
             (OutputFormat::ProtobufFramed, Some(schema)) => {
-                Wire::Protobuf { prefix: framing::prefix(schema, &[position()?]) }
+                Wire::Protobuf { prefix: framing::prefix(schema, &[position(&T::full_name())?]) }
             }
             (OutputFormat::ProtobufFramed, None) => {
                 let message = "outputs.format: framed Protobuf needs the id of a registered schema, and none is known";
                 return Err(Error::new(Fault::Config, message).hint("set registry.url"));
             }
         };
-        Ok(Self { wire })
+        Ok(Self { wire, of: PhantomData })
     }
 
-    pub fn encode(&self, scored: &v1::Scored) -> Bytes {
+    pub fn encode(&self, event: &T) -> Bytes {
         match &self.wire {
-            Wire::Json => serde_json::to_vec(scored).expect("names are strings, and no field's form can fail").into(),
+            Wire::Json => serde_json::to_vec(event).expect("names are strings, and no field's form can fail").into(),
             Wire::Protobuf { prefix } => {
-                let mut bytes = Vec::with_capacity(prefix.len() + scored.encoded_len());
+                let mut bytes = Vec::with_capacity(prefix.len() + event.encoded_len());
                 bytes.extend_from_slice(prefix);
-                scored.encode_raw(&mut bytes);
+                event.encode_raw(&mut bytes);
                 bytes.into()
             }
         }
     }
 }
 
-/// The position of `Scored` within its file.
-fn position() -> Result<usize, Error> {
-    let name = v1::Scored::full_name();
-    let scored = OURS.get_message_by_name(&name);
-    let position = scored.and_then(|scored| scored.parent_file().messages().position(|message| message == scored));
+/// The position of a message within its file.
+fn position(name: &str) -> Result<usize, Error> {
+    let found = OURS.get_message_by_name(name);
+    let position = found.and_then(|found| found.parent_file().messages().position(|message| message == found));
     position.ok_or_else(|| Error::new(Fault::Bug, format!("the compiled schemas lack {name}")))
 }
