@@ -9,13 +9,22 @@ KAFKA_PORT ?= 9092
 REGISTRY_PORT ?= 8081
 # The folder with the training and test texts, for the model-* targets.
 DATA ?=
+# What the model-* targets pass on besides; each script has a --help.
+TRAIN_ARGS ?=
+EXPORT_ARGS ?=
+EVALUATE_ARGS ?=
+CARD_ARGS ?=
+# The program that a model is evaluated through.
+PROGRAM ?= target/release/groundswell
 
 FETCH := $(PYTHON) deploy/local/fetch.py
 MODEL_PYTHON := .venv/bin/python
+# Stands for the whole of the lock file being installed.
+MODEL_READY := .venv/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
-	model-train model-export model-evaluate model-data
+	model-train model-export model-evaluate model-card model-quick model-test model-data
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -36,7 +45,7 @@ release: ## The program, optimised, as target/release/groundswell
 	$(CARGO) build --release --locked
 
 ##@ Check it
-test: lint test-all test-demo ## Everything, with a real Kafka and a real schema registry
+test: lint test-all test-demo model-test ## Everything, with a real Kafka and a real schema registry
 
 test-unit: ## What needs neither Java nor a network
 	$(CARGO) test --locked --lib --bins
@@ -69,24 +78,40 @@ fetch-%: ## One of onnxruntime, kafka, registry, java, promtool
 	@$(FETCH) $*
 
 ##@ The model that ships
-model-train: model-data $(MODEL_PYTHON) ## Texts in DATA=folder to a run under models/runs/
-	$(MODEL_PYTHON) models/train.py --data $(DATA)
+model-train: model-data $(MODEL_READY) ## Texts in DATA=folder to a run under models/runs/
+	$(MODEL_PYTHON) models/train.py --data $(DATA) $(TRAIN_ARGS)
 
-model-export: model-data $(MODEL_PYTHON) ## The run to models/text/
-	$(MODEL_PYTHON) models/export.py --data $(DATA)
+model-export: model-data $(MODEL_READY) ## The run to models/text/
+	$(MODEL_PYTHON) models/export.py --data $(DATA) $(EXPORT_ARGS)
 
-model-evaluate: model-data $(MODEL_PYTHON) ## Figures of models/text/ on the texts in DATA=folder
-	$(MODEL_PYTHON) models/evaluate.py --data $(DATA)
+model-evaluate: model-data $(MODEL_READY) ## Figures of models/text/ on DATA=folder or file, through PROGRAM
+	$(MODEL_PYTHON) models/evaluate.py $(DATA) --program $(PROGRAM) $(EVALUATE_ARGS)
+
+model-card: model-data $(MODEL_READY) ## Measure models/text/ on DATA=folder and write its card anew
+	mkdir -p models/figures
+	$(MODEL_PYTHON) models/evaluate.py $(DATA) --program $(PROGRAM) --train $(DATA) --json models/figures/evaluation.json $(CARD_ARGS)
+	$(MODEL_PYTHON) models/check_batches.py $(DATA) --json models/figures/batches.json
+	$(MODEL_PYTHON) models/speed.py $(DATA) --json models/figures/speed.json
+	$(MODEL_PYTHON) models/card.py
+
+model-quick: $(MODEL_READY) ## Train, export and evaluate on 2,000 texts, made up or of DATA=folder
+	$(MODEL_PYTHON) models/quick.py --program $(PROGRAM) $(if $(DATA),--data $(DATA))
+
+# The tests before it made the program; where they did not, this does.
+model-test: $(MODEL_READY) fetch-onnxruntime
+	$(CARGO) build --locked
+	$(MODEL_PYTHON) -m unittest discover -s models
+	$(MODEL_PYTHON) models/quick.py --program target/debug/groundswell
 
 model-data:
 	@test -n "$(DATA)" || { echo "say where the texts are: make model-… DATA=folder (models/README.md)" >&2; exit 2; }
 
-$(MODEL_PYTHON): models/requirements.lock
+$(MODEL_READY): models/requirements.lock
 	$(PYTHON) -m venv .venv
-	$(MODEL_PYTHON) -m pip install --quiet -r $<
+	$(MODEL_PYTHON) -m pip install --quiet --require-hashes --no-deps -r $<
 	touch $@
 
 ##@ Put it away
 clean: ## Remove what was built and fetched
 	$(CARGO) clean
-	rm -rf .local dist
+	rm -rf .local .venv dist

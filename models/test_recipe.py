@@ -13,9 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import batches  # noqa: E402
 import graph  # noqa: E402
-import metrics  # noqa: E402
 import runtime  # noqa: E402
-import scores  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
@@ -119,19 +117,6 @@ class Losses(unittest.TestCase):
     def test_a_masked_class_gets_no_share_of_the_smoothing(self):
         values = torch.tensor([[1.0, -1e9, 0.0]])
         self.assertLess(train.cross_entropy(values, torch.tensor([0]), 0.1).item(), 1)
-
-
-class Figures(unittest.TestCase):
-    def test_two_class_sources_leave_neutral_aside(self):
-        found = metrics.sentiment(np.array([[0.1, 0.8, 0.1001], [0.3, 0.5, 0.2]]), np.array([2, 0]), True)
-        self.assertEqual(found["accuracy"], 1.0)
-
-    def test_threshold_is_the_lowest_that_is_right_often_enough(self):
-        best, right = np.array([0.2, 0.4, 0.6, 0.9]), np.array([False, False, True, True])
-        self.assertEqual(metrics.threshold(best, right, np.array(["a"] * 4), 0.9), 0.45)
-
-    def test_softmax_sums_to_one(self):
-        np.testing.assert_allclose(scores.softmax(np.array([[1e3, 0, -1e3]])).sum(1), 1)
 
 
 class Tokens(unittest.TestCase):

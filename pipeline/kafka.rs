@@ -49,14 +49,70 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// What a client uses of the cluster: when it is refused, one of these names is what it has no right to.
+pub struct Uses<'a> {
+    /// What is done with the topics, as Kafka's access lists call it: `READ` or `WRITE`.
+    pub operation: &'static str,
+    pub topics: Vec<&'a str>,
+    pub group: &'a str,
+    pub transactional_id: &'a str,
+}
+
+impl Uses<'_> {
+    /// A refusal as an error that names the right that is missing, and on what.
+    pub fn refusal(&self, message: impl Into<String>, code: RDKafkaErrorCode) -> Error {
+        Error::new(Fault::Broker, message).hint(self.missing(code))
+    }
+
+    fn missing(&self, code: RDKafkaErrorCode) -> String {
+        use RDKafkaErrorCode as C;
+        let on = match code {
+            C::TopicAuthorizationFailed => {
+                let (operation, topics) = (self.operation, self.topics.join(", "));
+                let plural = if self.topics.len() == 1 { "topic" } else { "each of the topics" };
+                format!("{operation} on {plural} {topics}")
+            }
+            C::GroupAuthorizationFailed => format!("READ on group {}", self.group),
+            C::TransactionalIdAuthorizationFailed => format!("WRITE on transactional id {}", self.transactional_id),
+            C::ClusterAuthorizationFailed => "IDEMPOTENT_WRITE on the cluster".to_owned(),
+            _ => return "check the sasl and ssl properties in [kafka.librdkafka]".to_owned(),
+        };
+        format!("give this client's principal the right {on}")
+    }
+}
+
+/// A membership of a group at one moment, in whose name a commit is made.
+pub struct GroupMetadata {
+    /// Counted by the group with each rebalance; with `group.protocol=consumer`, the member's epoch.
+    pub generation: i32,
+    pub native: ConsumerGroupMetadata,
+}
+
 /// What the sink needs of the consumer: to commit in its group's name.
 pub trait Membership: Send + Sync {
-    /// The group's metadata as of now, for `send_offsets_to_transaction`. `None` while the consumer is no member:
-    /// a commit with a negative generation would not be fenced.
-    fn metadata(&self) -> Option<ConsumerGroupMetadata>;
+    /// The group's metadata as of now. `None` while the consumer is no member: a commit with a negative generation
+    /// would not be fenced.
+    fn metadata(&self) -> Option<GroupMetadata>;
 
     /// Commits offsets without a transaction and waits for the broker's answer.
-    fn commit(&self, offsets: &TopicPartitionList) -> KafkaResult<()>;
+    ///
+    /// # Errors
+    /// `IllegalGeneration` if the group has moved on since `metadata` was read; the broker's own answer otherwise.
+    fn commit(&self, offsets: &TopicPartitionList, metadata: &GroupMetadata) -> KafkaResult<()>;
+}
+
+/// True where the group has moved on since the generation in whose name a commit was made.
+pub fn is_stale(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        code,
+        C::IllegalGeneration
+            | C::UnknownMemberId
+            | C::FencedInstanceId
+            | C::RebalanceInProgress
+            | C::FencedMemberEpoch
+            | C::StaleMemberEpoch
+    )
 }
 
 /// Passes librdkafka's own log lines on to the program's log.
@@ -67,5 +123,27 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         L::Warning => tracing::warn!(facility, message, "librdkafka"),
         L::Notice | L::Info => tracing::info!(facility, message, "librdkafka"),
         L::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RDKafkaErrorCode as C;
+
+    #[test]
+    fn a_refusal_names_the_right_and_what_it_is_on() {
+        let uses =
+            Uses { operation: "WRITE", topics: vec!["scored", "dead"], group: "shop-text", transactional_id: "shop-a" };
+        let check = |code, expected: &str| {
+            let error = uses.refusal("cannot produce", code);
+            assert_eq!((error.fault, error.hint.as_deref()), (Fault::Broker, Some(expected)));
+        };
+        let right = |on: &str| format!("give this client's principal the right {on}");
+        check(C::TopicAuthorizationFailed, &right("WRITE on each of the topics scored, dead"));
+        check(C::GroupAuthorizationFailed, &right("READ on group shop-text"));
+        check(C::TransactionalIdAuthorizationFailed, &right("WRITE on transactional id shop-a"));
+        check(C::ClusterAuthorizationFailed, &right("IDEMPOTENT_WRITE on the cluster"));
+        check(C::SaslAuthenticationFailed, "check the sasl and ssl properties in [kafka.librdkafka]");
     }
 }

@@ -16,6 +16,7 @@ pub mod text;
 
 pub mod batch;
 pub mod infer;
+pub mod state;
 
 pub mod stages;
 

@@ -1,7 +1,7 @@
 //! A real Kafka of this run's own, on loopback.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use groundswell::config::{self, Settings};
 use rdkafka::ClientConfig;
@@ -14,22 +14,25 @@ use super::Outcome;
 use super::texts::review;
 
 pub const PARTITIONS: i32 = 4;
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/local/kafka.py");
 
 pub struct Broker {
     address: String,
+    /// Settings that every trial has, as `--set` takes them.
+    overrides: Vec<String>,
     folder: TempDir,
 }
 
 impl Broker {
-    pub fn start() -> Outcome<Broker> {
+    pub fn start(overrides: Vec<String>) -> Outcome<Broker> {
         let folder = TempDir::new()?;
         let started = Command::new("python3").args([SCRIPT, "start", "--dir"]).arg(folder.path()).output()?;
         if !started.status.success() {
             return Err(String::from_utf8_lossy(&started.stderr).into_owned().into());
         }
         let address = String::from_utf8(started.stdout)?.trim().lines().last().unwrap_or_default().to_owned();
-        Ok(Broker { address, folder })
+        Ok(Broker { address, overrides, folder })
     }
 
     pub fn client(&self) -> ClientConfig {
@@ -51,6 +54,7 @@ impl Broker {
             "instance.name=bench".into(),
         ];
         all.extend(overrides.iter().map(|o| (*o).to_owned()));
+        all.extend_from_slice(&self.overrides);
         config::load(None, &all, std::iter::empty()).map_err(|faults| faults.to_string().into())
     }
 
@@ -73,23 +77,69 @@ impl Broker {
         Ok(config.create()?)
     }
 
-    /// Writes reviews, spread over the partitions, and waits until all are acknowledged.
-    pub fn produce(&self, topic: &str, texts: &[String]) -> Outcome<()> {
-        let mut config = self.client();
-        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
-        let producer: BaseProducer = config.create()?;
-        for (number, text) in texts.iter().enumerate() {
-            let payload = review(number, text);
-            let record: BaseRecord<'_, (), [u8]> =
-                BaseRecord::to(topic).payload(payload.as_slice()).partition(number as i32 % PARTITIONS);
-            producer.send(record).map_err(|(error, _)| error)?;
-            if number % 1000 == 0 {
-                producer.poll(Duration::ZERO);
+    /// Gives these texts, as reviews, to whoever reads the topic in `consume`. How long that takes, from when the first
+    /// of them can be read.
+    pub fn feed(
+        &self,
+        topic: &str,
+        texts: &[String],
+        supply: Supply,
+        consume: impl FnOnce() -> Outcome<()>,
+    ) -> Outcome<Duration> {
+        let producer = self.feeder(topic, supply)?;
+        match supply {
+            Supply::Backlog => {
+                producer.init_transactions(ANSWER_MAX)?;
+                producer.begin_transaction()?;
+                write(&producer, topic, texts)?;
+                let started = Instant::now();
+                producer.commit_transaction(ANSWER_MAX)?;
+                consume()?;
+                Ok(started.elapsed())
+            }
+            Supply::Live => {
+                let started = Instant::now();
+                std::thread::scope(|scope| {
+                    let writing = scope.spawn(|| write(&producer, topic, texts));
+                    consume()?;
+                    writing.join().map_err(|_| "the writer panicked")?
+                })?;
+                Ok(started.elapsed())
             }
         }
-        producer.flush(Duration::from_secs(60))?;
-        Ok(())
     }
+
+    fn feeder(&self, topic: &str, supply: Supply) -> Outcome<BaseProducer> {
+        let mut config = self.client();
+        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
+        if supply == Supply::Backlog {
+            config.set("transactional.id", topic);
+        }
+        Ok(config.create()?)
+    }
+}
+
+/// How a topic is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Written in one transaction: everything can be read at once, and what writing costs is not counted.
+    Backlog,
+    /// Written while it is read, as a topic mostly is: broker and cores serve the writer too.
+    Live,
+}
+
+/// Spreads reviews over the partitions and waits until all are acknowledged.
+fn write(producer: &BaseProducer, topic: &str, texts: &[String]) -> Outcome<()> {
+    for (number, text) in texts.iter().enumerate() {
+        let payload = review(number, text);
+        let record: BaseRecord<'_, (), [u8]> =
+            BaseRecord::to(topic).payload(payload.as_slice()).partition(number as i32 % PARTITIONS);
+        producer.send(record).map_err(|(error, _)| error)?;
+        if number % 1000 == 0 {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    Ok(producer.flush(ANSWER_MAX)?)
 }
 
 impl Drop for Broker {

@@ -9,18 +9,18 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
-use super::broker::{Broker, PARTITIONS};
+use super::broker::{Broker, PARTITIONS, Supply};
 
 const TRANSACTION_FOR: Duration = Duration::from_millis(25);
 const TRANSACTION_RECORDS_MAX: usize = 10_000;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// Records a second, while the topic is being filled as it is for the pipeline.
-pub fn rate(broker: &Broker, trial: &str, texts: &[String]) -> Outcome<f64> {
+/// Records a second, given as they are to the pipeline.
+pub fn rate(broker: &Broker, trial: &str, texts: &[String], supply: Supply) -> Outcome<f64> {
     let (input, output) = (format!("{trial}-in"), format!("{trial}-out"));
     broker.create_topics(&[input.clone(), output.clone()])?;
     let warm = texts.len() / 20;
-    broker.produce(&input, &texts[..warm])?;
+    broker.feed(&input, &texts[..warm], Supply::Live, || Ok(()))?;
     let consumer: BaseConsumer = broker
         .client()
         .set("group.id", trial)
@@ -38,13 +38,8 @@ pub fn rate(broker: &Broker, trial: &str, texts: &[String]) -> Outcome<f64> {
     producer.init_transactions(ANSWER_MAX)?;
     consumer.subscribe(&[&input])?;
     forward(&consumer, &producer, &output, warm)?;
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        let filling = scope.spawn(|| broker.produce(&input, texts));
-        forward(&consumer, &producer, &output, texts.len())?;
-        filling.join().map_err(|_| "the producer panicked")?
-    })?;
-    Ok(texts.len() as f64 / started.elapsed().as_secs_f64())
+    let took = broker.feed(&input, texts, supply, || forward(&consumer, &producer, &output, texts.len()))?;
+    Ok(texts.len() as f64 / took.as_secs_f64())
 }
 
 fn forward(consumer: &BaseConsumer, producer: &BaseProducer, output: &str, records: usize) -> Outcome<()> {

@@ -13,12 +13,15 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
-use super::broker::{Broker, PARTITIONS};
+use super::broker::{Broker, PARTITIONS, Supply};
 use super::texts::review;
 
 /// Enough for the broker's Java to have compiled what is hot.
 const WARM_RECORDS: usize = 3000;
-const COMMITTED_LOOK: Duration = Duration::from_millis(50);
+/// How often it is asked what is committed: while more than `LAST_RECORDS` are left, and at the end.
+const COMMITTED_LOOK_FAR: Duration = Duration::from_millis(200);
+const COMMITTED_LOOK: Duration = Duration::from_millis(20);
+const LAST_RECORDS: usize = 2000;
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 pub struct Trial<'a> {
@@ -27,14 +30,29 @@ pub struct Trial<'a> {
     output: String,
     /// Never subscribed: it only asks what the pipeline's group has committed.
     group: BaseConsumer,
-    written: usize,
+    /// Offsets of all partitions together behind the last record.
+    end: usize,
     running: Running,
 }
 
-/// Tokens that went through the model since the start.
-pub struct Tokens {
-    pub used: f64,
-    pub computed: f64,
+/// What went through the models, all trials of this process together.
+pub struct Effort {
+    pub tokens_used: f64,
+    pub tokens_computed: f64,
+    pub runs: f64,
+    /// Of all workers together.
+    pub model_seconds: f64,
+}
+
+impl Effort {
+    pub fn since(&self, before: &Effort) -> Effort {
+        Effort {
+            tokens_used: self.tokens_used - before.tokens_used,
+            tokens_computed: self.tokens_computed - before.tokens_computed,
+            runs: self.runs - before.runs,
+            model_seconds: self.model_seconds - before.model_seconds,
+        }
+    }
 }
 
 impl<'a> Trial<'a> {
@@ -53,23 +71,25 @@ impl<'a> Trial<'a> {
         let health = Arc::new(Health::new(names, ["text"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start(&settings, &models, health)?;
         let group = broker.client().set("group.id", format!("{name}-text")).create()?;
-        let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, written: 0, running };
+        let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, end: 0, running };
         let warm: Vec<String> = (0..WARM_RECORDS).map(|n| format!("warm {n}")).collect();
-        trial.rate(&warm)?;
+        trial.rate(&warm, Supply::Live)?;
         Ok(trial)
     }
 
-    /// Texts a second, from the first that is written until the last is committed, which is when it is visible. The
-    /// pipeline starts on the first while the last is still being written.
-    pub fn rate(&mut self, texts: &[String]) -> Outcome<f64> {
-        let started = Instant::now();
-        self.broker.produce(&self.input, texts)?;
-        self.written += texts.len();
-        self.wait_until_committed()?;
-        Ok(texts.len() as f64 / started.elapsed().as_secs_f64())
+    /// Texts a second, until the last of them is committed, which is when its result is visible.
+    pub fn rate(&mut self, texts: &[String], supply: Supply) -> Outcome<f64> {
+        self.end += texts.len();
+        let took = self.broker.feed(&self.input, texts, supply, || self.wait_until_committed())?;
+        if supply == Supply::Backlog {
+            // The marker that ends a transaction takes an offset in each partition.
+            self.end += PARTITIONS as usize;
+        }
+        Ok(texts.len() as f64 / took.as_secs_f64())
     }
 
-    /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores.
+    /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores, and so
+    /// does asking, which is why it is done rarely until the end is near.
     fn wait_until_committed(&self) -> Outcome<()> {
         let asked = Instant::now();
         loop {
@@ -78,13 +98,14 @@ impl<'a> Trial<'a> {
             let committed = self.group.committed_offsets(partitions, Duration::from_secs(5))?;
             let offsets =
                 committed.elements().iter().filter_map(|e| e.offset().to_raw()).filter(|o| *o > 0).sum::<i64>();
-            if offsets as usize >= self.written {
+            let left = self.end.saturating_sub(offsets as usize);
+            if left == 0 {
                 return Ok(());
             }
             if self.running.is_finished() || asked.elapsed() > STUCK_AFTER {
-                return Err(format!("{offsets} of {} records are committed, and no more come", self.written).into());
+                return Err(format!("{left} of {} offsets are not committed, and no more come", self.end).into());
             }
-            std::thread::sleep(COMMITTED_LOOK);
+            std::thread::sleep(if left < LAST_RECORDS { COMMITTED_LOOK } else { COMMITTED_LOOK_FAR });
         }
     }
 
@@ -115,15 +136,17 @@ impl<'a> Trial<'a> {
         Ok(seconds)
     }
 
-    pub fn tokens(&self) -> Tokens {
+    pub fn effort(&self) -> Effort {
         let page = metrics().render();
         let sum = |name: &str| {
             let lines = page.lines().filter(|line| line.starts_with(name));
             lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
         };
-        Tokens {
-            used: sum("groundswell_batch_used_tokens_total"),
-            computed: sum("groundswell_batch_computed_tokens_total"),
+        Effort {
+            tokens_used: sum("groundswell_batch_used_tokens_total"),
+            tokens_computed: sum("groundswell_batch_computed_tokens_total"),
+            runs: sum("groundswell_inference_seconds_count"),
+            model_seconds: sum("groundswell_inference_seconds_sum"),
         }
     }
 

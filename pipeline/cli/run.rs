@@ -81,6 +81,11 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
     tokio::select! {
         () = ended(&running) => running.join(),
         () = signals.next() => _exit(KILLED),
+        // Something hangs, the broker perhaps: what it keeps is left to the next owner, as after a crash.
+        () = tokio::time::sleep(settings.delivery.shutdown_max) => {
+            Stopped { error: None }.emit();
+            _exit(0)
+        }
     }
 }
 

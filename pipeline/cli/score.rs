@@ -27,6 +27,11 @@ pub struct Score {
     #[arg(long, value_enum, default_value_t = ScoreKind::Review)]
     kind: ScoreKind,
 
+    /// Show the probability of every label of every head, the likeliest first: thresholds do not count, and a sentiment
+    /// always has its label. For evaluating a model.
+    #[arg(long)]
+    all_labels: bool,
+
     /// File of JSON lines, plain or .gz; standard input where none is given or for `-`.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -47,7 +52,10 @@ impl Score {
             ScoreKind::Chat => Kind::Chat,
         };
         adapt(&mut settings, kind);
-        let models = Models::load(&settings)?;
+        let mut models = Models::load(&settings)?;
+        if self.all_labels {
+            models.give_all_labels();
+        }
         for warning in models.loaded.iter().filter_map(|model| model.warning.as_deref()) {
             eprintln!("warning: {warning}");
         }

@@ -21,7 +21,7 @@ pub(super) enum Straight<T> {
 
 /// The text of a payload. A byte-order mark is passed over: some writers set one, and it means nothing.
 pub(super) fn text(payload: &[u8]) -> Result<&str, Rejection> {
-    let text = std::str::from_utf8(payload).map_err(|error| {
+    let text = simdutf8::compat::from_utf8(payload).map_err(|error| {
         let at = error.valid_up_to();
         Rejection::new(
             Reason::Malformed,

@@ -14,6 +14,7 @@ mod decode;
 mod encode;
 mod framing;
 mod json;
+mod known;
 mod mapping;
 pub mod registry;
 mod schema;

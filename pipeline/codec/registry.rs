@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::cache::Schemas;
 use super::schema::{SchemaFile, WriterSchema};
@@ -53,6 +54,9 @@ impl From<RegistryError> for Error {
         let hint = match &error {
             RegistryError::Refused { status: 401 | 403, .. } => Some("check registry.username and registry.password"),
             RegistryError::Refused { status: 404, .. } => Some("check the path in registry.url"),
+            RegistryError::Unreachable { reason, .. } if reason.contains("UnknownIssuer") => {
+                Some("name the certificate of the authority that signed the registry's in registry.ca")
+            }
             RegistryError::Refused { status: 409, .. } => {
                 Some("the schema there is not compatible with ours; schemas/README.md has the rules")
             }
@@ -122,7 +126,9 @@ struct Refusal {
 impl Client {
     /// Fails on an address that is none, or that holds a password: addresses are shown.
     pub fn new(registry: &Registry) -> Result<Self, Error> {
+        let roots = registry.authorities.as_ref().map_or(RootCerts::WebPki, |own| RootCerts::new_with_certs(own));
         let config = ureq::Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).client_cert(registry.identity.clone()).build())
             .timeout_global(Some(registry.timeout))
             .http_status_as_error(false)
             // A redirect would carry the credentials to where nobody configured them to go.

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
+use super::known::known;
+
 /// The descriptors of `schemas/`, with all that they import.
 pub(super) static OURS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/schemas.bin")).as_slice())
@@ -92,7 +94,10 @@ impl FileResolver for Files {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.files.get(name) {
             Some(text) if !name.starts_with("google/protobuf/") => File::from_source(name, text),
-            _ => self.google.open_file(name),
+            _ => match known(name) {
+                Some(text) => File::from_source(name, &text),
+                None => self.google.open_file(name),
+            },
         }
     }
 

@@ -147,6 +147,24 @@ const FILES: &[(&str, &str)] = &[
          groundswell.toml:3:1: registry.password is to be found in environment variable HOME_OF_NOTHING, which is not set",
     ),
     (
+        "[registry]\nurl = 'https://r'\nca = 'nowhere.pem'\ncertificate = 'tests/fixtures/tls/client.pem'",
+        "groundswell.toml:1:2: registry.key is missing | a certificate proves nothing without its private key\n\
+         groundswell.toml:3:1: registry.ca (nowhere.pem) cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "[registry]\nurl = 'https://r'\nca = 'Cargo.toml'\nkey = { file = 'tests/fixtures/tls/client-key.pem' }",
+        "groundswell.toml:1:2: registry.certificate is missing | registry.key is there, but not what it is the key of\n\
+         groundswell.toml:3:1: registry.ca (Cargo.toml) holds no certificate in PEM form",
+    ),
+    (
+        "[registry]\nurl = 'https://r'\ncertificate = 'tests/fixtures/tls/client.pem'\nkey = { file = 'tests/fixtures/tls/client.pem' }",
+        "groundswell.toml:4:1: registry.key is not a private key | PKCS#8, PKCS#1 or SEC1 in PEM form, without a passphrase",
+    ),
+    (
+        "[registry]\nurl = 'http://r'\nca = 'tests/fixtures/tls/authority.pem'",
+        "groundswell.toml:3:1: registry.ca is of no use with registry.url (\"http://r\") | use https://",
+    ),
+    (
         "[registry]\nregister = true",
         "groundswell.toml:1:2: registry.url is missing | [registry] is of no use without it",
     ),
@@ -239,11 +257,15 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "[kafka.librdkafka]\n'max.poll.interval.ms' = 10000",
-        "groundswell.toml:2:1: kafka.librdkafka.\"max.poll.interval.ms\" (10000) is below batch.timeout_ms (30000) and delivery.transaction_timeout_ms (10000) together | a partition that is taken away is finished first, and that may take so long",
+        "groundswell.toml:2:1: kafka.librdkafka.\"max.poll.interval.ms\" (10000) is not above twice delivery.transaction_timeout_ms (10000) | a partition that is taken away is committed first, and that may take so long",
     ),
     (
-        "[kafka.librdkafka]\nmax.poll.interval.ms = '39999'",
-        "groundswell.toml:2:19: kafka.librdkafka.\"max.poll.interval.ms\" (39999) is below batch.timeout_ms (30000) and delivery.transaction_timeout_ms (10000) together | a partition that is taken away is finished first, and that may take so long",
+        "[kafka.librdkafka]\nmax.poll.interval.ms = '20000'",
+        "groundswell.toml:2:19: kafka.librdkafka.\"max.poll.interval.ms\" (20000) is not above twice delivery.transaction_timeout_ms (10000) | a partition that is taken away is committed first, and that may take so long",
+    ),
+    (
+        "[delivery]\ntransaction_timeout_ms = 150000",
+        "groundswell.toml:2:1: delivery.transaction_timeout_ms (150000) is not below half of max.poll.interval.ms (300000) | a partition that is taken away is committed first, and that may take so long; kafka.librdkafka.\"max.poll.interval.ms\" can be raised",
     ),
     (
         "[kafka]\ngroup_protocol = 'consumer'\n[kafka.librdkafka]\n'session.timeout.ms' = 10000",

@@ -60,12 +60,14 @@ pub const REFUSED: &[(&str, &str)] = &[
 /// Properties that KIP-848 moves to the broker.
 const CLASSIC_ONLY: [&str; 2] = ["session.timeout.ms", "heartbeat.interval.ms"];
 
-/// librdkafka's own default of `max.poll.interval.ms` is five minutes.
 const POLL_INTERVAL: &str = "max.poll.interval.ms";
+/// librdkafka's own default of it: five minutes.
+const POLL_INTERVAL_DEFAULT: i64 = 300_000;
 
 pub fn kafka(raw: &raw::Raw, judge: &mut Judge) -> Kafka {
     servers(&raw.kafka.bootstrap_servers, judge);
     name("kafka.group_prefix", &raw.kafka.group_prefix, judge);
+    default_poll_interval(raw, judge);
     Kafka {
         bootstrap_servers: raw.kafka.bootstrap_servers.clone(),
         group_prefix: raw.kafka.group_prefix.clone(),
@@ -141,17 +143,27 @@ fn whole(property: &Property) -> Option<i64> {
     }
 }
 
-/// A revoke waits for the batch that is with a model and for the commit of its epoch; a shorter interval would lose the partitions meanwhile, again and again.
+/// A revoke waits for the commit of an epoch, twice as long as a transaction may take at most; a poll interval that is
+/// not longer would lose the partitions meanwhile, again and again.
 fn poll_interval(ms: i64, raw: &raw::Raw) -> Option<(String, Option<&'static str>)> {
-    let bound = raw.batch.timeout_ms + raw.delivery.transaction_timeout_ms;
-    let below = i128::from(ms) < i128::from(bound);
-    let message = || {
-        let (batch, transaction) = (raw.batch.timeout_ms, raw.delivery.transaction_timeout_ms);
-        format!(
-            "({ms}) is below batch.timeout_ms ({batch}) and delivery.transaction_timeout_ms ({transaction}) together"
-        )
-    };
-    below.then(|| (message(), Some("a partition that is taken away is finished first, and that may take so long")))
+    let transaction = raw.delivery.transaction_timeout_ms;
+    let message = || format!("({ms}) is not above twice delivery.transaction_timeout_ms ({transaction})");
+    is_too_short(ms, transaction).then(|| (message(), Some(POLL_INTERVAL_HINT)))
+}
+
+fn default_poll_interval(raw: &raw::Raw, judge: &mut Judge) {
+    let transaction = raw.delivery.transaction_timeout_ms;
+    if !raw.kafka.librdkafka.contains_key(POLL_INTERVAL) && is_too_short(POLL_INTERVAL_DEFAULT, transaction) {
+        let message = format!("({transaction}) is not below half of {POLL_INTERVAL} ({POLL_INTERVAL_DEFAULT})");
+        let hint = format!("{POLL_INTERVAL_HINT}; kafka.librdkafka.\"{POLL_INTERVAL}\" can be raised");
+        judge.wrong("delivery.transaction_timeout_ms", message, Some(&hint));
+    }
+}
+
+const POLL_INTERVAL_HINT: &str = "a partition that is taken away is committed first, and that may take so long";
+
+fn is_too_short(poll_interval_ms: i64, transaction_timeout_ms: u64) -> bool {
+    i128::from(poll_interval_ms) <= 2 * i128::from(transaction_timeout_ms)
 }
 
 fn is_secret(name: &str) -> bool {

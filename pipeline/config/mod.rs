@@ -4,9 +4,9 @@
 //!
 //! 1. `raw.rs` lists the keys, `default.toml` their defaults; `shape.rs` turns the list into what a check can walk.
 //! 2. `layers.rs` reads defaults, file, environment and `--set` into trees (`tree.rs`) that know where each value was written, has `check.rs` take out what does not fit, and lays them over each other.
-//! 3. `validate.rs`, with `kafka.rs` and `inputs.rs`, holds the values against each other and makes [`Settings`].
+//! 3. `validate.rs`, with `kafka.rs`, `inputs.rs` and `tls.rs`, holds the values against each other and makes [`Settings`].
 //!
-//! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets, and the host's name where the instance has none.
+//! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets and of certificates, and the host's name where the instance has none.
 
 mod check;
 mod fault;
@@ -19,6 +19,7 @@ mod raw;
 mod reference;
 mod settings;
 mod shape;
+mod tls;
 mod tree;
 mod validate;
 

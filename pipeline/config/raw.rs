@@ -40,6 +40,8 @@ pub struct Raw {
     pub models: BTreeMap<String, Model>,
     /// Where the models run.
     pub inference: Inference,
+    /// What stages remember between records. The changelog topics in Kafka hold all of it.
+    pub state: State,
     /// What is kept of a record that could not be processed.
     pub dead_letters: DeadLetters,
     /// Health, metrics and the dashboard.
@@ -62,7 +64,7 @@ pub struct Kafka {
     pub group_prefix: String,
     /// How the group shares out partitions.
     pub group_protocol: GroupProtocol,
-    /// Where a group without committed offsets begins. `latest` leaves out what is there, what arrives between a topic's creation and its discovery, and, of a partition for which nothing has been committed yet, what arrives while no instance reads it: a restart, a rebalance.
+    /// Where a group without committed offsets begins. `latest` leaves out what is there when a partition is first assigned, and so what arrives between its creation and its discovery; that place is committed at once, and all that arrives later is read.
     pub start_from: StartFrom,
     /// The instance keeps its partitions over a restart that is shorter than `session.timeout.ms` (then 45 s by default, otherwise 10 s), and nobody else is given them meanwhile, after a crash either.
     pub static_membership: bool,
@@ -101,7 +103,7 @@ pub struct Delivery {
     /// Results in one epoch, and so in one transaction. More is less work a record, and more to do again after an abort.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub epoch_events_max: usize,
-    /// Milliseconds after which the broker aborts a transaction that nobody ends. Until then an instance that died for good holds `read_committed` readers of its partitions back; too short, and a slow broker aborts epochs that were sound. Not above the broker's `transaction.max.timeout.ms`.
+    /// Milliseconds after which the broker aborts a transaction that nobody ends. Until then an instance that died for good holds `read_committed` readers of its partitions back; too short, and a slow broker aborts epochs that were sound. Not above the broker's `transaction.max.timeout.ms`, and below half of `max.poll.interval.ms` (5 minutes): a partition that is taken away may take that long to be committed.
     #[schemars(range(min = 1000, max = 900_000))]
     pub transaction_timeout_ms: u64,
     /// Records read and not yet committed. Reading pauses there. More lets batches form across more texts; under full load it is the length of the queue that every record waits in.
@@ -110,7 +112,7 @@ pub struct Delivery {
     /// Bytes of records read and not yet committed. Reading pauses there. Holds at least one record of `text.payload_bytes_max`.
     #[schemars(range(min = 65_536, max = 68_719_476_736_u64))]
     pub in_flight_bytes_max: usize,
-    /// Milliseconds from SIGTERM to exit. What is in flight is finished and committed within them, the rest is left to the next instance. Keep it below Kubernetes' `terminationGracePeriodSeconds`.
+    /// Milliseconds from SIGTERM to exit, at most. What is in flight is finished and committed within them, the rest is left to the next instance. Keep it below Kubernetes' `terminationGracePeriodSeconds`.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub shutdown_ms_max: u64,
 }
@@ -219,6 +221,12 @@ pub struct Registry {
     pub username: Option<String>,
     /// Password for HTTP basic authentication, `{ env = "NAME" }` or `{ file = "PATH" }`. Absent: none.
     pub password: Option<SecretFrom>,
+    /// A PEM file with the certificates of the authorities that may have signed the registry's own; then no others are believed. Absent: the public ones, as Mozilla lists them.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with the certificate that this client shows, and those between it and its authority. Needs `registry.key`. Absent: none is shown.
+    pub certificate: Option<PathBuf>,
+    /// The private key of `registry.certificate`, as PEM without a passphrase, `{ env = "NAME" }` or `{ file = "PATH" }`. Absent: none.
+    pub key: Option<SecretFrom>,
     /// Registers the schemas of the outputs at start. Off, they must be there already, as where only a build pipeline may register.
     pub register: bool,
     /// Milliseconds that one request may take; an unreachable registry is asked again, and reading waits.
@@ -324,6 +332,15 @@ pub struct Inference {
     pub library: Option<PathBuf>,
     /// Handed to ONNX Runtime's session options as they are: name = value, both strings.
     pub session_options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct State {
+    /// Where each instance makes a directory for its local copies: a cache that spares a restart most of the changelog, and holds what memory has no room for. It can be lost, or be thrown away while the program does not run. Only stages that remember something use it.
+    pub directory: PathBuf,
+    /// Bytes of a stage's state in memory, shared out equally among the partitions that the instance reads. What is beyond it is on disk, and costs a read when it is needed. On top come the changes that wait for their commit (32 MiB for each partition at most), what is due soon (4 MiB), and an eighth of this for blocks of the disk.
+    #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

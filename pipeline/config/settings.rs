@@ -9,6 +9,7 @@ use std::time::Duration;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ureq::tls::{Certificate, ClientCert};
 
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ pub struct Settings {
     pub cache_bytes_max: usize,
     pub models: Vec<Model>,
     pub inference: Inference,
+    pub state: State,
     pub dead_letters: DeadLetters,
     pub http: Http,
     pub log: Log,
@@ -230,6 +232,10 @@ pub struct Registry {
     pub url: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
+    /// Whose signatures are believed instead of those of the public authorities.
+    pub authorities: Option<Vec<Certificate<'static>>>,
+    /// What this client shows of itself, where it is asked to.
+    pub identity: Option<ClientCert>,
     /// Register the output schemas at start; otherwise they must be there.
     pub register: bool,
     pub timeout: Duration,
@@ -331,6 +337,14 @@ pub struct Inference {
 pub enum Device {
     Cpu,
     Cuda { id: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Each instance makes a directory of its own in it.
+    pub directory: PathBuf,
+    /// Of a stage's state in memory.
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -146,14 +146,19 @@ fn secrets_are_not_shown() {
     const PLANTED: &str = "planted-secret-0123456789";
     let key = hex::encode([7_u8; 32]);
     let file = "[kafka.librdkafka]\n'sasl.password' = { env = 'S' }\n[registry]\nurl = 'https://r'\nusername = 'me'\n\
-                password = { env = 'S' }\n[redaction]\nuser = 'pseudonym'\nuser_secret = { env = 'S' }\n\
+                password = { env = 'S' }\nca = 'tests/fixtures/tls/authority.pem'\n\
+                certificate = 'tests/fixtures/tls/client.pem'\nkey = { file = 'tests/fixtures/tls/client-key.pem' }\n[redaction]\nuser = 'pseudonym'\nuser_secret = { env = 'S' }\n\
                 [dead_letters]\npayload = 'encrypted'\nkey = { env = 'K' }";
     let env = [("S", PLANTED), ("K", key.as_str())];
     let settings = sound(file, &[], &env);
     assert_eq!(settings.registry.as_ref().and_then(|r| r.password.as_ref()).map(Secret::expose), Some(PLANTED));
     assert!(matches!(&settings.dead_letters.payload, DeadLetterPayload::Encrypted(key) if key.0 == [7; 32]));
+    let registry = settings.registry.as_ref().unwrap();
+    assert_eq!(registry.authorities.as_ref().map(Vec::len), Some(1));
+    assert!(registry.identity.is_some());
     let shown = format!("{settings:?}{settings:#?}");
     assert!(!shown.contains(PLANTED) && !shown.contains(&key) && !shown.contains("7, 7, 7"), "{shown}");
+    assert!(shown.contains("PrivateKey { kind: Pkcs8 }"), "nothing but its kind: {shown}");
 
     let clear = format!(
         "[kafka.librdkafka]\n'sasl.password' = '{PLANTED}'\n'ssl.key.pem' = '{PLANTED}'\n[registry]\n\

@@ -15,6 +15,7 @@ use super::kafka::{kafka, name};
 use super::key::Key;
 use super::raw::{self, Payload, Raw, User};
 use super::settings::*;
+use super::tls;
 
 /// Bytes of a pseudonym's secret: 128 bits cannot be guessed.
 const USER_SECRET_BYTES_MIN: usize = 16;
@@ -39,6 +40,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         cache_bytes_max: raw.cache.bytes_max,
         models: models(raw, judge),
         inference: inference(&raw.inference, judge),
+        state: State { directory: raw.state.directory.clone(), memory_bytes_max: raw.state.memory_bytes_max },
         dead_letters: DeadLetters { payload: payload(&raw.dead_letters, judge) },
         http: Http { listen: listen(&raw.http.listen, judge) },
         log: log(&raw.log, judge),
@@ -123,16 +125,19 @@ fn registry(raw: &Raw, judge: &mut Judge) -> Option<Registry> {
             let message = format!("{format} (\"protobuf_framed\") needs a registry, and registry.url is missing");
             judge.clash([&format, "registry.url"], message, Some("set registry.url, or use the format \"protobuf\""));
         }
-        if r.username.is_some() || r.register {
+        if r.username.is_some() || r.register || r.ca.is_some() || r.certificate.is_some() {
             judge.missing(&Key::from("registry"), "url", "[registry] is of no use without it");
         }
         return None;
     };
     address(url, judge);
+    tls::clear_text(url, r, judge);
     Some(Registry {
         url: url.trim_end_matches('/').to_owned(),
         username: r.username.clone(),
         password: r.password.as_ref().map(|from| judge.secret("registry.password", from)),
+        authorities: r.ca.as_ref().map(|path| tls::certificates("registry.ca", path, judge)),
+        identity: tls::identity(r, judge),
         register: r.register,
         timeout: Duration::from_millis(r.timeout_ms),
     })

@@ -63,6 +63,12 @@ impl Head {
         chosen
     }
 
+    /// No label is too unlikely to be given, and none is one too many.
+    pub fn give_all(&mut self) {
+        self.threshold = f32::NEG_INFINITY;
+        self.top = self.labels.len();
+    }
+
     /// The heads that a `groundswell` object of `config.json` lists, by name.
     pub(super) fn listed(heads: &At<'_>, graph: &Graph) -> Result<Vec<Head>, Error> {
         let entries = heads.entries()?;
@@ -365,6 +371,9 @@ mod tests {
         assert_eq!(found[1].chosen(&[0.31, 0.1, 0.9]), [("c", 0.9), ("a", 0.31)]);
         assert_eq!(found[1].chosen(&[0.8, 0.85, 0.9]), [("c", 0.9), ("b", 0.85)], "two at most");
         assert_eq!(found[1].chosen(&[0.1, 0.2, 0.29]), [], "nothing rather than a guess");
+        let mut open = found[1].clone();
+        open.give_all();
+        assert_eq!(open.chosen(&[0.1, 0.0, 0.29]), [("c", 0.29), ("a", 0.1), ("b", 0.0)], "neither bound holds");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Models {
         Ok(Models { loaded, factory })
     }
 
+    /// From now on every head gives all its labels, whatever their probability.
+    pub fn give_all_labels(&mut self) {
+        self.loaded.iter_mut().flat_map(|model| &mut model.heads).for_each(Head::give_all);
+    }
+
     pub(super) fn text_models(&self) -> Vec<TextModel> {
         let models = self.loaded.iter().map(|model| TextModel {
             name: model.name.clone(),

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use jiff::Timestamp;
 
 use super::Models;
-use super::partition::{Asked, Partition, Tenure, Ticket};
+use super::partition::{Asked, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, ResolveSchema, Unprepared};
 use super::scoring::{Answered, Scoring, Work};
 use crate::config::Settings;
@@ -15,6 +15,7 @@ use crate::event::{Error, Fault, RawRecord, TopicPartition};
 use crate::infer::Done;
 use crate::sink::{DeadLetters, Entry};
 use crate::stages::Stage;
+use crate::state::{Kinds, State};
 
 /// Records under way at a time: enough for batches of equal lengths, few enough for constant memory.
 const WINDOW_RECORDS: usize = 2048;
@@ -53,8 +54,8 @@ impl<S: Stage> Offline<S> {
             let _ = signals.send(Signal::Inferred(done));
         })?;
         Ok(Self {
+            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }, memory(&*stage)),
             stage,
-            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }),
             prepare,
             scoring,
             letters: DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone()),
@@ -160,10 +161,20 @@ impl<S: Stage> Offline<S> {
     }
 
     fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
-        self.partition.conclude(&self.stage, &self.letters, Timestamp::now);
+        self.partition.conclude(&self.stage, &self.letters, Timestamp::now());
         let mut entries = Vec::new();
-        self.partition.cut(usize::MAX, &mut entries);
+        if let Some(cut) = self.partition.cut(usize::MAX, &mut entries) {
+            self.partition.set_committed(cut.next, None);
+        }
         self.under_way -= entries.len();
         entries.into_iter().try_for_each(emit)
+    }
+}
+
+/// There is no changelog: what is remembered is gone with the run.
+fn memory<S: Stage>(stage: &S) -> Memory {
+    match stage.kinds() {
+        kinds if kinds.is_empty() => Memory::Stateless,
+        kinds => Memory::Here(Box::new(State::unbounded(Kinds::new(&kinds), stage.grace_ms()))),
     }
 }

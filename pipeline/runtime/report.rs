@@ -7,28 +7,55 @@ use jiff::Timestamp;
 
 use super::scoring::Scoring;
 use crate::config::InputKind;
-use crate::event::{Origin, RawRecord, Reason, TopicPartition};
+use crate::event::{Error, Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
+use crate::state::State;
 use crate::telemetry::{
     AbortCause, BrokerFailed, CacheMeasured, ChunkReceived, DeadLettered, EpochAborted, EpochCommitted, Health,
-    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, Stopping,
+    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, StateMeasured, Stopping,
 };
 
 /// One stage's voice.
 pub struct Report {
     stage: &'static str,
     health: Arc<Health>,
-    /// Topics of outputs, for counting what was scored by kind.
-    kinds: Vec<(Arc<str>, &'static str)>,
     owned: usize,
 }
 
-impl Report {
+/// Tells of epochs that have become visible, on the sink's thread: it walks over every record, and the engine has better
+/// things to do.
+pub struct CommitReport {
+    stage: &'static str,
+    health: Arc<Health>,
+    /// Topics of outputs, for counting what was scored by kind.
+    kinds: Vec<(Arc<str>, &'static str)>,
+}
+
+impl CommitReport {
     pub fn new(stage: &'static str, health: Arc<Health>, outputs: &crate::config::Outputs) -> Self {
         let kinds = [InputKind::Review, InputKind::Chat, InputKind::Click];
         let kinds = kinds.map(|kind| (Arc::from(outputs.topic(kind)), kind.name())).to_vec();
-        Self { stage, health, kinds, owned: 0 }
+        Self { stage, health, kinds }
+    }
+
+    pub fn committed(&self, epoch: &Epoch, seconds: f64) {
+        let now = Timestamp::now().as_millisecond();
+        let written = epoch.entries.iter().filter_map(|entry| entry.record.timestamp_ms);
+        let event_to_visible: Vec<f64> = written.map(|at| (now - at).max(0) as f64 / 1000.0).collect();
+        let scored: Vec<(&'static str, u64)> =
+            self.kinds.iter().map(|(topic, kind)| (*kind, written_to(topic, &epoch.entries))).collect();
+        let took = Duration::from_secs_f64(seconds);
+        EpochCommitted { stage: self.stage, scored: &scored, took, event_to_visible: &event_to_visible }.emit();
+        self.health.broker_up();
+        self.health.uncommitted(None);
+        dead_lettered(&epoch.entries);
+    }
+}
+
+impl Report {
+    pub fn new(stage: &'static str, health: Arc<Health>) -> Self {
+        Self { stage, health, owned: 0 }
     }
 
     pub fn bounds(&self, room: &Room) {
@@ -80,19 +107,6 @@ impl Report {
         LagMeasured { topic: &partition.topic, partition: partition.partition, records }.emit();
     }
 
-    pub fn committed(&self, epoch: &Epoch, seconds: f64) {
-        let now = Timestamp::now().as_millisecond();
-        let written = epoch.entries.iter().filter_map(|entry| entry.record.timestamp_ms);
-        let event_to_visible: Vec<f64> = written.map(|at| (now - at).max(0) as f64 / 1000.0).collect();
-        let scored: Vec<(&'static str, u64)> =
-            self.kinds.iter().map(|(topic, kind)| (*kind, written_to(topic, &epoch.entries))).collect();
-        let took = Duration::from_secs_f64(seconds);
-        EpochCommitted { stage: self.stage, scored: &scored, took, event_to_visible: &event_to_visible }.emit();
-        self.health.broker_up();
-        self.health.uncommitted(None);
-        dead_lettered(&epoch.entries);
-    }
-
     pub fn aborted(&self, failure: Failure, why: &str) {
         let cause = match failure {
             Failure::Stale => AbortCause::Rebalance,
@@ -104,6 +118,36 @@ impl Report {
 
     pub fn stopping(&self, within: Duration) {
         Stopping { signal: "stop", within }.emit();
+    }
+
+    /// The process will not do its work any more, though leaving the group may still take it some seconds.
+    pub fn ended(&self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.health.fatal(error.to_string());
+        }
+    }
+
+    /// What the states of this instance's partitions hold.
+    pub fn states<'a>(&self, states: impl Iterator<Item = &'a mut State>, limit_bytes: usize, spilled_bytes: u64) {
+        let mut sum = StateMeasured {
+            stage: self.stage,
+            entries: 0,
+            bytes: 0,
+            limit_bytes,
+            uncommitted_bytes: 0,
+            spilled_bytes,
+            expired: 0,
+            fired: 0,
+        };
+        for state in states {
+            let (measured, counts) = (state.measured(), state.take_counts());
+            sum.entries += measured.entries_in_memory;
+            sum.bytes += measured.memory_bytes;
+            sum.uncommitted_bytes += measured.overlay_bytes;
+            sum.expired += counts.expired;
+            sum.fired += counts.fired;
+        }
+        sum.emit();
     }
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {

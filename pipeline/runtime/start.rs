@@ -9,16 +9,18 @@ use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
 use super::models::Models;
 use super::prepare::PreparePool;
-use super::report::Report;
+use super::report::{CommitReport, Report};
+use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
 use crate::codec::{Decoder, Encoder};
-use crate::config::{Kind, Settings};
+use crate::config::{Kind, Settings, State};
 use crate::event::{Error, Fault};
-use crate::sink::{DeadLetters, Sink, SinkOptions};
+use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
 use crate::stages::text::{TextOutput, TextStage};
-use crate::telemetry::{Health, ModelWarm};
+use crate::state::{Kinds, Local};
+use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
 use crate::text::Redactor;
 
 /// A stage at work.
@@ -76,7 +78,8 @@ pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered)
     })
 }
 
-fn start_stage<S: Stage>(
+/// Starts any stage that reads these topics.
+pub fn start_stage<S: Stage>(
     settings: &Settings,
     models: &Models,
     stage: Arc<S>,
@@ -97,15 +100,19 @@ fn start_stage<S: Stage>(
     }
     let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
     let group = format!("{}-{}", settings.kafka.group_prefix, S::NAME);
+    let kinds = Kinds::new(&stage.kinds());
+    let keeper = keeper(settings, &*stage, &kinds, &group, sender(&signals, Signal::Restored))?;
     let sink = SinkOptions {
         kafka: settings.kafka.clone(),
         mode: settings.delivery.mode,
         transaction_timeout: settings.delivery.transaction_timeout,
         id: format!("{group}-{}", settings.instance),
+        group: group.clone(),
         stage: S::NAME,
         dead_letters: letters.clone(),
+        changelog: !kinds.is_empty(),
     };
-    let sink = Sink::start(sink, sender(&signals, Signal::Sink))?;
+    let sink = Sink::start(sink, reported(CommitReport::new(S::NAME, health.clone(), &settings.outputs), &signals))?;
     let subscription = Subscription {
         stage: S::NAME,
         kafka: settings.kafka.clone(),
@@ -124,7 +131,8 @@ fn start_stage<S: Stage>(
         delivery: settings.delivery.clone(),
         inbox,
         start_source: source_starter(subscription, room, signals.clone()),
-        report: Report::new(S::NAME, health, &settings.outputs),
+        report: Report::new(S::NAME, health),
+        keeper,
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
@@ -135,6 +143,51 @@ fn start_stage<S: Stage>(
         let _ = signals.send(Signal::Stop);
     };
     Ok(Running { stop: Box::new(stop), thread })
+}
+
+/// What a stage with state needs beside the others: none where it has no kinds.
+fn keeper<S: Stage>(
+    settings: &Settings,
+    stage: &S,
+    kinds: &Kinds,
+    group: &str,
+    emit: impl Fn(Restored) + Clone + Send + 'static,
+) -> Result<Option<Keeper>, Error> {
+    if kinds.is_empty() {
+        return Ok(None);
+    }
+    if let Some((one, other)) = kinds.duplicate() {
+        let why = format!("state kinds {} and {} have the same id ({})", one.name(), other.name(), one.id());
+        return Err(Error::new(Fault::Bug, why));
+    }
+    let State { directory, memory_bytes_max } = settings.state.clone();
+    let directory = directory.join(format!("{group}-{}", settings.instance));
+    let (local, discarded) = Local::open(&directory, (memory_bytes_max / 8) as u64).map_err(|e| unusable(&e))?;
+    if let Some(why) = discarded {
+        LocalCopiesDiscarded { stage: S::NAME, why: &why }.emit();
+    }
+    let options = KeeperOptions {
+        stage: S::NAME,
+        kafka: settings.kafka.clone(),
+        group: group.to_owned(),
+        kinds: kinds.clone(),
+        grace_ms: stage.grace_ms(),
+        memory_bytes_max,
+        local,
+    };
+    Keeper::start(options, emit).map(Some)
+}
+
+/// The sink's callback: tells of what has become visible, and frees it, on the sink's thread.
+fn reported<S: Stage>(report: CommitReport, signals: &Sender<Signal<S>>) -> impl Fn(SinkEvent) + Send + 'static {
+    let to_engine = sender(signals, Signal::Sink);
+    move |mut event| {
+        if let SinkEvent::Committed { epoch, seconds } = &mut event {
+            report.committed(epoch, *seconds);
+            epoch.entries = Vec::new();
+        }
+        to_engine(event);
+    }
 }
 
 /// A callback that turns what a part says into a signal. The engine may have ended: then nobody needs to know.

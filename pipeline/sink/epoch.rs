@@ -4,14 +4,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::DeadLetters;
-use super::producer::{EpochProducer, Trouble};
+use super::fences::{Fences, WINDOW};
+use super::producer::{Asked, EpochProducer, Trouble, commit_trouble};
 use crate::config::{DeliveryMode, Kafka};
 use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, TopicPartition};
-use crate::kafka::{Membership, broker_error};
+use crate::kafka::{GroupMetadata, Membership, Uses, broker_error, is_refusal};
 use crate::telemetry::{AbortCause, BrokerFailed, EpochAborted, ProducerRebuilt};
 
 /// One try of a request to the transaction coordinator.
@@ -22,20 +23,22 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// librdkafka's default of `batch.size`.
 const BATCH_BYTES: usize = 1_000_000;
-/// Being fenced this often within `FENCE_WINDOW` means that another instance lives under the same name. A single time
-/// can be the broker giving up a transaction that took too long.
-const FENCES_MAX: usize = 4;
-const FENCE_WINDOW: Duration = Duration::from_secs(60);
 
 /// What becomes visible together.
 pub struct Epoch {
     pub number: u64,
     /// In each partition's order.
     pub entries: Vec<Entry>,
+    /// What the epoch changes in the stage's state, produced behind the entries' outputs. None of it can be set aside.
+    pub changelog: Vec<Output>,
+    /// Once it is committed: the last record of the changelog in each partition of it.
+    pub acknowledged: Vec<Acknowledged>,
     /// Last processed offset + 1 of each partition.
     pub offsets: Vec<(TopicPartition, i64)>,
     /// The group's metadata when the epoch was cut.
-    pub metadata: ConsumerGroupMetadata,
+    pub metadata: GroupMetadata,
+    /// With `at_least_once`: the outputs are acknowledged, only the offsets are left to commit.
+    pub produced: bool,
 }
 
 /// An input record and what came of it.
@@ -44,6 +47,16 @@ pub struct Entry {
     pub outputs: Vec<Output>,
     /// Why the record went to the dead letters, if it did.
     pub rejected: Option<Reason>,
+}
+
+/// Where a record of an epoch's changelog lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its place in `Epoch::changelog`.
+    pub place: usize,
+    pub offset: i64,
+    /// As the broker has it.
+    pub timestamp_ms: i64,
 }
 
 /// What became of an epoch.
@@ -82,8 +95,12 @@ pub struct SinkOptions {
     pub transaction_timeout: Duration,
     /// `<group_prefix>-<stage>-<instance>`: the transactional id.
     pub id: String,
+    /// The group in whose name offsets are committed.
+    pub group: String,
     pub stage: &'static str,
     pub dead_letters: DeadLetters,
+    /// The stage keeps state: acknowledgements of its changelog's records are wanted.
+    pub changelog: bool,
 }
 
 /// The thread that owns the producer.
@@ -102,7 +119,8 @@ impl Sink {
             producer: options.producer(None)?,
             options,
             stop: stop.clone(),
-            fences: Vec::new(),
+            began: Instant::now(),
+            fences: Fences::default(),
             batch_bytes: None,
         };
         let thread = thread::Builder::new()
@@ -142,7 +160,7 @@ impl SinkOptions {
             DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
             DeliveryMode::AtLeastOnce => None,
         };
-        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes)
+        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes, self.changelog)
     }
 }
 
@@ -150,8 +168,9 @@ struct Committer {
     options: SinkOptions,
     producer: EpochProducer,
     stop: Arc<AtomicBool>,
-    /// When this producer was fenced, within the window.
-    fences: Vec<Instant>,
+    /// When the transaction under way, or the last one, was begun.
+    began: Instant,
+    fences: Fences,
     /// What is sent together at most, once a topic has turned out to take less than librdkafka's batches.
     batch_bytes: Option<usize>,
 }
@@ -172,7 +191,10 @@ impl Committer {
         while let Ok((mut epoch, membership)) = inbox.recv() {
             let started = Instant::now();
             match self.commit(&mut epoch, &*membership) {
-                Ok(()) => emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() }),
+                Ok(()) => {
+                    epoch.acknowledged = self.producer.take_acknowledged();
+                    emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() });
+                }
                 Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
                 Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
             }
@@ -195,20 +217,19 @@ impl Committer {
                     // librdkafka fails the next transaction of a producer that was refused a batch.
                     self.rebuild("an output, or a batch of them, is too large for its topic")?;
                 }
-                Err(Trouble::Abort(why)) => {
+                Err(Trouble::Abort(why) | Trouble::Purged(why)) => {
                     self.abort()?;
                     if self.stopping() {
                         return Err(Undone::Failed(Failure::Stopped, why));
                     }
-                    EpochAborted {
-                        stage: self.options.stage,
-                        cause: AbortCause::Delivery,
-                        epochs: 1,
-                        error: Some(&why),
-                    }
-                    .emit();
+                    self.tell(epoch, &why);
                     thread::sleep(backoff);
                     backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                Err(Trouble::Refused { why, code, asked }) => {
+                    // Readers need not wait for what can never be committed.
+                    let _ = self.abort();
+                    return Err(Undone::Dead(self.refusal(epoch, why, code, asked)));
                 }
                 Err(Trouble::Stale(why)) => {
                     self.abort()?;
@@ -227,35 +248,76 @@ impl Committer {
         }
     }
 
-    fn try_transaction(&self, epoch: &Epoch, offsets: &TopicPartitionList) -> Result<(), Trouble> {
-        let deadline = Instant::now() + self.options.transaction_timeout;
+    fn tell(&self, epoch: &Epoch, why: &str) {
+        let stage = self.options.stage;
+        if epoch.produced {
+            BrokerFailed { stage, error: why }.emit();
+        } else {
+            EpochAborted { stage, cause: AbortCause::Delivery, epochs: 1, error: Some(why) }.emit();
+        }
+    }
+
+    fn try_transaction(&mut self, epoch: &Epoch, offsets: &TopicPartitionList) -> Result<(), Trouble> {
+        self.began = Instant::now();
+        let deadline = self.began + self.options.transaction_timeout;
         self.producer.begin()?;
-        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
+        let produced = self.producer.produce(outputs(epoch), first_change(epoch), deadline, &self.stop);
+        if let Err(purged @ Trouble::Purged(_)) = produced {
+            let refused = self.producer.refused_output(offsets, &epoch.metadata, REQUEST_TIMEOUT);
+            return Err(refused.unwrap_or(purged));
+        }
+        produced?;
         self.producer.send_offsets(offsets, &epoch.metadata, REQUEST_TIMEOUT)?;
         self.producer.commit(REQUEST_TIMEOUT.max(self.options.transaction_timeout))
     }
 
+    /// Outputs that are acknowledged are not produced again, however often their offsets are refused.
     fn try_plain(
         &self,
-        epoch: &Epoch,
+        epoch: &mut Epoch,
         offsets: &TopicPartitionList,
         membership: &dyn Membership,
     ) -> Result<(), Trouble> {
-        let deadline = Instant::now() + self.options.transaction_timeout;
-        self.producer.produce(epoch.entries.iter().flat_map(|e| &e.outputs), deadline)?;
-        // Outputs are acknowledged; a commit that fails leaves them to be produced once more, never to be lost.
-        membership.commit(offsets).map_err(|e| Trouble::Stale(broker_error("cannot commit offsets", &e).message))
+        if !epoch.produced {
+            let deadline = Instant::now() + self.options.transaction_timeout;
+            self.producer.produce(outputs(epoch), first_change(epoch), deadline, &self.stop)?;
+            epoch.produced = true;
+        }
+        membership.commit(offsets, &epoch.metadata).map_err(|e| commit_trouble(&e))
+    }
+
+    /// Names the right that is missing, and on what.
+    fn refusal(&self, epoch: &Epoch, why: String, code: RDKafkaErrorCode, asked: Asked) -> Error {
+        let mut topics: Vec<&str> = match asked {
+            Asked::Write(position) => {
+                let all = || outputs(epoch).map(|output| &*output.topic);
+                let one = position.and_then(|position| all().nth(position));
+                one.map_or_else(|| all().collect(), |topic| vec![topic])
+            }
+            Asked::Commit => epoch.offsets.iter().map(|(partition, _)| &*partition.topic).collect(),
+        };
+        topics.sort_unstable();
+        topics.dedup();
+        let operation = if asked == Asked::Commit { "READ" } else { "WRITE" };
+        self.uses(operation, topics).refusal(why, code)
+    }
+
+    fn uses<'a>(&'a self, operation: &'static str, topics: Vec<&'a str>) -> Uses<'a> {
+        Uses { operation, topics, group: &self.options.group, transactional_id: &self.options.id }
     }
 
     /// Sets aside what the broker does not take. It refuses whole batches, so an output is to blame only when it was
     /// alone in its own; otherwise smaller batches are tried, now and from now on.
     fn make_fit(&mut self, epoch: &mut Epoch, refused: &[usize]) -> Result<(), Undone> {
-        let outputs: Vec<&Output> = epoch.entries.iter().flat_map(|entry| &entry.outputs).collect();
+        let outputs: Vec<&Output> = outputs(epoch).collect();
         let bytes = |position: &usize| outputs.get(*position).map_or(0, |output| output.bytes());
         let together: usize = refused.iter().map(bytes).sum();
         let most = self.batch_bytes.unwrap_or(BATCH_BYTES).min(together);
         let alone: Vec<usize> =
             refused.iter().copied().filter(|position| refused.len() == 1 || bytes(position) >= most).collect();
+        if let Some(change) = alone.iter().find(|position| **position >= first_change(epoch)) {
+            return Err(Undone::Dead(change_too_large(outputs[*change])));
+        }
         if !alone.is_empty() {
             return self.set_aside(epoch, &alone);
         }
@@ -331,8 +393,16 @@ impl Committer {
         loop {
             let Err(error) = self.producer.init_transactions(REQUEST_TIMEOUT) else { return Ok(()) };
             let why = broker_error("cannot start transactions", &error);
-            if error.rdkafka_error_code().is_some_and(crate::kafka::is_refusal) {
-                return Err(Undone::Dead(why));
+            match error.rdkafka_error_code() {
+                Some(code) if is_refusal(code) => {
+                    return Err(Undone::Dead(self.uses("WRITE", Vec::new()).refusal(why.message, code)));
+                }
+                Some(RDKafkaErrorCode::InvalidTransactionTimeout) => {
+                    let hint =
+                        "lower delivery.transaction_timeout_ms to the broker's transaction.max.timeout.ms at most";
+                    return Err(Undone::Dead(Error::new(Fault::Config, why.message).hint(hint)));
+                }
+                _ => {}
             }
             if self.stopping() {
                 return Err(Undone::Failed(Failure::Stopped, why.message));
@@ -347,13 +417,10 @@ impl Committer {
     }
 
     fn count_fence(&mut self, why: &str) -> Result<(), Undone> {
-        let now = Instant::now();
-        self.fences.retain(|at| now - *at < FENCE_WINDOW);
-        self.fences.push(now);
-        if self.fences.len() < FENCES_MAX {
+        let Some(times) = self.fences.count(self.began, self.options.transaction_timeout, Instant::now()) else {
             return Ok(());
-        }
-        let message = format!("fenced {} times within {FENCE_WINDOW:?}: {why}", self.fences.len());
+        };
+        let message = format!("fenced {times} times within {WINDOW:?}: {why}");
         let hint = format!(
             "another instance runs with the transactional id {}; give each its own [instance] name",
             self.options.id
@@ -368,6 +435,22 @@ impl Committer {
 
 fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
     matches!(error, rdkafka::error::KafkaError::Transaction(inner) if inner.is_fatal())
+}
+
+fn outputs(epoch: &Epoch) -> impl Iterator<Item = &Output> {
+    epoch.entries.iter().flat_map(|entry| &entry.outputs).chain(&epoch.changelog)
+}
+
+/// Outputs from this position on are the changelog's.
+fn first_change(epoch: &Epoch) -> usize {
+    epoch.entries.iter().map(|entry| entry.outputs.len()).sum()
+}
+
+/// Without it the state could not be rebuilt.
+fn change_too_large(change: &Output) -> Error {
+    let (topic, bytes) = (&change.topic, change.bytes());
+    Error::new(Fault::Config, format!("an entry of the state of {bytes} bytes is larger than topic {topic} takes"))
+        .hint(format!("raise max.message.bytes of {topic}"))
 }
 
 fn offset_list(epoch: &Epoch) -> Result<TopicPartitionList, Undone> {

@@ -15,7 +15,8 @@
 
 mod dead_letter;
 mod epoch;
+mod fences;
 mod producer;
 
 pub use dead_letter::{DeadLetters, HEADER_PREFIX, Opened, open};
-pub use epoch::{Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};
+pub use epoch::{Acknowledged, Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};

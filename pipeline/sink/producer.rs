@@ -1,17 +1,18 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::epoch::Acknowledged;
 use crate::config::Kafka;
 use crate::event::{Error, Output};
-use crate::kafka::{self, broker_error};
+use crate::kafka::{self, GroupMetadata, broker_error, is_refusal, is_stale};
 
 /// How often the producer looks whether everything was acknowledged. It sleeps in between: `BaseProducer::poll` spins
 /// through what is left of a time-out below a millisecond, and took a twentieth of a core from the models.
@@ -32,6 +33,19 @@ pub enum Trouble {
     Fenced(String),
     /// The outcome is unknown, or the producer is unusable: build a new one and ask the broker what was committed.
     Unknown(String),
+    /// As `Abort`; librdkafka has thrown the outputs away because the transaction has failed, and does not say why.
+    Purged(String),
+    /// A right is missing: trying again cannot help.
+    Refused { why: String, code: RDKafkaErrorCode, asked: Asked },
+}
+
+/// What was asked for when a right was missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To write the epoch's outputs; where it is known, the one at this position.
+    Write(Option<usize>),
+    /// To commit the offsets of the inputs.
+    Commit,
 }
 
 /// A librdkafka producer that counts on its own what was acknowledged, and never waits in the slices of 100 ms that
@@ -43,12 +57,13 @@ pub struct EpochProducer {
 
 impl EpochProducer {
     /// With a transactional id for transactions, without for plain idempotent produce. `batch_bytes` bounds what is sent
-    /// together, where it is given.
+    /// together, where it is given. `acknowledgements`: they are kept for `take_acknowledged`.
     pub fn new(
         kafka: &Kafka,
         client_id: &str,
         transaction: Option<(&str, Duration)>,
         batch_bytes: Option<usize>,
+        acknowledgements: bool,
     ) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
@@ -65,8 +80,8 @@ impl EpochProducer {
         config
             .set("client.id", client_id)
             .set("enable.idempotence", "true")
-            // Success is an empty queue; only failures need a report.
-            .set("delivery.report.only.error", "true");
+            // Success is an empty queue; only failures need a report, unless somebody asks where records lie.
+            .set("delivery.report.only.error", if acknowledgements { "false" } else { "true" });
         if let Some(bytes) = batch_bytes {
             config.set("batch.size", bytes.to_string());
         }
@@ -85,12 +100,19 @@ impl EpochProducer {
     }
 
     pub fn begin(&self) -> Result<(), Trouble> {
-        self.producer.begin_transaction().map_err(|e| trouble("begin", &e))
+        self.producer.begin_transaction().map_err(|e| trouble("begin", Asked::Write(None), &e))
     }
 
-    /// Hands the outputs to librdkafka and waits until the broker has acknowledged all of them.
-    pub fn produce<'a>(&self, outputs: impl Iterator<Item = &'a Output>, deadline: Instant) -> Result<(), Trouble> {
-        self.producer.context().reports().start_attempt();
+    /// Hands the outputs to librdkafka and waits until the broker has acknowledged all of them, or until told to stop.
+    /// From the position `watched` on it is kept where they lie.
+    pub fn produce<'a>(
+        &self,
+        outputs: impl Iterator<Item = &'a Output>,
+        watched: usize,
+        deadline: Instant,
+        stop: &AtomicBool,
+    ) -> Result<(), Trouble> {
+        self.producer.context().reports().start_attempt(watched);
         for (position, output) in outputs.enumerate() {
             self.send(position, output, deadline)?;
         }
@@ -100,9 +122,18 @@ impl EpochProducer {
             if Instant::now() >= deadline {
                 return Err(Trouble::Unknown("outputs were not acknowledged in time".into()));
             }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Trouble::Abort("the process ends before the outputs were acknowledged".into()));
+            }
             self.wait(ACKNOWLEDGED_STEP);
         }
         self.delivery_failures()
+    }
+
+    /// Where the watched outputs of the last `produce` lie: the last of each partition.
+    pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        let acknowledged = std::mem::take(&mut self.producer.context().reports().acknowledged);
+        acknowledged.into_iter().map(|(_, _, last)| last).collect()
     }
 
     fn send(&self, position: usize, output: &Output, deadline: Instant) -> Result<(), Trouble> {
@@ -117,7 +148,7 @@ impl EpochProducer {
                         record = back;
                     }
                     Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Trouble::TooLarge(vec![position])),
-                    _ => return Err(trouble("produce", &error)),
+                    _ => return Err(trouble("produce", Asked::Write(Some(position)), &error)),
                 },
             }
         }
@@ -130,32 +161,59 @@ impl EpochProducer {
 
     fn delivery_failures(&self) -> Result<(), Trouble> {
         let failed = std::mem::take(&mut self.producer.context().reports().failed);
-        let Some((_, first)) = failed.first() else { return Ok(()) };
+        let Some((position, first)) = failed.first() else { return Ok(()) };
         let too_large: Vec<usize> = failed
             .iter()
             .filter(|(_, error)| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge))
             .map(|(position, _)| *position)
             .collect();
-        if too_large.is_empty() { Err(trouble("produce", first)) } else { Err(Trouble::TooLarge(too_large)) }
+        if !too_large.is_empty() {
+            return Err(Trouble::TooLarge(too_large));
+        }
+        let refused = failed.iter().find(|(_, error)| error.rdkafka_error_code().is_some_and(is_refusal));
+        let (position, error) = refused.map_or((position, first), |(position, error)| (position, error));
+        Err(self.fatal_refusal().unwrap_or_else(|| trouble("produce", Asked::Write(Some(*position)), error)))
+    }
+
+    /// A producer that was refused its id fails everything it is given, and keeps the reason to itself.
+    fn fatal_refusal(&self) -> Option<Trouble> {
+        let (code, why) = self.producer.client().fatal_error()?;
+        is_refusal(code).then_some(Trouble::Refused { why, code, asked: Asked::Write(None) })
+    }
+
+    /// Whether a transaction whose outputs were purged has failed for want of a right: the next request says so, and is
+    /// not sent.
+    pub fn refused_output(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: &GroupMetadata,
+        timeout: Duration,
+    ) -> Option<Trouble> {
+        match self.send_offsets(offsets, metadata, timeout) {
+            Err(Trouble::Refused { why, code, .. }) => Some(Trouble::Refused { why, code, asked: Asked::Write(None) }),
+            _ => None,
+        }
     }
 
     pub fn send_offsets(
         &self,
         offsets: &TopicPartitionList,
-        metadata: &ConsumerGroupMetadata,
+        metadata: &GroupMetadata,
         timeout: Duration,
     ) -> Result<(), Trouble> {
         self.producer
-            .send_offsets_to_transaction(offsets, metadata, timeout)
-            .map_err(|e| trouble("send offsets to the transaction", &e))
+            .send_offsets_to_transaction(offsets, &metadata.native, timeout)
+            .map_err(|e| trouble("send offsets to the transaction", Asked::Commit, &e))
     }
 
     /// Everything has been acknowledged before, so this is the one request that ends the transaction.
     pub fn commit(&self, timeout: Duration) -> Result<(), Trouble> {
-        self.producer.commit_transaction(timeout).map_err(|e| match trouble("commit the transaction", &e) {
-            // librdkafka retries inside; what comes out of it as a time-out has an outcome nobody here knows.
-            Trouble::Abort(why) if !requires_abort(&e) => Trouble::Unknown(why),
-            other => other,
+        self.producer.commit_transaction(timeout).map_err(|e| {
+            match trouble("commit the transaction", Asked::Commit, &e) {
+                // librdkafka retries inside; what comes out of it as a time-out has an outcome nobody here knows.
+                Trouble::Abort(why) if !requires_abort(&e) => Trouble::Unknown(why),
+                other => other,
+            }
         })
     }
 
@@ -168,9 +226,11 @@ impl EpochProducer {
         // Outputs not yet sent would only be waited for.
         self.producer.purge(rdkafka::producer::PurgeConfig::default().queue());
         self.producer.poll(Duration::ZERO);
-        self.producer.abort_transaction(timeout).map_err(|e| match trouble("abort the transaction", &e) {
-            Trouble::Fenced(why) => Trouble::Fenced(why),
-            _ => Trouble::Unknown(describe("abort the transaction", &e)),
+        self.producer.abort_transaction(timeout).map_err(|e| {
+            match trouble("abort the transaction", Asked::Commit, &e) {
+                Trouble::Fenced(why) => Trouble::Fenced(why),
+                _ => Trouble::Unknown(describe("abort the transaction", &e)),
+            }
         })
     }
 }
@@ -200,27 +260,30 @@ fn describe(doing: &str, error: &KafkaError) -> String {
     broker_error(format_args!("cannot {doing}"), error).message
 }
 
-fn trouble(doing: &str, error: &KafkaError) -> Trouble {
+fn trouble(doing: &str, asked: Asked, error: &KafkaError) -> Trouble {
     use RDKafkaErrorCode as C;
     let why = describe(doing, error);
     match error.rdkafka_error_code() {
-        Some(
-            C::IllegalGeneration
-            | C::UnknownMemberId
-            | C::FencedInstanceId
-            | C::RebalanceInProgress
-            | C::FencedMemberEpoch
-            | C::StaleMemberEpoch,
-        ) => return Trouble::Stale(why),
+        Some(code) if is_stale(code) => return Trouble::Stale(why),
+        Some(code) if is_refusal(code) => return Trouble::Refused { why, code, asked },
         Some(C::Fenced | C::ProducerFenced | C::InvalidProducerEpoch) => return Trouble::Fenced(why),
         _ => {}
     }
     match error {
         KafkaError::MessageProduction(C::Fatal) => Trouble::Unknown(why),
+        KafkaError::MessageProduction(C::PurgeQueue | C::PurgeInflight) => Trouble::Purged(why),
         KafkaError::Transaction(inner) if inner.is_fatal() => Trouble::Unknown(why),
         KafkaError::Transaction(inner) if inner.txn_requires_abort() || inner.is_retriable() => Trouble::Abort(why),
         KafkaError::MessageProduction(_) => Trouble::Abort(why),
         _ => Trouble::Unknown(why),
+    }
+}
+
+/// What an offset commit without a transaction failed with. Its outputs are acknowledged: it alone is tried again.
+pub fn commit_trouble(error: &KafkaError) -> Trouble {
+    match trouble("commit offsets", Asked::Commit, error) {
+        Trouble::Unknown(why) => Trouble::Abort(why),
+        other => other,
     }
 }
 
@@ -242,14 +305,20 @@ struct Reports {
     attempt: usize,
     /// Position of an output within its epoch, and why it was not delivered.
     failed: Vec<(usize, KafkaError)>,
+    /// Outputs from this position on are watched.
+    watched: usize,
+    /// The last watched output in each partition.
+    acknowledged: Vec<(String, i32, Acknowledged)>,
 }
 
 impl Reports {
     const POSITION_BITS: u32 = 32;
 
-    fn start_attempt(&mut self) {
+    fn start_attempt(&mut self, watched: usize) {
         self.attempt = (self.attempt + 1) & 0xffff;
         self.failed.clear();
+        self.watched = watched;
+        self.acknowledged.clear();
     }
 
     fn opaque(attempt: usize, position: usize) -> usize {
@@ -257,9 +326,26 @@ impl Reports {
     }
 
     fn add(&mut self, opaque: usize, error: KafkaError) {
-        if opaque >> Self::POSITION_BITS == self.attempt {
-            self.failed.push((opaque & ((1 << Self::POSITION_BITS) - 1), error));
+        if let Some(position) = self.position(opaque) {
+            self.failed.push((position, error));
         }
+    }
+
+    fn acknowledge(&mut self, opaque: usize, message: &BorrowedMessage<'_>) {
+        let Some(place) = self.position(opaque).and_then(|position| position.checked_sub(self.watched)) else { return };
+        let (offset, timestamp_ms) = (message.offset(), message.timestamp().to_millis().unwrap_or(-1));
+        let acknowledged = Acknowledged { place, offset, timestamp_ms };
+        let (topic, partition) = (message.topic(), message.partition());
+        match self.acknowledged.iter_mut().find(|(t, p, _)| *p == partition && t == topic) {
+            None => self.acknowledged.push((topic.to_owned(), partition, acknowledged)),
+            Some((_, _, last)) if last.offset < offset => *last = acknowledged,
+            Some(_) => {}
+        }
+    }
+
+    /// `None`: the report is of an earlier attempt.
+    fn position(&self, opaque: usize) -> Option<usize> {
+        (opaque >> Self::POSITION_BITS == self.attempt).then_some(opaque & ((1 << Self::POSITION_BITS) - 1))
     }
 }
 
@@ -277,8 +363,9 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        if let Err((error, _)) = result {
-            self.reports().add(opaque, error.clone());
+        match result {
+            Ok(message) => self.reports().acknowledge(opaque, message),
+            Err((error, _)) => self.reports().add(opaque, error.clone()),
         }
     }
 }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
+use super::start::{commit_starts, is_over};
 use super::{Room, SourceCommand, SourceEvent};
 use crate::config::{GroupProtocol, Kafka, StartFrom};
 use crate::event::{Error, Fault, Header, Origin, RawRecord, TopicPartition};
-use crate::kafka::{self, Membership, broker_error, is_refusal};
+use crate::kafka::{self, GroupMetadata, Membership, Uses, broker_error, is_refusal};
 use crate::telemetry::{BrokerFailed, SourcePaused};
 
 /// Records handed over at once: enough to make a channel's cost vanish, few enough to keep every core fed.
@@ -27,6 +28,8 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 /// One look-up of committed offsets.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(2);
+/// Waits between tries to commit where partitions begin.
+const START_RETRY: Duration = Duration::from_millis(200);
 /// How long closing the consumer may take before the process goes on without it.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// Payload memory is allocated in blocks of this size and shared by the records in it.
@@ -59,17 +62,18 @@ impl Source {
     ) -> Result<Source, Error> {
         let emit: Emit = Arc::new(emit);
         let context = Context {
-            stage: subscription.stage,
             emit: emit.clone(),
-            revoke_max: subscription.revoke_max,
             rebalanced: AtomicBool::new(false),
             reachable: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
+            subscription,
         };
-        let consumer: BaseConsumer<Context> = consumer_config(&subscription)
+        let consumer: BaseConsumer<Context> = consumer_config(&context.subscription)
             .create_with_context(context)
             .map_err(|e| broker_error("cannot create the consumer", &e))?;
-        let topics: Vec<&str> = subscription.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(|e| broker_error("cannot subscribe", &e))?;
+        let topics = consumer.context().subscription.topics.clone();
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names).map_err(|e| broker_error("cannot subscribe", &e))?;
 
         let membership = Arc::new(GroupMembership { consumer });
         let (commands, inbox) = unbounded();
@@ -78,8 +82,8 @@ impl Source {
             room,
             emit,
             inbox,
-            topics: subscription.topics.iter().map(|t| Arc::from(t.as_str())).collect(),
-            first_offsets: HashMap::new(),
+            topics: topics.into_iter().map(Arc::from).collect(),
+            first_offsets: HashMap::default(),
             chunk: Vec::with_capacity(CHUNK_RECORDS_MAX),
             arena: BytesMut::with_capacity(ARENA_BYTES),
             paused: false,
@@ -95,6 +99,10 @@ impl Source {
 
     /// Commands are few: at most one rewind is under way at a time.
     pub fn send(&self, command: SourceCommand) {
+        if matches!(command, SourceCommand::Stop) {
+            // The thread may be in a callback, where it sees no commands.
+            self.membership.consumer.context().stopping.store(true, Ordering::Relaxed);
+        }
         // A source that has ended has said why in an event.
         let _ = self.commands.send(command);
     }
@@ -196,28 +204,74 @@ impl GroupMembership {
 }
 
 impl Membership for GroupMembership {
-    fn metadata(&self) -> Option<ConsumerGroupMetadata> {
-        let metadata = self.consumer.group_metadata()?;
+    fn metadata(&self) -> Option<GroupMetadata> {
+        // Read before the metadata: if the group moves on in between, the commit is refused, and tried again.
+        let before = self.generation();
+        let native = self.consumer.group_metadata()?;
         // Read after the metadata: if the membership was lost in between, this says so.
-        (self.generation() >= 0).then_some(metadata)
+        (self.generation() >= 0).then_some(GroupMetadata { generation: before, native })
     }
 
-    fn commit(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
+    fn commit(&self, offsets: &TopicPartitionList, metadata: &GroupMetadata) -> KafkaResult<()> {
+        // librdkafka commits in the name of the generation that it has now, whoever owns the partitions in it.
+        if self.generation() != metadata.generation {
+            return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::IllegalGeneration));
+        }
         self.consumer.commit(offsets, CommitMode::Sync)
     }
 }
 
 /// What librdkafka calls back; turned into events and nothing else.
 struct Context {
-    stage: &'static str,
+    subscription: Subscription,
     emit: Emit,
-    revoke_max: Duration,
     /// A rebalance happened within the last poll: what was paused must be paused anew.
     rebalanced: AtomicBool,
     reachable: AtomicBool,
+    stopping: AtomicBool,
 }
 
 impl Context {
+    fn stage(&self) -> &'static str {
+        self.subscription.stage
+    }
+
+    /// Lets the runtime finish what it has of these partitions.
+    fn revoke(&self, partitions: Vec<TopicPartition>, lost: bool) {
+        let (done, answered) = bounded(1);
+        if (self.emit)(SourceEvent::Revoked { partitions, lost, done }) {
+            // Either an answer, or the sender dropped, or too late: a commit after that is fenced by its generation.
+            let _ = answered.recv_timeout(self.subscription.revoke_max);
+        }
+    }
+
+    /// Commits where new partitions begin, before they are read. Without it nothing would be read right, so it is tried
+    /// for as long as the membership lasts and the broker may answer.
+    fn begin(&self, consumer: &BaseConsumer<Self>, assigned: &TopicPartitionList) {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let Err(error) = commit_starts(consumer, assigned) else { return };
+            if let Some(refusal) = self.refusal("cannot commit where partitions begin", &error) {
+                (self.emit)(SourceEvent::Failed(refusal));
+                return;
+            }
+            let message = format!("cannot commit where partitions begin: {error}");
+            BrokerFailed { stage: self.stage(), error: &message }.emit();
+            if is_over(&error) {
+                return;
+            }
+            thread::sleep(START_RETRY);
+        }
+    }
+
+    /// The error as one that ends the process, if a right is missing.
+    fn refusal(&self, doing: &str, error: &KafkaError) -> Option<Error> {
+        let code = error.rdkafka_error_code().filter(|code| is_refusal(*code))?;
+        let Subscription { topics, group, .. } = &self.subscription;
+        let topics = topics.iter().map(String::as_str).collect();
+        let uses = Uses { operation: "READ", topics, group, transactional_id: "" };
+        Some(uses.refusal(broker_error(doing, error).message, code))
+    }
+
     /// Tells when it changes.
     fn set_reachable(&self, reachable: bool) {
         if self.reachable.swap(reachable, Ordering::Relaxed) != reachable {
@@ -235,7 +289,7 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.set_reachable(false);
         }
-        BrokerFailed { stage: self.stage, error: &format!("{error}: {reason}") }.emit();
+        BrokerFailed { stage: self.stage(), error: &format!("{error}: {reason}") }.emit();
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -262,12 +316,12 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         self.rebalanced.store(true, Ordering::Relaxed);
-        let Rebalance::Revoke(list) = rebalance else { return };
-        let (done, answered) = bounded(1);
-        let revoked = SourceEvent::Revoked { partitions: partitions_of(list), lost: consumer.assignment_lost(), done };
-        if (self.emit)(revoked) {
-            // Either an answer, or the sender dropped, or too late: a commit after that is fenced by its generation.
-            let _ = answered.recv_timeout(self.revoke_max);
+        match rebalance {
+            Rebalance::Revoke(list) => self.revoke(partitions_of(list), consumer.assignment_lost()),
+            Rebalance::Assign(list) if self.subscription.kafka.start_from == StartFrom::Latest => {
+                self.begin(consumer, list);
+            }
+            Rebalance::Assign(_) | Rebalance::Error(_) => {}
         }
     }
 
@@ -277,7 +331,7 @@ impl ConsumerContext for Context {
                 (self.emit)(SourceEvent::Assigned(partitions_of(list)));
             }
             Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => BrokerFailed { stage: self.stage, error: &error.to_string() }.emit(),
+            Rebalance::Error(error) => BrokerFailed { stage: self.stage(), error: &error.to_string() }.emit(),
         }
     }
 }
@@ -294,7 +348,7 @@ struct Poller {
     /// Topic names, shared by all records of a topic.
     topics: Vec<Arc<str>>,
     /// The first offset read of each assigned partition: where a rewind goes if nothing was ever committed.
-    first_offsets: HashMap<TopicPartition, i64>,
+    first_offsets: HashMap<TopicPartition, i64, foldhash::fast::RandomState>,
     chunk: Vec<RawRecord>,
     arena: BytesMut,
     paused: bool,
@@ -460,8 +514,11 @@ impl Poller {
 
     fn failed(&mut self, error: KafkaError) -> Result<(), End> {
         let code = error.rdkafka_error_code();
-        if matches!(error, KafkaError::MessageConsumptionFatal(_)) || code.is_some_and(is_refusal) {
-            return Err(End::Failed(broker_error("cannot read", &error)));
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return Err(End::Failed(self.fatal(&error)));
+        }
+        if let Some(refusal) = self.refusal("cannot read", &error) {
+            return Err(End::Failed(refusal));
         }
         let unreachable = matches!(
             code,
@@ -476,8 +533,23 @@ impl Poller {
         Ok(())
     }
 
+    /// Why the consumer can do nothing any more. librdkafka's event says only that it is so.
+    fn fatal(&self, error: &KafkaError) -> Error {
+        let Some((code, why)) = self.membership.consumer.client().fatal_error() else {
+            return broker_error("cannot read", error);
+        };
+        let Subscription { instance, group, .. } = &self.membership.consumer.context().subscription;
+        fatal(code, &why, instance, group)
+            .or_else(|| self.refusal("cannot read", &KafkaError::MessageConsumption(code)))
+            .unwrap_or_else(|| Error::new(Fault::Broker, format!("cannot read: {why}")))
+    }
+
+    fn refusal(&self, doing: &str, error: &KafkaError) -> Option<Error> {
+        self.membership.consumer.context().refusal(doing, error)
+    }
+
     fn stage(&self) -> &'static str {
-        self.membership.consumer.context().stage
+        self.membership.consumer.context().stage()
     }
 
     /// Something that is tried again.
@@ -500,7 +572,10 @@ impl Poller {
         loop {
             match self.try_rewind() {
                 Ok(()) => break,
-                Err(error) => self.trouble(&format!("cannot rewind: {error}")),
+                Err(error) => match self.refusal("cannot read committed offsets", &error) {
+                    Some(refusal) => return Err(End::Failed(refusal)),
+                    None => self.trouble(&format!("cannot rewind: {error}")),
+                },
             }
             // Rebalances go on being served. Records polled now will come again, if it is known where they were.
             match self.membership.clone().consumer.poll(POLL_WAIT) {
@@ -565,5 +640,40 @@ impl Poller {
         while !consumer.closed() && Instant::now() < deadline {
             consumer.poll(Duration::from_millis(50));
         }
+    }
+}
+
+/// What the group's end of a static membership means.
+fn fatal(code: RDKafkaErrorCode, why: &str, instance: &str, group: &str) -> Option<Error> {
+    match code {
+        RDKafkaErrorCode::FencedInstanceId => {
+            let message = format!("another member of group {group} has joined as {instance}: {why}");
+            let hint = "another instance runs under the same name; give each its own [instance] name";
+            Some(Error::new(Fault::Config, message).hint(hint))
+        }
+        RDKafkaErrorCode::UnreleasedInstanceId => {
+            let message = format!("group {group} still counts a former life of {instance} as a member: {why}");
+            let hint = "it is forgotten group.consumer.session.timeout.ms (of the broker) after its end; start again \
+                        then, or give the instance another name if the other one runs";
+            Some(Error::new(Fault::Broker, message).hint(hint))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_static_membership_says_whose_name_it_is() {
+        let check = |code, fault, part: &str| {
+            let error = fatal(code, "as the broker says", "shop-1", "shop-text").unwrap();
+            assert!(error.to_string().contains(part) && error.message.contains("shop-1"), "{error}");
+            assert_eq!(error.fault, fault);
+        };
+        check(RDKafkaErrorCode::FencedInstanceId, Fault::Config, "another instance runs under the same name");
+        check(RDKafkaErrorCode::UnreleasedInstanceId, Fault::Broker, "group.consumer.session.timeout.ms");
+        assert_eq!(fatal(RDKafkaErrorCode::GroupAuthorizationFailed, "", "shop-1", "shop-text"), None);
     }
 }

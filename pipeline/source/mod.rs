@@ -3,14 +3,16 @@
 //! What the source promises:
 //! - Records of a partition arrive in offset order, each at most once between an assignment or a rewind and the next.
 //! - It reads `read_committed`, and starts a partition where its group committed last.
+//! - With `start_from = "latest"` it commits where a new partition begins before it reads the first record.
 //! - A partition is given up only after the runtime has said that it is done with it, or after the time it has for that.
 //! - It reads no more than the runtime has room for: [`Room`] counts records and bytes in flight.
 //!
 //! What it needs: that the runtime takes its events at once (they are bounded by `Room`) and answers a revocation.
-//! It never commits: offsets belong to the sink's transaction.
+//! Otherwise it never commits: offsets belong to the sink's transaction.
 
 mod consumer;
 mod room;
+mod start;
 
 use crossbeam_channel::Sender;
 

@@ -14,6 +14,7 @@ use crate::event::{
     Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1,
 };
 use crate::infer::{Head, HeadKind};
+use crate::state::View;
 use crate::telemetry::{Redacted, TextsTruncated};
 use crate::text::{self, Language, Redactor};
 
@@ -53,14 +54,14 @@ pub struct TextStage {
 /// A text on its way: the scored event but for its scores.
 pub struct Waiting {
     kind: Kind,
-    scored: v1::Scored,
+    /// Boxed: it is handed from thread to thread and from slot to slot, and is large.
+    scored: Box<v1::Scored>,
     asked: Vec<ModelId>,
 }
 
 impl Stage for TextStage {
     type Prepared = (Waiting, Vec<Ask>);
     type Event = Waiting;
-    type State = ();
 
     const NAME: &'static str = "text";
 
@@ -71,12 +72,13 @@ impl Stage for TextStage {
         }
     }
 
-    fn observe(&self, (): &mut (), (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
+    fn observe(&self, _: &mut View<'_>, (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
         (waiting, asks)
     }
 
     fn conclude(
         &self,
+        _: &mut View<'_>,
         record: &RawRecord,
         waiting: Waiting,
         answers: &[Answer],
@@ -130,7 +132,7 @@ impl TextStage {
         let text::Redacted { text, counts } = self.redactor.redact(&normalised);
         let text = text.into_owned();
         let kind = event.kind();
-        let mut scored = self.skeleton(record, event, &text);
+        let mut scored = Box::new(self.skeleton(record, event, &text));
         for (name, count) in counts {
             Redacted { kind: &name, count: u64::from(count) }.emit();
             scored.redacted.insert(name.to_string(), count);

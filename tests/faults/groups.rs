@@ -45,6 +45,44 @@ fn the_new_group_protocol_shares_and_hands_over() -> Outcome<()> {
     stand.judge()
 }
 
+/// The group knows the name, so it need not be guessed from fenced transactions.
+#[test]
+fn of_two_static_members_of_one_name_one_ends_and_says_why() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "static-twin", 2, "")?;
+    let sets = ["kafka.static_membership=true", "delivery.mode=at_least_once"];
+    let mut first = stand.start("a", &sets)?;
+    stand.write_reviews(0, 50)?;
+    stand.wait_until_processed(&mut [&mut first])?;
+    let mut second = stand.start("a", &sets)?;
+    let status = first.wait()?;
+    assert_eq!(status.code(), Some(2), "{}", first.log_tail());
+    let why = "another member of group static-twin-text has joined as a";
+    assert!(first.log().contains(why), "{}", first.log_tail());
+    stand.write_reviews(50, 50)?;
+    stand.wait_until_processed(&mut [&mut second])
+}
+
+/// With KIP-848 the broker keeps a dead static member's name until its session is over.
+#[test]
+fn a_static_member_back_too_early_says_what_it_waits_for() -> Outcome<()> {
+    let mut stand = Stand::new(Kafka::shared()?, "static848", 2, "")?;
+    let sets = ["kafka.static_membership=true", "kafka.group_protocol=consumer"];
+    let mut first = stand.start("a", &sets)?;
+    stand.write_reviews(0, 50)?;
+    stand.wait_until_processed(&mut [&mut first])?;
+    first.kill()?;
+    let mut early = stand.start("a", &sets)?;
+    let status = early.wait()?;
+    assert_eq!(status.code(), Some(3), "{}", early.log_tail());
+    assert!(early.log().contains("group.consumer.session.timeout.ms"), "{}", early.log_tail());
+    // The local broker's session.
+    std::thread::sleep(Duration::from_secs(7));
+    let mut later = stand.start("a", &sets)?;
+    stand.write_reviews(50, 50)?;
+    stand.wait_until_processed(&mut [&mut later])?;
+    stand.judge()
+}
+
 /// Changes of what an instance reads, as its log counts them.
 fn rebalances(instance: &Instance) -> usize {
     instance.log().matches("partitions changed").count()

@@ -43,8 +43,8 @@ fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {
     let took = asked.elapsed();
     kafka.resume(1)?;
     assert_eq!(status.code(), Some(0), "{}", instance.log_tail());
-    // Beyond the limit, one request to the broker may have to time out, and the group is left without an answer.
-    assert!(took < Duration::from_secs(14), "took {took:?}:\n{}", instance.log_tail());
+    // The transaction under way, which the broker does not answer, would take 5 to 20 s more.
+    assert!(took < Duration::from_secs(4), "took {took:?}:\n{}", instance.log_tail());
     let mut instance = stand.start_with_http("a", &[], &SHORT_SESSION)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     stand.judge()

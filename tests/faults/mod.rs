@@ -4,9 +4,11 @@
 mod broker;
 mod groups;
 mod instances;
+mod latest;
 mod metrics;
 mod model;
 mod registry;
+mod rights;
 mod secrets;
 mod stand;
 mod topics;

@@ -1,5 +1,6 @@
 //! Events in, events out: each folder here holds a configuration and, for a kind of event, lines that go in
 //! (`review.in.jsonl`), the lines that come out (`review.out.jsonl`) and those that are refused (`review.err.jsonl`).
+//! A file `arguments` holds what the command is given besides.
 //!
 //! The lines pass through `groundswell score` with a fixture's random weights: the structure is what is held here, and
 //! the numbers with it. `UPDATE_GOLDEN=1` writes what comes out; look at the difference before you commit it.
@@ -74,6 +75,11 @@ fn an_unsure_head_gives_nothing() -> Outcome<()> {
 }
 
 #[test]
+fn an_evaluation_sees_every_label() -> Outcome<()> {
+    check("all-labels")
+}
+
+#[test]
 fn what_cannot_be_scored_says_why() -> Outcome<()> {
     check("refusals")
 }
@@ -107,6 +113,7 @@ fn check_kind(folder: &Path, kind: &str) -> Outcome<()> {
     let run = Command::new(env!("CARGO_BIN_EXE_groundswell"))
         .args(["score", "--kind", kind, "--config"])
         .arg(folder.join("config.toml"))
+        .args(fs::read_to_string(folder.join("arguments")).unwrap_or_default().split_whitespace())
         .arg(file("in"))
         .env("GROUNDSWELL_USER_SECRET", "a secret for these tests alone")
         .current_dir(env!("CARGO_MANIFEST_DIR"))

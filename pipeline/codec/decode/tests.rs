@@ -301,6 +301,22 @@ fn a_framed_message_is_read_by_its_writers_schema() {
         &[],
         json!({"event_id": "in/3/42", "event_time": TIME, "text": "好", "attributes": {"counts": {"a": 1}}}),
     );
+    // Files that a serialiser carries itself: no registry names them as references.
+    let carried = "syntax = \"proto3\"; import \"confluent/meta.proto\"; import \"confluent/type/decimal.proto\";
+        import \"google/type/money.proto\";
+        message Order { option (confluent.message_meta) = { doc: \"an order\" };
+        string text = 1 [(confluent.field_meta) = { doc: \"what was said\", tags: \"PII\" }];
+        google.type.Money paid = 2; confluent.type.Decimal tax = 3; }";
+    check(
+        carried,
+        &[0],
+        json!({"text": "好", "paid": {"currencyCode": "CNY", "units": 7}, "tax": {"scale": 2}}),
+        &[],
+        json!({
+            "event_id": "in/3/42", "event_time": TIME, "text": "好",
+            "attributes": {"paid": {"currency_code": "CNY", "units": 7}, "tax": {"scale": 2}}
+        }),
+    );
 }
 
 #[test]

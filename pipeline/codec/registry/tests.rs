@@ -1,8 +1,15 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use ureq::tls::{Certificate, ClientCert, PrivateKey};
 
 use super::super::schema::SCORED_FILES;
 use super::*;
@@ -27,7 +34,19 @@ fn registry(answers: Vec<(u16, String)>) -> (Client, Receiver<String>) {
 
 fn client(url: String, timeout: Duration) -> Client {
     let (username, password) = (Some("shop".to_string()), Some(Secret::new("hunter2")));
-    Client::new(&Registry { url, username, password, register: true, timeout }).unwrap()
+    Client::new(&Registry { username, password, timeout, ..plain(url) }).unwrap()
+}
+
+fn plain(url: String) -> Registry {
+    Registry {
+        url,
+        username: None,
+        password: None,
+        authorities: None,
+        identity: None,
+        register: true,
+        timeout: Duration::from_secs(10),
+    }
 }
 
 /// Reads a request to its end: the head, and the body that it announces.
@@ -158,14 +177,7 @@ fn a_record_is_refused_only_on_the_registrys_word() {
 #[test]
 fn addresses_are_checked_and_credentials_in_them_not_shown() {
     let check = |url: &str, expected: &str| {
-        let registry = Registry {
-            url: url.to_string(),
-            username: None,
-            password: None,
-            register: false,
-            timeout: Duration::from_secs(1),
-        };
-        let result = Client::new(&registry).map(|client| client.url).map_err(|error| error.to_string());
+        let result = Client::new(&plain(url.to_string())).map(|client| client.url).map_err(|error| error.to_string());
         let shown = result.unwrap_or_else(|message| message);
         assert!(shown.contains(expected), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -175,4 +187,51 @@ fn addresses_are_checked_and_credentials_in_them_not_shown() {
     check("http:///x", "found `http:///x`");
     check("http://shop:hunter2@registry", "must not hold credentials");
     check("shop:hunter2@registry", "must not hold credentials");
+}
+
+const AUTHORITY: &[u8] = include_bytes!("../../../tests/fixtures/tls/authority.pem");
+const CLIENT: &[u8] = include_bytes!("../../../tests/fixtures/tls/client.pem");
+const CLIENT_KEY: &[u8] = include_bytes!("../../../tests/fixtures/tls/client-key.pem");
+
+/// A registry with a certificate of a private authority, which lets in only whom that authority knows.
+fn private_registry(connections: usize) -> String {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(AUTHORITY).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let chain = CertificateDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/server-key.pem")).unwrap();
+    let config =
+        ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(vec![chain], key).unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for _ in 0..connections {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+            // Whom it does not let in gets no answer.
+            let _ = stream
+                .read(&mut [0; 4096])
+                .and_then(|_| stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]"));
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    url
+}
+
+#[test]
+fn a_registry_of_a_private_authority_is_believed_only_where_it_is_named() {
+    let url = private_registry(3);
+    let authorities = Some(vec![Certificate::from_pem(AUTHORITY).unwrap()]);
+    let identity = ClientCert::new_with_certs(
+        &[Certificate::from_pem(CLIENT).unwrap()],
+        PrivateKey::from_pem(CLIENT_KEY).unwrap(),
+    );
+    let ping = |registry: Registry| Client::new(&registry).unwrap().ping();
+
+    let stranger = ping(plain(url.clone())).unwrap_err();
+    assert!(Error::from(stranger.clone()).to_string().contains("registry.ca"), "{stranger}");
+    let unknown = ping(Registry { authorities: authorities.clone(), ..plain(url.clone()) });
+    assert!(matches!(unknown, Err(RegistryError::Unreachable { .. })), "{unknown:?}");
+    assert_eq!(ping(Registry { authorities, identity: Some(identity), ..plain(url) }), Ok(()));
 }
