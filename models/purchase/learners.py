@@ -17,11 +17,11 @@ class Logistic:
     def __init__(self, config):
         self.config = config["logistic"]
 
-    def fit(self, features, follows):
+    def fit(self, features, follows, weights):
         logs = logarithms(features).astype(np.float64)
         self.mean, self.scale = logs.mean(0), np.maximum(logs.std(0), 1e-6)
-        model = LogisticRegression(C=self.config["inverse_penalty"], max_iter=300)
-        model.fit((logs - self.mean) / self.scale, follows)
+        model = LogisticRegression(C=self.config["inverse_penalty"], solver="newton-cholesky")
+        model.fit((logs - self.mean) / self.scale, follows, sample_weight=weights)
         self.weights = model.coef_[0] / self.scale
         self.bias = float(model.intercept_[0] - (self.mean * self.weights).sum())
         return self
@@ -34,8 +34,9 @@ class Trees:
     def __init__(self, config):
         self.config, self.seed = config["trees"], config["seed"]
 
-    def fit(self, features, follows):
-        self.bags = [self._bag(self.seed + bag).fit(features, follows) for bag in range(self.config["bags"])]
+    def fit(self, features, follows, weights):
+        bags = [self._bag(self.seed + bag) for bag in range(self.config["bags"])]
+        self.bags = [bag.fit(features, follows, sample_weight=weights) for bag in bags]
         return self
 
     def logits(self, features):
@@ -59,7 +60,7 @@ class Sequence:
     def __init__(self, config):
         self.config, self.seed = config["sequence"], config["seed"]
 
-    def fit(self, features, follows):
+    def fit(self, features, follows, weights):
         torch.manual_seed(self.seed)
         logs = logarithms(features)
         steps = self.config["steps"] * self.PARTS
@@ -68,11 +69,12 @@ class Sequence:
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.config["learning_rate"],
                                       weight_decay=self.config["weight_decay"])
         inputs, wanted = self._inputs(features), torch.tensor(follows, dtype=torch.float32)
+        weights = torch.tensor(weights, dtype=torch.float32)
         self.network.train()
         for _ in range(self.config["epochs"]):
             for batch in torch.randperm(len(wanted)).split(self.config["batch"]):
                 logits = self.network(*(part[batch] for part in inputs))
-                loss = functional.binary_cross_entropy_with_logits(logits, wanted[batch])
+                loss = functional.binary_cross_entropy_with_logits(logits, wanted[batch], weights[batch])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -108,6 +110,13 @@ class Gru(nn.Module):
         last = self.gru(steps)[1][0]
         both = torch.cat([last, torch.relu(self.whole(self.drop(whole)))], dim=1)
         return self.out(self.drop(both))[:, 0]
+
+
+def session_weights(sessions):
+    """A session's rows share one outcome, and the longest have hundreds: each session weighs the same, 1 a row on average."""
+    _, place, counts = np.unique(sessions, return_inverse=True, return_counts=True)
+    weights = 1.0 / counts[place]
+    return weights / weights.mean()
 
 
 LEARNERS = {"logistic": Logistic, "trees": Trees, "sequence": Sequence}

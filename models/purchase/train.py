@@ -18,7 +18,7 @@ import numpy as np
 
 import figures
 import sessions
-from learners import LEARNERS, Calibration
+from learners import LEARNERS, Calibration, session_weights
 
 HERE = Path(__file__).parent
 DAY_MS = 86_400_000
@@ -87,11 +87,17 @@ def held_back(run, name, config, rows, fold):
     features, logits, started = rows.of(inputs(config, rows.names, name)), np.zeros(len(rows)), time.process_time()
     for held in range(config["folds"]):
         aside = fold == held
-        learner = LEARNERS[name](config).fit(features[~aside], rows.follows[~aside])
+        weights = session_weights(rows.sessions[~aside])
+        learner = LEARNERS[name](config).fit(features[~aside], rows.follows[~aside], weights)
         logits[aside] = learner.logits(features[aside])
     print(f"{name}: {time.process_time() - started:.0f} s of one core", flush=True)
     np.save(kept, logits)
     return logits
+
+
+def fit(config, name, rows):
+    features = rows.of(inputs(config, rows.names, name))
+    return LEARNERS[name](config).fit(features, rows.follows, session_weights(rows.sessions))
 
 
 def blends(logits):
@@ -136,9 +142,8 @@ def by_time(config, rows, fold):
     # A session that runs over the cut is left out: its label would look ahead.
     ended = np.isin(rows.sessions, rows.sessions[~early | (rows.event_ms >= cut)], invert=True)
     training = early & ended & ~held
-    names = config["ship"]["parts"]
-    learned = {n: LEARNERS[n](config).fit(rows.of(inputs(config, rows.names, n))[training], rows.follows[training])
-               for n in names}
+    names, taught = config["ship"]["parts"], rows.where(training)
+    learned = {name: fit(config, name, taught) for name in names}
     found = {"cut_ms": cut}
     for title, kept in {"later_known_users": ~early & ~held, "later_users_held_back": ~early & held}.items():
         part = rows.where(kept)
@@ -152,10 +157,7 @@ def ship(run, config, rows, logits):
     """The parts that ship, trained on all users; the calibration comes from users held back."""
     names = config["ship"]["parts"]
     held = np.mean([logits[name] for name in names], axis=0)
-    parts = {}
-    for name in names:
-        learner = LEARNERS[name](config)
-        parts[name] = learner.fit(rows.of(inputs(config, rows.names, name)), rows.follows)
+    parts = {name: fit(config, name, rows) for name in names}
     kept = {"config": config, "features": inputs(config, rows.names, names[0]), "parts": parts,
             "calibration": Calibration().fit(held, rows.follows)}
     with open(run / "parts.pickle", "wb") as file:

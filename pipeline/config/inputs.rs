@@ -28,7 +28,18 @@ pub fn inputs(raw: &raw::Raw, judge: &mut Judge) -> Vec<Input> {
     }
     let found = raw.inputs.iter().filter_map(|(name, written)| input(name, written, judge)).collect();
     distinct_topics(raw, judge);
+    users_of_clicks(raw, judge);
     found
+}
+
+/// A session is one user's.
+fn users_of_clicks(raw: &raw::Raw, judge: &mut Judge) {
+    let clicks = raw.inputs.iter().filter(|(_, input)| input.kind == Some(InputKind::Click));
+    for (name, _) in clicks.filter(|_| raw.redaction.user == raw::User::Drop) {
+        let message = format!("redaction.user (\"drop\") leaves no user to make sessions of inputs.{name} by");
+        let hint = "with \"pseudonym\" a user is told from others and is not named";
+        judge.clash(["redaction.user", &format!("inputs.{name}.kind")], message, Some(hint));
+    }
 }
 
 pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {

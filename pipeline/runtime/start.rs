@@ -12,7 +12,7 @@ use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Decoder, Encoder, SCORED_FILES};
 use crate::config::{Kind, Settings, State};
 use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
@@ -65,7 +65,7 @@ pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered)
     }
     let output = |kind: Kind| -> Result<TextOutput, Error> {
         let topic = settings.outputs.topic(kind.into());
-        let schema = registered.output_schema(settings, topic)?;
+        let schema = registered.output_schema(settings, topic, &SCORED_FILES)?;
         Ok(TextOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
     };
     Ok(TextStage {

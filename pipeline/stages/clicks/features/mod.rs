@@ -84,15 +84,44 @@ impl Window {
     }
 }
 
-/// The table of `docs/features.md`.
-pub fn table() -> String {
-    let mut table = String::from("| | name | meaning | unit | window |\n|---|---|---|---|---|\n");
+/// The page `docs/features.md`.
+pub fn page() -> String {
+    let mut page = String::from(PAGE);
     for (place, Feature { name, meaning, unit, window, .. }) in FEATURES.iter().enumerate() {
         // Writing to a string cannot fail.
-        let _ = writeln!(table, "| {place} | `{name}` | {meaning} | {unit} | {} |", window.name());
+        let _ = writeln!(page, "| {place} | `{name}` | {meaning} | {unit} | {} |", window.name());
     }
-    table
+    page
 }
+
+const PAGE: &str = "\
+# Features of a session
+
+What the purchase model may read of a session at each of its clicks. Online, in `clicks.scored` where \
+`clicks.include_features` is set, and in the files of `groundswell features` they are the same numbers from the same code. \
+This page is made from it: `UPDATE_DOCS=1 cargo test --lib features` writes it anew.
+
+All numbers are 0 or more; **-1 stands for what there is none of**: never, none before, not known. A session is seen \
+from its last click in event time: \"the item\" is that click's. Times are in seconds of event time before it.
+
+| window | what it holds |
+|---|---|
+| this click | the last click alone |
+| session | the session so far; of one longer than 128 clicks, the earlier ones in sums |
+| last clicks | the session's last eight, `step_0` the last one |
+| earlier sessions | all of the user's sessions before this one, until 90 days without a click |
+| user's memory | the 64 items and 32 categories that the user clicked last |
+| partition | all clicks of the input's partition until then, an item's until 30 days and a category's until 90 days without a click |
+| partition, 24 hours | those of the last 24 hours, the day before taken to be even |
+
+What is counted over all users is counted in the input's partition: users are spread over partitions by key, so each \
+partition sees a fair sample, and none waits for another. Rates are drawn towards the partition's own, as if twenty more \
+clicks had behaved like the average. Nothing looks ahead: a click that a purchase follows counts as followed from that \
+purchase on.
+
+| | name | meaning | unit | window |
+|---|---|---|---|---|
+";
 
 fn feature(
     name: &str,
@@ -102,4 +131,20 @@ fn feature(
     of: fn(&View) -> Option<f64>,
 ) -> Feature {
     Feature { name: name.to_owned(), meaning, unit, window, value: Value::Of(of) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/features.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        // Without a page there is nothing to be fresh.
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page(), "docs/features.md is stale: `UPDATE_DOCS=1 cargo test --lib features`");
+    }
 }
