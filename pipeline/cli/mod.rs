@@ -10,6 +10,7 @@ mod features;
 mod lines;
 mod out;
 mod places;
+mod progress;
 mod replay;
 mod run;
 mod score;

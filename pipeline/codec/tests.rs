@@ -48,6 +48,7 @@ fn one(field: &FieldDescriptor, rng: &mut Rng, every_field: bool) -> Dynamic {
             Dynamic::F64((rng.i32(-1_000_000..1_000_000) as f64) / 1e6)
         }
         Kind::Double => Dynamic::F64(f64::from_bits(rng.u64(..) & !(1 << 62))),
+        Kind::Float => Dynamic::F32(f32::from_bits(rng.u32(..) & !(1 << 30))),
         Kind::Uint32 => Dynamic::U32(rng.u32(..)),
         Kind::Uint64 => Dynamic::U64(rng.u64(..)),
         Kind::Int32 => Dynamic::I32(rng.i32(..)),

@@ -238,6 +238,8 @@ pub struct Registry {
 pub struct Text {
     /// Puts the redacted text into the scored event: larger records, and readers need not look the text up.
     pub include_text: bool,
+    /// Puts the text's embedding into the scored event, a vector of length 1: what lies close means alike. A model of the kind must have one.
+    pub include_embedding: bool,
     /// Bytes of a record's value; a larger one goes to the dead letters.
     #[schemars(range(min = 1, max = 104_857_600))]
     pub payload_bytes_max: usize,

@@ -245,6 +245,8 @@ pub struct Registry {
 pub struct Text {
     /// The redacted text goes into the scored event.
     pub include_text: bool,
+    /// The text's embedding goes into the scored event.
+    pub include_embedding: bool,
     /// A record with a larger value is refused.
     pub payload_bytes_max: usize,
     /// An event dated further ahead than this is refused.

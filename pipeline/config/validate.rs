@@ -31,6 +31,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         registry: registry(raw, judge),
         text: Text {
             include_text: raw.text.include_text,
+            include_embedding: raw.text.include_embedding,
             payload_bytes_max: raw.text.payload_bytes_max,
             future_max: Duration::from_millis(raw.text.future_ms_max),
         },
