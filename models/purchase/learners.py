@@ -112,10 +112,13 @@ class Gru(nn.Module):
         return self.out(self.drop(both))[:, 0]
 
 
-def session_weights(sessions):
-    """A session's rows share one outcome, and the longest have hundreds: each session weighs the same, 1 a row on average."""
-    _, place, counts = np.unique(sessions, return_inverse=True, return_counts=True)
-    weights = 1.0 / counts[place]
+def row_weights(sessions, users):
+    """A session's rows share one outcome, and the longest have hundreds: each session weighs the same, and a user's
+    sessions together as the root of their number. 1 a row on average."""
+    _, row, of_session = np.unique(sessions, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([users, sessions], axis=1), axis=0)
+    names, of_user = np.unique(pairs[:, 0], return_counts=True)
+    weights = 1.0 / (of_session[row] * np.sqrt(of_user[np.searchsorted(names, users)]))
     return weights / weights.mean()
 
 

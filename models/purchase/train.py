@@ -18,7 +18,7 @@ import numpy as np
 
 import figures
 import sessions
-from learners import LEARNERS, Calibration, session_weights
+from learners import LEARNERS, Calibration, row_weights
 
 HERE = Path(__file__).parent
 DAY_MS = 86_400_000
@@ -87,7 +87,7 @@ def held_back(run, name, config, rows, fold):
     features, logits, started = rows.of(inputs(config, rows.names, name)), np.zeros(len(rows)), time.process_time()
     for held in range(config["folds"]):
         aside = fold == held
-        weights = session_weights(rows.sessions[~aside])
+        weights = row_weights(rows.sessions[~aside], rows.users[~aside])
         learner = LEARNERS[name](config).fit(features[~aside], rows.follows[~aside], weights)
         logits[aside] = learner.logits(features[aside])
     print(f"{name}: {time.process_time() - started:.0f} s of one core", flush=True)
@@ -97,7 +97,7 @@ def held_back(run, name, config, rows, fold):
 
 def fit(config, name, rows):
     features = rows.of(inputs(config, rows.names, name))
-    return LEARNERS[name](config).fit(features, rows.follows, session_weights(rows.sessions))
+    return LEARNERS[name](config).fit(features, rows.follows, row_weights(rows.sessions, rows.users))
 
 
 def blends(logits):

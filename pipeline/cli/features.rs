@@ -181,3 +181,173 @@ fn labelled(click: &Click, session: &clicks::SessionSoFar) -> Labelled {
         purchase_follows: false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Float32Type;
+    use arrow_array::{Array, RecordBatch};
+    use bytes::Bytes;
+    use fastrand::Rng;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+    use crate::codec::Encoder;
+    use crate::config::{OutputFormat, Redaction, UserRedaction};
+    use crate::event::{Origin, Record, v1};
+    use crate::stages::Prepare;
+    use crate::stages::clicks::ClicksStage;
+    use crate::text::Redactor;
+
+    const START_S: i64 = 1_511_539_217;
+
+    /// Clicks of three users, some of them late, as a shop writes them and as our message.
+    fn clicks(rng: &mut Rng) -> Vec<(serde_json::Value, v1::Click)> {
+        let actions = ["view", "view", "view", "cart", "favourite", "purchase"];
+        let mut at = START_S;
+        (0..rng.usize(1..60))
+            .map(|_| {
+                at += if rng.u8(..5) == 0 { rng.i64(1500..2500) } else { rng.i64(0..200) };
+                let ts = if rng.u8(..6) == 0 { at - rng.i64(0..900) } else { at };
+                let (user, item) = (rng.char('u'..'x').to_string(), format!("p-{}", rng.u8(..6)));
+                let (category, action) = (format!("c-{}", rng.u8(..3)), actions[rng.usize(..actions.len())]);
+                let price = rng.bool().then(|| f64::from(rng.u32(1..90_000)) / 100.0);
+                let shop = json!({ "who": user, "sku": item, "cat": category, "do": action, "ts": ts, "price": price });
+                let mut ours: v1::Click = serde_json::from_value(json!({ "action": action, "event_time": ts })).unwrap();
+                (ours.user, ours.item, ours.category, ours.price) = (user, item, Some(category), price);
+                (shop, ours)
+            })
+            .collect()
+    }
+
+    fn settings() -> Clicks {
+        let seconds = std::time::Duration::from_secs;
+        Clicks {
+            session_gap: seconds(1800),
+            grace: seconds(600),
+            utc_offset_minutes: 480,
+            future_max: seconds(3600),
+            include_features: true,
+        }
+    }
+
+    fn decoder(format: InputFormat, fields: &[(&str, &str)]) -> ClickDecoder {
+        let fields = fields.iter().map(|(name, at)| (name.to_string(), FieldSource::Pointer(at.to_string())));
+        let (name, topics) = (TOPIC.to_owned(), vec![TOPIC.to_owned()]);
+        ClickDecoder::new(&Input { name, kind: InputKind::Click, topics, format, fields: fields.collect() }, None).unwrap()
+    }
+
+    fn record(offset: usize, payload: Vec<u8>) -> RawRecord {
+        let origin = Origin { topic: TOPIC.into(), partition: 0, offset: offset as i64 };
+        let payload = Some(Bytes::from(payload));
+        Record { origin, key: None, headers: Vec::new(), timestamp_ms: None, payload }
+    }
+
+    /// Through the command, to Parquet and back: features by click, and labels.
+    fn offline(path: &Path, clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, bool, Vec<f32>)> {
+        let fields = [("user", "/who"), ("item", "/sku"), ("category", "/cat"), ("action", "/do"), ("event_time", "/ts")];
+        let names: Vec<String> = FEATURES.iter().map(|feature| feature.name.clone()).collect();
+        let file = FeatureFile::create(path, &names).unwrap();
+        let mut export = Export::new(decoder(InputFormat::Json, &fields), &settings(), file);
+        for (offset, (shop, _)) in clicks.iter().enumerate() {
+            export.take(&record(offset, shop.to_string().into_bytes()), Timestamp::now()).unwrap().unwrap();
+        }
+        export.finish().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+        reader.flat_map(|batch| rows(&batch.unwrap())).collect()
+    }
+
+    fn rows(batch: &RecordBatch) -> Vec<(String, bool, Vec<f32>)> {
+        let ids = batch["event_id"].as_string::<i32>();
+        let follows = batch["purchase_follows"].as_boolean();
+        let features: Vec<_> =
+            FEATURES.iter().map(|f| batch[f.name.as_str()].as_primitive::<Float32Type>().values().to_vec()).collect();
+        let row = |place: usize| features.iter().map(|column| column[place]).collect();
+        (0..ids.len()).map(|place| (ids.value(place).to_owned(), follows.value(place), row(place))).collect()
+    }
+
+    /// Through the stage, as the pipeline goes, from Protobuf: features by click.
+    fn online(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, Vec<f32>)> {
+        let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
+        let stage = ClicksStage {
+            decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
+            settings: settings(),
+            payload_bytes_max: 10_000,
+            redactor: Redactor::new(&redaction),
+            model: None,
+            topic: "clicks.scored".into(),
+            encoder: Encoder::new(OutputFormat::Protobuf, None).unwrap(),
+        };
+        let mut state = State::in_memory(&clicks::kinds(), Rules::from(&stage.settings).grace_ms);
+        let mut found = Vec::new();
+        for (offset, (_, ours)) in clicks.iter().enumerate() {
+            let record = record(offset, ours.encode_to_vec());
+            let Ok(Prepare::Ready(click)) = stage.prepare(&record, Timestamp::now()) else { panic!("{ours:?}") };
+            let (waiting, _) = state.observe(|tables| stage.observe(tables, click));
+            let outputs = stage.conclude(&record, waiting, None, Timestamp::now()).unwrap();
+            let scored = v1::ScoredClick::decode(outputs[0].payload.clone().unwrap()).unwrap();
+            if !scored.too_late {
+                found.push((scored.event_id, FEATURES.iter().map(|f| scored.features[&f.name] as f32).collect()));
+            }
+        }
+        found
+    }
+
+    /// By definition, with the whole file at hand.
+    fn follows(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<bool> {
+        let at = |click: &v1::Click| click.event_time.unwrap().seconds;
+        let bought = |of: &v1::Click, from: i64| {
+            let mut later: Vec<_> = clicks.iter().map(|(_, c)| c).filter(|c| c.user == of.user && at(c) >= from).collect();
+            later.sort_by_key(|click| at(click));
+            let mut last = from;
+            for click in later {
+                if at(click) - last > 1800 {
+                    return false;
+                }
+                if click.action() == v1::Action::Purchase && at(click) > from {
+                    return true;
+                }
+                last = at(click);
+            }
+            false
+        };
+        clicks.iter().map(|(_, click)| bought(click, at(click))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn offline_and_online_are_equal_click_by_click(seed: u64) {
+            let clicks = clicks(&mut Rng::with_seed(seed));
+            let directory = tempfile::tempdir().unwrap();
+            let offline = offline(&directory.path().join("f.parquet"), &clicks);
+            let offline: Vec<_> = offline.into_iter().map(|(id, _, row)| (id, row)).collect();
+            prop_assert_eq!(offline, online(&clicks));
+        }
+
+        #[test]
+        fn labels_in_order_are_those_of_the_definition(seed: u64) {
+            let mut clicks = clicks(&mut Rng::with_seed(seed));
+            clicks.sort_by_key(|(_, click)| click.event_time.unwrap().seconds);
+            clicks.dedup_by_key(|(_, click)| click.event_time.unwrap().seconds);
+            let directory = tempfile::tempdir().unwrap();
+            let labels: Vec<_> =
+                offline(&directory.path().join("f.parquet"), &clicks).into_iter().map(|(_, label, _)| label).collect();
+            prop_assert_eq!(labels, follows(&clicks));
+        }
+    }
+
+    #[test]
+    fn a_field_is_a_name_and_a_pointer() {
+        assert_eq!(parse_field("item=/a/b=c"), Ok(("item".to_owned(), "/a/b=c".to_owned())));
+        for wrong in ["item", "item=sku", "=", ""] {
+            assert!(parse_field(wrong).is_err(), "{wrong}");
+        }
+    }
+}
