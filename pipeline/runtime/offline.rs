@@ -14,11 +14,14 @@ use crate::config::Settings;
 use crate::event::{Error, Fault, RawRecord, TopicPartition};
 use crate::infer::Done;
 use crate::sink::{DeadLetters, Entry};
+use crate::source::Room;
 use crate::stages::Stage;
 use crate::state::{Kinds, State};
 
 /// Records under way at a time: enough for batches of equal lengths, few enough for constant memory.
 const WINDOW_RECORDS: usize = 2048;
+/// And their bytes, for lines as long as books.
+const WINDOW_BYTES: usize = 16 << 20;
 /// Records handed to a prepare thread at a time.
 const CHUNK_RECORDS: usize = 32;
 const TICK: Duration = Duration::from_millis(250);
@@ -39,7 +42,8 @@ pub struct Offline<S: Stage> {
     scoring: Scoring,
     letters: DeadLetters,
     inbox: Receiver<Signal<S>>,
-    under_way: usize,
+    /// What is under way, against its bounds.
+    room: Room,
 }
 
 impl<S: Stage> Offline<S> {
@@ -60,7 +64,7 @@ impl<S: Stage> Offline<S> {
             scoring,
             letters: DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone()),
             inbox,
-            under_way: 0,
+            room: Room::new(WINDOW_RECORDS, WINDOW_BYTES),
         })
     }
 
@@ -72,8 +76,8 @@ impl<S: Stage> Offline<S> {
         mut emit: impl FnMut(Entry) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut more = true;
-        while more || self.under_way > 0 {
-            while more && self.under_way < WINDOW_RECORDS {
+        while more || self.room.records() > 0 {
+            while more && !self.room.is_full() {
                 more = self.feed(&mut records)?;
                 self.take_signals();
                 self.dispatch();
@@ -89,23 +93,30 @@ impl<S: Stage> Offline<S> {
     /// False at the end of the records.
     fn feed(&mut self, records: &mut impl Iterator<Item = Result<RawRecord, Error>>) -> Result<bool, Error> {
         let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
-        for record in records.take(CHUNK_RECORDS) {
-            let record = record?;
-            let Some(sequence) = self.partition.reserve(record.origin.offset, record.bytes()) else {
-                return Err(Error::new(Fault::Bug, format!("offset {} came twice", record.origin.offset)));
-            };
-            chunk.push(Unprepared { tenure: ONLY, sequence, record });
+        let mut more = true;
+        while more && chunk.len() < CHUNK_RECORDS && !self.room.is_full() {
+            match records.next() {
+                Some(record) => chunk.push(self.take(record?)?),
+                None => more = false,
+            }
         }
-        let more = chunk.len() == CHUNK_RECORDS;
-        self.under_way += chunk.len();
         if !chunk.is_empty() {
             self.prepare.submit(chunk);
         }
         Ok(more)
     }
 
+    fn take(&mut self, record: RawRecord) -> Result<Unprepared, Error> {
+        let bytes = record.bytes();
+        let Some(sequence) = self.partition.reserve(record.origin.offset, bytes) else {
+            return Err(Error::new(Fault::Bug, format!("offset {} came twice", record.origin.offset)));
+        };
+        self.room.take(bytes);
+        Ok(Unprepared { tenure: ONLY, sequence, record })
+    }
+
     fn wait(&mut self) -> Result<(), Error> {
-        if self.under_way == 0 {
+        if self.room.records() == 0 {
             return Ok(());
         }
         let until = Instant::now() + TICK;
@@ -166,7 +177,7 @@ impl<S: Stage> Offline<S> {
         if let Some(cut) = self.partition.cut(usize::MAX, &mut entries) {
             self.partition.set_committed(cut.next, None);
         }
-        self.under_way -= entries.len();
+        self.room.give_back(entries.len(), entries.iter().map(|entry| entry.record.bytes()).sum());
         entries.into_iter().try_for_each(emit)
     }
 }

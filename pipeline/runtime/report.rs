@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::scoring::Scoring;
-use crate::config::Kind;
+use crate::config::InputKind;
 use crate::event::{Error, Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
@@ -34,8 +34,8 @@ pub struct CommitReport {
 
 impl CommitReport {
     pub fn new(stage: &'static str, health: Arc<Health>, outputs: &crate::config::Outputs) -> Self {
-        let kinds = [(Kind::Review, "review"), (Kind::Chat, "chat")];
-        let kinds = kinds.map(|(kind, name)| (Arc::from(outputs.topic(kind)), name)).to_vec();
+        let kinds = [InputKind::Review, InputKind::Chat, InputKind::Click];
+        let kinds = kinds.map(|kind| (Arc::from(outputs.topic(kind)), kind.name())).to_vec();
         Self { stage, health, kinds }
     }
 

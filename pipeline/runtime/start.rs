@@ -12,7 +12,7 @@ use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Decoder, Encoder, SCORED_FILES};
 use crate::config::{Kind, Settings, State};
 use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
@@ -50,7 +50,8 @@ impl Running {
 pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let stage = Arc::new(text_stage(settings, models, &registered)?);
-    let topics = settings.inputs.iter().flat_map(|input| input.topics.clone()).collect();
+    let texts = settings.inputs.iter().filter(|input| input.kind.text().is_some());
+    let topics = texts.flat_map(|input| input.topics.clone()).collect();
     start_stage(settings, models, stage, &registered, topics, health)
 }
 
@@ -64,14 +65,14 @@ pub fn remembers(kind: Kind) -> Option<&'static str> {
 /// The text stage, ready to prepare and conclude.
 pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered) -> Result<TextStage, Error> {
     let mut decoders = HashMap::default();
-    for input in &settings.inputs {
+    for input in settings.inputs.iter().filter(|input| input.kind.text().is_some()) {
         for topic in &input.topics {
             decoders.insert(topic.clone(), Decoder::new(input, registered.schemas())?);
         }
     }
     let output = |kind: Kind| -> Result<TextOutput, Error> {
-        let topic = settings.outputs.topic(kind);
-        let schema = registered.output_schema(settings, topic)?;
+        let topic = settings.outputs.topic(kind.into());
+        let schema = registered.output_schema(settings, topic, &SCORED_FILES)?;
         Ok(TextOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
     };
     Ok(TextStage {

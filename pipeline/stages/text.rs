@@ -262,12 +262,20 @@ fn add_answer(scored: &mut v1::Scored, model: &TextModel, prediction: &Predictio
                     .collect();
                 scored.labels.insert(head.name.clone(), v1::Labels { labels });
             }
-            HeadKind::Embedding => {}
+            HeadKind::Embedding { .. } => scored.embedding = unit(&answer.values),
         }
     }
     if scored.model.is_none() {
         scored.model = named();
     }
+}
+
+/// Of length 1, so that the product of two is their cosine.
+fn unit(values: &[f32]) -> Vec<f32> {
+    let length = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    // Only nothing at all has no direction.
+    let scale = if length > 0.0 { length } else { 1.0 };
+    values.iter().map(|v| (f64::from(*v) / scale) as f32).collect()
 }
 
 fn sentiment(head: &Head, negative: f32, neutral: f32, positive: f32) -> v1::Sentiment {

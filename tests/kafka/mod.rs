@@ -1,6 +1,6 @@
 //! Tests against a real Kafka and a real schema registry. They need `make fetch`.
 
+mod events;
 mod harness;
 mod kill;
-pub mod ledger;
 mod state;
