@@ -2,9 +2,9 @@
 
 Writing it by hand keeps the graph free of what an exporter leaves behind, and lets each tensor be
 stored as small as it bears: tables as int8 with a scale a row (looked up as int8, so that they stay
-small in memory too), the layers' matrices as int8 with a scale a column, other weights as fp16.
+small in memory too), the encoder's matrices as int8 with a scale a column, other weights as fp16.
 
-The layers' products are taken in int8, each token's vector with a scale of its own: so a token's
+The encoder's products are taken in int8, each token's vector with a scale of its own: so a token's
 numbers do not depend on the texts beside it. `products="float"` writes the same weights with products
 in fp32, to measure what that costs and to compare with the training code exactly.
 """
@@ -103,7 +103,7 @@ class Writer:
 
     def read(self, ids, grams):
         g = self.graph
-        x = g.node("Add", self.look_up("tokens", self.encoder.tokens, ids), self.linear("ngrams_in", self.encoder.ngrams_in, grams))
+        x = g.node("Add", self.look_up("tokens", self.encoder.tokens, ids), self.product("ngrams_in", self.encoder.ngrams_in, grams))
         length = g.node("Squeeze", g.node("Shape", ids, start=1, end=2), g.integers(0))
         zero, one = (g.constant(f"scalar_{n}", np.array(n, np.int64)) for n in (0, 1))
         last = g.constant("last_position", np.array(self.encoder.positions.num_embeddings - 1, np.int64))
@@ -177,7 +177,8 @@ class Writer:
         largest = g.node("Max", largest, g.number(LARGEST_MIN))
         zero = g.constant(f"zero_{zero}", np.array(zero, np.uint8))
         step = np.float32(1 / most)
-        small = g.node("QuantizeLinear", g.node("Div", x, largest), g.constant(f"step_{most}", step), zero)
+        shrunk = g.node("Mul", x, g.node("Reciprocal", largest))
+        small = g.node("QuantizeLinear", shrunk, g.constant(f"step_{most}", step), zero)
         whole = g.node("Cast", g.node("MatMulInteger", small, weight, zero), to=TensorProto.FLOAT)
         found = g.node("Mul", g.node("Mul", whole, g.constant(f"{name}_scale", scales * step)), largest)
         return g.node("Add", found, bias)
@@ -237,8 +238,6 @@ def stored_in_8_bits(name):
     """The largest number that a parameter's rows are stored with, or None where it is stored as fp16."""
     if name in ("encoder.tokens.weight", "encoder.ngrams.table.weight"):
         return TABLE_MAX
-    return WEIGHT_MAX if name.startswith("encoder.layers.") and array_is_matrix(name) else None
-
-
-def array_is_matrix(name):
-    return name.endswith(".weight") and "before_" not in name
+    matrix = name.endswith(".weight") and "before_" not in name
+    in_layers = name.startswith(("encoder.layers.", "encoder.ngrams_in."))
+    return WEIGHT_MAX if matrix and in_layers else None

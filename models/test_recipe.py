@@ -18,7 +18,6 @@ import graph  # noqa: E402
 import losses  # noqa: E402
 import ngrams  # noqa: E402
 import runtime  # noqa: E402
-import scores  # noqa: E402
 import teachers  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
@@ -149,6 +148,21 @@ class Repeats(unittest.TestCase):
         found = [sources[i] for i in batches.repeated(sources, {"one": 3, "two": 0.3}, seed=1)]
         self.assertEqual(found.count("one"), 300)
         self.assertAlmostEqual(found.count("two"), 300, delta=60)
+
+
+class Rounds(unittest.TestCase):
+    def test_the_rates_rise_and_fall_in_each_round(self):
+        made = train.Round(100, 0.5, [[[0]] * 60, [[0]] * 40])
+        paces = [made.pace(step, 0.1) for step in range(100, 200)]
+        self.assertEqual(max(paces), 0.5)
+        self.assertEqual(paces.index(0.5), 9)
+        self.assertLess(paces[0], 0.06)
+        self.assertLess(paces[-1], 0.001)
+
+
+    def test_the_mean_of_rounds_leaves_whole_numbers_alone(self):
+        found = train.mean([{"w": torch.tensor([1.0]), "n": torch.tensor(4)}, {"w": torch.tensor([2.0]), "n": torch.tensor(4)}])
+        self.assertEqual((found["w"].item(), found["n"].item()), (1.5, 4))
 
 
 class Losses(unittest.TestCase):

@@ -112,6 +112,21 @@ def make_labels(run, examples, label_map):
     return labels
 
 
+class Round:
+    """Some epochs under one rise and fall of the learning rates. Its steps count from `first`."""
+
+    def __init__(self, first, share, epochs):
+        self.first, self.share, self.epochs = first, share, epochs
+        self.steps = sum(map(len, epochs))
+
+    def pace(self, step, warmup):
+        """The share of the learning rates at a step: up in a straight line, then down along half a cosine."""
+        warm = max(1, int(warmup * self.steps))
+        done = step - self.first
+        down = max(0.0, (done - warm) / max(1, self.steps - warm))
+        return self.share * min((done + 1) / warm, 0.5 * (1 + math.cos(math.pi * down)))
+
+
 class Trainer:
     def __init__(self, run, config, tokenizer, labels, training, dev, taught):
         self.run, self.config, self.labels, self.dev = run, config, labels, dev
@@ -131,9 +146,9 @@ class Trainer:
             teachers.begin_tables(run, self.network, tokenizer, placed, config)
         self.average = copy.deepcopy(self.network)
         self._make_optimizers()
-        self.epochs = [self._epoch_batches(epoch) for epoch in range(self.settings["epochs"])]
-        self.steps = sum(map(len, self.epochs))
-        self.step, self.seconds = 0, 0.0
+        self.rounds = self._plan()
+        self.steps = sum(made.steps for made in self.rounds)
+        self.round, self.step, self.seconds = self.rounds[0], 0, 0.0
 
     def _make_optimizers(self):
         """Tables learn by rows: a step touches few of them, and a row that is rarely met must learn quickly."""
@@ -147,27 +162,51 @@ class Trainer:
         self.rates = {"rest": self.settings["learning_rate"],
                       **{name: self.settings[f"{name}_rate"] for name in tables}}
 
-    def _epoch_batches(self, epoch):
-        seed = self.config["seed"] + epoch
-        order = batches.repeated(self.sources, self.config["repeats"], seed)
+    def _plan(self):
+        """Every batch of every round, known beforehand, so that a run can be resumed and says how far it is."""
+        made, first, seed = [], 0, self.config["seed"]
+        for about in self.config["rounds"]:
+            repeats = {**self.config["repeats"], **about.get("repeats", {})}
+            epochs = [self._epoch_batches(repeats, seed + place) for place in range(about["epochs"])]
+            made.append(Round(first, about["share"], epochs))
+            first, seed = first + made[-1].steps, seed + about["epochs"]
+        return made
+
+    def _epoch_batches(self, repeats, seed):
+        order = batches.repeated(self.sources, repeats, seed)
         bounds = self.settings["tokens_per_batch"], self.settings["texts_per_batch"]
         return batches.shuffled(self.lengths, order, *bounds, seed)
 
     def fit(self):
         self.resume()
-        tokens = sum(self.lengths[i] for epoch in self.epochs for batch in epoch for i in batch)
+        tokens = sum(self.lengths[i] for made in self.rounds for epoch in made.epochs for batch in epoch for i in batch)
         self.say(f"{len(self.rows)} texts, {tokens} tokens in all epochs, {self.steps} steps from step {self.step}")
         self.started, self.saved, self.before = time.time(), time.time(), self.seconds
-        passed = 0
-        for epoch, planned in enumerate(self.epochs):
+        for number, made in enumerate(self.rounds):
+            if self.step < made.first + made.steps:
+                self.begin(made)
+                self.go_through(made)
+                torch.save(self.average.state_dict(), self.run / f"round{number}.pt")
+        self.save()
+        torch.save(mean([torch.load(self.run / f"round{n}.pt") for n in range(len(self.rounds))]), self.run / "network.pt")
+
+    def begin(self, made):
+        """A later round goes on from the average, with a fresh memory of slopes."""
+        self.round = made
+        if made.first and self.step == made.first:
+            self.network.load_state_dict(self.average.state_dict())
+            self._make_optimizers()
+
+    def go_through(self, made):
+        passed = made.first
+        for epoch, planned in enumerate(made.epochs):
             for batch in planned[max(0, self.step - passed) :]:
                 self.learn(batch)
                 self.report_and_save()
             passed += len(planned)
-            if (epoch + 1) % self.settings["judge_epochs"] == 0 and passed == self.step:
+            last = epoch + 1 == len(made.epochs)
+            if passed == self.step and (last or (epoch + 1) % self.settings["judge_epochs"] == 0):
                 self.judge()
-        self.save()
-        torch.save(self.average.state_dict(), self.run / "network.pt")
 
     def report_and_save(self):
         self.seconds = self.before + time.time() - self.started
@@ -182,7 +221,7 @@ class Trainer:
     def learn(self, batch):
         self.network.train()
         for name, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = self.rates[name] * self.pace()
+            optimizer.param_groups[0]["lr"] = self.rates[name] * self.round.pace(self.step, self.settings["warmup"])
             optimizer.zero_grad(set_to_none=True)
         ids, mask = batches.padded([self.rows[i] for i in batch])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings["bfloat16"]):
@@ -204,14 +243,9 @@ class Trainer:
     def follow(self):
         """The average forgets its first steps quickly, so that a short run is not stuck at its start."""
         kept = self.settings["average_decay"] ** AVERAGE_EVERY
-        share = 1 - min(kept, (1 + self.step) / (10 * AVERAGE_EVERY + self.step))
+        done = self.step - self.round.first
+        share = 1 - min(kept, (1 + done) / (10 * AVERAGE_EVERY + done))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), share)
-
-    def pace(self):
-        """Up in a straight line, then down along half a cosine."""
-        warm = max(1, int(self.settings["warmup"] * self.steps))
-        done = max(0.0, (self.step - warm) / max(1, self.steps - warm))
-        return min((self.step + 1) / warm, 0.5 * (1 + math.cos(math.pi * done)))
 
     def judge(self):
         logits = predict(self.average, self.dev_rows)
@@ -257,6 +291,12 @@ def choose_ngrams(rows, examples, labels, config):
             if len(kinds) > 1:
                 tasks.append((at, classes, config["ngrams"].get(source, 1.0)))
     return ngrams.choose(rows, tasks, int(config["network"]["ngram_buckets"][0] * CANDIDATES))
+
+
+def mean(states):
+    """The rounds' weights, averaged: each knows something that the next forgets. Whole numbers are the same in all."""
+    return {name: sum(state[name] for state in states) / len(states) if value.is_floating_point() else value
+            for name, value in states[0].items()}
 
 
 def weights(run):

@@ -18,6 +18,8 @@ pub mod batch;
 pub mod infer;
 pub mod state;
 
+pub mod detect;
+
 pub mod stages;
 
 pub mod sink;

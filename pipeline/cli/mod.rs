@@ -6,6 +6,7 @@ mod completions;
 mod danger;
 mod dead_letters;
 mod demo;
+mod detect;
 mod features;
 mod lines;
 mod out;
@@ -49,6 +50,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Score(score::Score),
+    Detect(detect::Detect),
     Replay(replay::Replay),
     Features(features::Features),
     Topics(topics::Topics),
@@ -97,6 +99,7 @@ impl Command {
             Command::Run(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
+            Command::Detect(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),

@@ -332,12 +332,12 @@ impl<S: Stage> Engine<S> {
 
     fn on_restored(&mut self, Restored { tenure, state }: Restored) -> Result<(), Error> {
         let share = self.memory_share();
+        let Some(partition) = self.partitions.get_mut(&tenure) else { return Ok(()) };
         let mut state = state?;
-        if let Some(partition) = self.partitions.get_mut(&tenure) {
-            state.set_budget(share);
-            partition.set_restored(state);
-            self.advance(Some(tenure));
-        }
+        state.set_budget(share);
+        state.begin_checkpoint();
+        partition.set_restored(state);
+        self.advance(Some(tenure));
         Ok(())
     }
 
@@ -354,6 +354,9 @@ impl<S: Stage> Engine<S> {
     /// A state that cannot be used ends the process, unless its local copy is to blame: then everything is read again,
     /// as soon as the epoch under way, which was cut before, is decided.
     fn check_states(&mut self) -> Result<(), Error> {
+        if self.keeper.is_none() {
+            return Ok(());
+        }
         let faults = self.partitions.values().filter_map(Partition::fault);
         let Some(fault) = faults.max_by_key(|fault| !matches!(fault, StateError::Damaged(_))) else { return Ok(()) };
         if !matches!(fault, StateError::Damaged(_)) {
@@ -666,9 +669,7 @@ impl<S: Stage> Engine<S> {
                 (Memory::Restoring, _) => engine.restore(tenure, &name, From::LocalCopy),
                 (Memory::Here(state), _) if state.fault().is_some() => engine.restore(tenure, &name, From::Changelog),
                 (Memory::Here(state), Outcome::Known) => Memory::Here(aborted(state)),
-                (Memory::Here(state), Outcome::Unknown) => {
-                    engine.restore(tenure, &name, From::Memory(aborted(state)))
-                }
+                (Memory::Here(state), Outcome::Unknown) => engine.restore(tenure, &name, From::Memory(aborted(state))),
             });
         }
         self.rewinding = true;
@@ -730,7 +731,10 @@ fn position(epoch: &Epoch, topic: &str, partition: i32) -> Option<Mark> {
         found.then(|| Mark {
             offset: acknowledged.offset,
             timestamp_ms: acknowledged.timestamp_ms,
-            checksum: checksum(change.key.as_deref().unwrap_or_default(), change.payload.as_deref().unwrap_or_default()),
+            checksum: checksum(
+                change.key.as_deref().unwrap_or_default(),
+                change.payload.as_deref().unwrap_or_default(),
+            ),
             set_ms: Timestamp::now().as_millisecond(),
         })
     })

@@ -19,7 +19,7 @@ pub use offline::Offline;
 pub use prepare::ResolveSchema;
 pub use restore::changelog;
 pub use schemas::Registered;
-pub use start::{Running, start, start_stage, text_stage};
+pub use start::{Running, remembers, start, start_stage, text_stage};
 
 /// Cores this process may use.
 fn cores() -> usize {

@@ -306,11 +306,7 @@ impl Memory {
         }
     }
 
-    fn conclude<R, E>(
-        &mut self,
-        sequence: u64,
-        conclude: impl FnOnce(&mut View<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
+    fn conclude<R, E>(&mut self, sequence: u64, conclude: impl FnOnce(&mut View<'_>) -> Result<R, E>) -> Result<R, E> {
         match self {
             Memory::Here(state) => state.conclude(sequence, conclude),
             Memory::Stateless | Memory::Restoring => conclude(&mut View::stateless()),

@@ -55,6 +55,13 @@ pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Resul
     start_stage(settings, models, stage, &registered, topics, health)
 }
 
+/// The name of the stage that keeps state for the partitions of such inputs, where one does.
+pub fn remembers(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Review | Kind::Chat => None,
+    }
+}
+
 /// The text stage, ready to prepare and conclude.
 pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered) -> Result<TextStage, Error> {
     let mut decoders = HashMap::default();

@@ -31,7 +31,7 @@ pub use kind::{Kind, Kinds, Stored};
 pub use local::{Copy, Local, Mark, checksum};
 pub use overlay::Change;
 pub use partition::{Counts, Measured, State};
-pub use tables::{Arrival, Due, Key, Table, Tables, Value};
+pub use tables::{Arrival, Due, Key, Table, Tables, Upgrade, Value};
 pub use view::{DUE_PER_RECORD_MAX, View};
 
 #[cfg(test)]

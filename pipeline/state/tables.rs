@@ -69,11 +69,14 @@ pub trait Key {
     fn read(bytes: &[u8]) -> Option<Self::Owned>;
 }
 
+/// Reads a value of the version given, an older one than the kind's.
+pub type Upgrade<V> = fn(u8, &[u8]) -> Result<V, DecodeError>;
+
 /// A kind of state with types: keys as bytes, values as Protobuf messages.
 #[derive(Debug)]
 pub struct Table<K: ?Sized, V> {
     kind: Kind,
-    upgrade: Option<fn(u8, &[u8]) -> Result<V, DecodeError>>,
+    upgrade: Option<Upgrade<V>>,
     key: PhantomData<fn(&K)>,
 }
 
@@ -83,7 +86,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
     }
 
     /// Reads values of older versions. Without it they are read like new ones, as Protobuf allows where fields were added.
-    pub const fn upgrading(self, upgrade: fn(u8, &[u8]) -> Result<V, DecodeError>) -> Self {
+    pub const fn upgrading(self, upgrade: Upgrade<V>) -> Self {
         Self { upgrade: Some(upgrade), ..self }
     }
 
@@ -127,9 +130,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
             _ => V::decode(&*value.bytes),
         };
         let name = self.kind.name();
-        decoded
-            .map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version)))
-            .ok()
+        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version))).ok()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use tempfile::TempDir;
 
 use super::partition::{Side, full_key};
@@ -175,7 +175,10 @@ enum Act {
     Commit,
     Abort,
     /// The partition goes and comes back, or with `process` all that is in memory; the local copy is there, or is not.
-    Restart { process: bool, copy: bool },
+    Restart {
+        process: bool,
+        copy: bool,
+    },
     Checkpoint,
     ContinueCheckpoint,
 }
@@ -395,8 +398,8 @@ fn an_older_version_is_read_and_a_newer_one_is_refused_by_both_names() {
         n: u64,
     }
     let old: Table<str, Count> = Table::new(Kind::new(1, "counts"));
-    let new: Table<str, Count> =
-        Table::new(Kind::new(1, "counts").version(2)).upgrading(|_, bytes| Ok(Count { n: Count::decode(bytes)?.n * 10 }));
+    let new: Table<str, Count> = Table::new(Kind::new(1, "counts").version(2))
+        .upgrading(|_, bytes| Ok(Count { n: Count::decode(bytes)?.n * 10 }));
     let mut before = State::in_memory(&[old.kind()], 0);
     before.observe(|tables| old.put(tables, "a", &Count { n: 3 }));
 
@@ -409,7 +412,8 @@ fn an_older_version_is_read_and_a_newer_one_is_refused_by_both_names() {
     assert_eq!(after.observe(|tables| new.get(tables, "a")), Some(Count { n: 4 }));
 
     let mut back = State::in_memory(&[old.kind()], 0);
-    let mut refused = after.entries().into_iter().map(|(key, value)| back.state.restore(key, Some(value.bytes().clone())));
+    let mut refused =
+        after.entries().into_iter().map(|(key, value)| back.state.restore(key, Some(value.bytes().clone())));
     let why = refused.find_map(Result::err).map(|error| error.to_string());
     assert_eq!(why.as_deref(), Some("state kind counts is of version 2, and this program knows 1 at most"));
 

@@ -12,7 +12,7 @@ mod reader;
 mod worker;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -26,7 +26,7 @@ use crate::config::Kafka;
 use crate::event::{Error, Fault, TopicPartition};
 use crate::state::{Kinds, Local, State, StateError};
 
-/// States read back at the same time. One thread takes up to half a million records a second.
+/// States read back at the same time: one can wait for a transaction to be decided while the other reads.
 const THREADS: usize = 2;
 
 /// What is needed to read states back.
@@ -72,10 +72,7 @@ pub fn changelog(group: &str, input: &str) -> String {
 }
 
 impl Keeper {
-    pub fn start(
-        options: KeeperOptions,
-        emit: impl Fn(Restored) + Clone + Send + 'static,
-    ) -> Result<Keeper, Error> {
+    pub fn start(options: KeeperOptions, emit: impl Fn(Restored) + Clone + Send + 'static) -> Result<Keeper, Error> {
         let options = Arc::new(options);
         let mut keeper = Keeper {
             options: options.clone(),
@@ -133,9 +130,7 @@ impl Keeper {
 
     /// All that is done for a partition is done by one thread, in order: there is one local copy of it.
     fn place(&self, input: &TopicPartition) -> usize {
-        let mut hasher = FixedState::default().build_hasher();
-        input.hash(&mut hasher);
-        hasher.finish() as usize % self.jobs.len().max(1)
+        FixedState::default().hash_one(input) as usize % self.jobs.len().max(1)
     }
 
     fn send(&self, place: usize, job: Job) {

@@ -98,12 +98,7 @@ impl Reader {
     }
 
     /// The part of a changelog that counts, as soon as all of it is decided.
-    pub fn changelog<'a>(
-        &self,
-        topic: &'a str,
-        partition: i32,
-        wanted: &AtomicBool,
-    ) -> Result<Changelog<'a>, Unread> {
+    pub fn changelog<'a>(&self, topic: &'a str, partition: i32, wanted: &AtomicBool) -> Result<Changelog<'a>, Unread> {
         let doing = "cannot read where the changelog ends";
         let deadline = Instant::now() + MISSING_MAX;
         let (low, high) = loop {
@@ -216,7 +211,11 @@ fn still(wanted: &AtomicBool) -> Result<(), Unread> {
 
 fn unread(doing: &str, error: &KafkaError) -> Unread {
     let told = broker_error(doing, error);
-    if error.rdkafka_error_code().is_some_and(is_refusal) { Unread::Refused(told) } else { Unread::Broker(told.message) }
+    if error.rdkafka_error_code().is_some_and(is_refusal) {
+        Unread::Refused(told)
+    } else {
+        Unread::Broker(told.message)
+    }
 }
 
 fn is_missing(error: &KafkaError) -> bool {

@@ -15,9 +15,7 @@ pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,
 };
-pub use state::{
-    LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured,
-};
+pub use state::{LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured};
 
 #[cfg(test)]
 mod tests;
