@@ -56,9 +56,8 @@ impl Features {
         }
         let Summary { rows, failed, too_late } = export.finish()?;
         let summary = json!({ "rows": rows, "failed": failed, "too_late": too_late });
-        writeln!(io::stderr(), "{summary}").map_err(|error| {
-            Error::new(Fault::Input, format!("cannot write to standard error: {error}"))
-        })?;
+        writeln!(io::stderr(), "{summary}")
+            .map_err(|error| Error::new(Fault::Input, format!("cannot write to standard error: {error}")))?;
         Ok(if failed == 0 { Outcome::Done } else { Outcome::SomeInputFailed })
     }
 }
@@ -218,7 +217,8 @@ mod tests {
                 let (category, action) = (format!("c-{}", rng.u8(..3)), actions[rng.usize(..actions.len())]);
                 let price = rng.bool().then(|| f64::from(rng.u32(1..90_000)) / 100.0);
                 let shop = json!({ "who": user, "sku": item, "cat": category, "do": action, "ts": ts, "price": price });
-                let mut ours: v1::Click = serde_json::from_value(json!({ "action": action, "event_time": ts })).unwrap();
+                let mut ours: v1::Click =
+                    serde_json::from_value(json!({ "action": action, "event_time": ts })).unwrap();
                 (ours.user, ours.item, ours.category, ours.price) = (user, item, Some(category), price);
                 (shop, ours)
             })
@@ -239,7 +239,8 @@ mod tests {
     fn decoder(format: InputFormat, fields: &[(&str, &str)]) -> ClickDecoder {
         let fields = fields.iter().map(|(name, at)| (name.to_string(), FieldSource::Pointer(at.to_string())));
         let (name, topics) = (TOPIC.to_owned(), vec![TOPIC.to_owned()]);
-        ClickDecoder::new(&Input { name, kind: InputKind::Click, topics, format, fields: fields.collect() }, None).unwrap()
+        ClickDecoder::new(&Input { name, kind: InputKind::Click, topics, format, fields: fields.collect() }, None)
+            .unwrap()
     }
 
     fn record(offset: usize, payload: Vec<u8>) -> RawRecord {
@@ -250,7 +251,8 @@ mod tests {
 
     /// Through the command, to Parquet and back: features by click, and labels.
     fn offline(path: &Path, clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, bool, Vec<f32>)> {
-        let fields = [("user", "/who"), ("item", "/sku"), ("category", "/cat"), ("action", "/do"), ("event_time", "/ts")];
+        let fields =
+            [("user", "/who"), ("item", "/sku"), ("category", "/cat"), ("action", "/do"), ("event_time", "/ts")];
         let names: Vec<String> = FEATURES.iter().map(|feature| feature.name.clone()).collect();
         let file = FeatureFile::create(path, &names).unwrap();
         let mut export = Export::new(decoder(InputFormat::Json, &fields), &settings(), file);
@@ -302,7 +304,8 @@ mod tests {
     fn follows(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<bool> {
         let at = |click: &v1::Click| click.event_time.unwrap().seconds;
         let bought = |of: &v1::Click, from: i64| {
-            let mut later: Vec<_> = clicks.iter().map(|(_, c)| c).filter(|c| c.user == of.user && at(c) >= from).collect();
+            let mut later: Vec<_> =
+                clicks.iter().map(|(_, c)| c).filter(|c| c.user == of.user && at(c) >= from).collect();
             later.sort_by_key(|click| at(click));
             let mut last = from;
             for click in later {

@@ -135,10 +135,8 @@ mod tests {
 
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
         let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-        let clicks: Vec<f32> = batches
-            .iter()
-            .flat_map(|batch| batch["clicks"].as_primitive::<Float32Type>().values().to_vec())
-            .collect();
+        let clicks: Vec<f32> =
+            batches.iter().flat_map(|batch| batch["clicks"].as_primitive::<Float32Type>().values().to_vec()).collect();
         assert_eq!(clicks, (0..BATCH_ROWS + 1).map(|click| click as f32).collect::<Vec<_>>());
         let follows = batches[0]["purchase_follows"].as_boolean();
         assert_eq!([follows.value(0), follows.value(1)], [true, false]);

@@ -13,7 +13,16 @@ use super::settings::{FieldSource, Input, InputFormat, InputKind, Model, OutputF
 const REVIEW: [&str; 9] =
     ["event_id", "event_time", "text", "product", "brand", "channel", "user", "rating", "language"];
 const CHAT: [&str; 11] = [
-    "event_id", "event_time", "text", "product", "brand", "channel", "user", "language", "conversation", "turn",
+    "event_id",
+    "event_time",
+    "text",
+    "product",
+    "brand",
+    "channel",
+    "user",
+    "language",
+    "conversation",
+    "turn",
     "speaker",
 ];
 const CLICK: [&str; 9] =

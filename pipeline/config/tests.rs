@@ -36,7 +36,8 @@ fn defaults_are_sound() {
     assert_eq!(settings.delivery.epoch_ms_max, Duration::from_millis(25));
     assert_eq!(settings.delivery.in_flight_bytes_max, 64 << 20);
     let inputs: Vec<_> = settings.inputs.iter().map(|i| (i.name.as_str(), i.kind, i.topics.join(" "))).collect();
-    let expected = [("chats", InputKind::Chat, "chats".to_owned()), ("reviews", InputKind::Review, "reviews".to_owned())];
+    let expected =
+        [("chats", InputKind::Chat, "chats".to_owned()), ("reviews", InputKind::Review, "reviews".to_owned())];
     assert_eq!(inputs, expected);
     assert!(settings.registry.is_none());
     assert_eq!(settings.redaction.kinds.len(), 6);

@@ -65,12 +65,7 @@ impl Registered {
 
     /// The schema id that framed outputs to this topic carry: of these files, registered now where the configuration asks
     /// for it.
-    pub fn output_schema(
-        &self,
-        settings: &Settings,
-        topic: &str,
-        files: &[SchemaFile],
-    ) -> Result<Option<u32>, Error> {
+    pub fn output_schema(&self, settings: &Settings, topic: &str, files: &[SchemaFile]) -> Result<Option<u32>, Error> {
         if settings.outputs.format != OutputFormat::ProtobufFramed {
             return Ok(None);
         }

@@ -367,7 +367,8 @@ fn a_click_is_the_same_in_every_format() {
         ("brand", FieldSource::Constant("b-1".to_string())),
     ];
     let decoder = ClickDecoder::new(&input(InputKind::Click, InputFormat::Json, &fields), None).unwrap();
-    let shop = r#"{"sku": 17, "cat": {"id": "c-1"}, "ts": 1795341600, "action": "Purchase", "price": "9.5", "page": "x"}"#;
+    let shop =
+        r#"{"sku": 17, "cat": {"id": "c-1"}, "ts": 1795341600, "action": "Purchase", "price": "9.5", "page": "x"}"#;
     let expected = json!({
         "event_id": "in/3/42", "event_time": TIME, "user": "key-1", "item": "17", "category": "c-1", "brand": "b-1",
         "price": 9.5, "action": "purchase", "attributes": {"page": "x"}

@@ -59,7 +59,8 @@ impl<T> Labels<T> {
     /// The next row in the file's order whose label is sure, given the partition's clock; `i64::MAX` at the end.
     pub fn next(&mut self, clock_ms: i64) -> Option<(T, bool)> {
         let front = self.waiting.front()?;
-        let open = self.sessions.get(&front.session).is_some_and(|open| open.last_ms.saturating_add(self.gap_ms) >= clock_ms);
+        let open =
+            self.sessions.get(&front.session).is_some_and(|open| open.last_ms.saturating_add(self.gap_ms) >= clock_ms);
         if !front.followed && open && clock_ms < i64::MAX {
             return None;
         }

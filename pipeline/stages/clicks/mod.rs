@@ -38,7 +38,9 @@ use view::{Known, View as SessionSeen};
 pub enum Observed {
     Counted(SessionSoFar),
     /// Dated this many milliseconds before the partition's clock.
-    TooLate { by_ms: i64 },
+    TooLate {
+        by_ms: i64,
+    },
 }
 
 /// A session as known after a click. Its features have been appended to the caller's row.

@@ -78,7 +78,10 @@ impl User {
 
 impl Session {
     pub fn first_ms(&self) -> i64 {
-        self.dropped.map(|dropped| dropped.first_ms).or(self.clicks.first().map(|click| click.at_ms)).unwrap_or_default()
+        self.dropped
+            .map(|dropped| dropped.first_ms)
+            .or(self.clicks.first().map(|click| click.at_ms))
+            .unwrap_or_default()
     }
 
     pub fn last_ms(&self) -> i64 {

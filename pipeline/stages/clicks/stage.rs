@@ -156,9 +156,8 @@ pub fn refuse_future(click: &Click, now: Timestamp, ahead_ms_max: i64) -> Result
 }
 
 fn probability(model: &PurchaseModel, answer: Option<Result<f32, Arc<str>>>) -> Result<f64, Rejection> {
-    let refused = |why: &str| {
-        Rejection::new(Reason::Model, format!("model {} failed on this session alone: {why}", model.name))
-    };
+    let refused =
+        |why: &str| Rejection::new(Reason::Model, format!("model {} failed on this session alone: {why}", model.name));
     match answer {
         Some(Ok(probability)) if (0.0..=1.0).contains(&probability) => Ok(f64::from(probability)),
         Some(Ok(other)) => Err(refused(&format!("{other} is no probability"))),

@@ -145,10 +145,11 @@ proptest! {
 #[test]
 fn a_late_click_goes_where_its_time_says() {
     let mut partition = Partition::new();
-    let mut observe = |at: i64, action: &str, item: &str| match partition.observe(&click("u", at * MINUTE, action, item)) {
-        (Observed::Counted(session), row) => (session, row),
-        (late, _) => panic!("{late:?}"),
-    };
+    let mut observe =
+        |at: i64, action: &str, item: &str| match partition.observe(&click("u", at * MINUTE, action, item)) {
+            (Observed::Counted(session), row) => (session, row),
+            (late, _) => panic!("{late:?}"),
+        };
     let (first, _) = observe(0, "view", "a1");
     let (second, _) = observe(35, "view", "b1");
     assert_ne!(first.id, second.id);
@@ -199,21 +200,58 @@ fn features_say_what_they_mean() {
         assert!((found - expected).abs() < 1e-4, "{name}: {found}, expected {expected}");
     };
     for (name, expected) in [
-        ("clicks", 4.0), ("views", 4.0), ("carts", 0.0), ("items", 3.0), ("categories", 2.0), ("repeats", 1.0),
-        ("switches", 1.0), ("seconds", 420.0), ("gap", 240.0), ("gap_longest", 240.0), ("gap_mean", 140.0),
-        ("since_cart", -1.0), ("item_clicks", 2.0), ("category_clicks", 3.0), ("category_share", 0.75),
-        ("category_items", 2.0), ("category_seconds", 300.0), ("run", 3.0), ("clicks_5_minutes", 3.0),
-        ("price", 20.0), ("price_to_category", 20.0 / (10.0 + 10.0 + 30.0 + 30.0 + 20.0) * 5.0),
-        ("price_to_session", 20.0 / 75.0 * 4.0), ("price_range", 6.0),
-        ("cart_items", 1.0), ("cart_value", 10.0), ("cart_since_first", 106.0 * 60.0), ("cart_holds_item", 1.0),
-        ("user_sessions", 1.0), ("user_clicks", 2.0), ("user_carts", 1.0), ("user_purchases", 0.0),
-        ("user_bought_rate", 0.1 / 3.0), ("user_since_session", 99.0 * 60.0), ("user_since_purchase", -1.0),
-        ("user_session_seconds", 60.0), ("last_clicks", 2.0), ("last_carts", 1.0),
-        ("user_item_clicks", 3.0), ("user_item_carts", 1.0), ("user_category_clicks", 4.0),
-        ("item_seen", 3.0), ("item_interest", (1.0 + 20.0 / 6.0) / 23.0), ("item_popularity", 500.0),
-        ("category_conversion", 0.0), ("hour", 107.0 / 60.0), ("weekday", 3.0),
-        ("step_0_ago", 0.0), ("step_1_ago", 240.0), ("step_2_same_item", 0.0), ("step_2_same_category", 1.0),
-        ("step_3_new_category", 1.0), ("step_4_action", -1.0),
+        ("clicks", 4.0),
+        ("views", 4.0),
+        ("carts", 0.0),
+        ("items", 3.0),
+        ("categories", 2.0),
+        ("repeats", 1.0),
+        ("switches", 1.0),
+        ("seconds", 420.0),
+        ("gap", 240.0),
+        ("gap_longest", 240.0),
+        ("gap_mean", 140.0),
+        ("since_cart", -1.0),
+        ("item_clicks", 2.0),
+        ("category_clicks", 3.0),
+        ("category_share", 0.75),
+        ("category_items", 2.0),
+        ("category_seconds", 300.0),
+        ("run", 3.0),
+        ("clicks_5_minutes", 3.0),
+        ("price", 20.0),
+        ("price_to_category", 20.0 / (10.0 + 10.0 + 30.0 + 30.0 + 20.0) * 5.0),
+        ("price_to_session", 20.0 / 75.0 * 4.0),
+        ("price_range", 6.0),
+        ("cart_items", 1.0),
+        ("cart_value", 10.0),
+        ("cart_since_first", 106.0 * 60.0),
+        ("cart_holds_item", 1.0),
+        ("user_sessions", 1.0),
+        ("user_clicks", 2.0),
+        ("user_carts", 1.0),
+        ("user_purchases", 0.0),
+        ("user_bought_rate", 0.1 / 3.0),
+        ("user_since_session", 99.0 * 60.0),
+        ("user_since_purchase", -1.0),
+        ("user_session_seconds", 60.0),
+        ("last_clicks", 2.0),
+        ("last_carts", 1.0),
+        ("user_item_clicks", 3.0),
+        ("user_item_carts", 1.0),
+        ("user_category_clicks", 4.0),
+        ("item_seen", 3.0),
+        ("item_interest", (1.0 + 20.0 / 6.0) / 23.0),
+        ("item_popularity", 500.0),
+        ("category_conversion", 0.0),
+        ("hour", 107.0 / 60.0),
+        ("weekday", 3.0),
+        ("step_0_ago", 0.0),
+        ("step_1_ago", 240.0),
+        ("step_2_same_item", 0.0),
+        ("step_2_same_category", 1.0),
+        ("step_3_new_category", 1.0),
+        ("step_4_action", -1.0),
     ] {
         check(name, expected);
     }

@@ -8,7 +8,9 @@ pub fn features() -> Vec<Feature> {
     let of = |name, meaning, unit, value| feature(name, meaning, unit, Window::Partition, value);
     vec![
         of("item_seen", "clicks on the item so far", "clicks", |v| Some(v.known.item.clicks as f64)),
-        of("item_conversion", "purchases a click on the item", "share", |v| Some(v.known.item.conversion(&v.known.all))),
+        of("item_conversion", "purchases a click on the item", "share", |v| {
+            Some(v.known.item.conversion(&v.known.all))
+        }),
         of("item_interest", "carts and favourites a click on the item", "share", |v| {
             Some(v.known.item.interest(&v.known.all))
         }),

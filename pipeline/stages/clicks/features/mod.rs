@@ -52,8 +52,9 @@ enum Value {
 }
 
 /// All features, in a model's order. One may be added at the end of its part; models name those that they read.
-pub static FEATURES: LazyLock<Vec<Feature>> =
-    LazyLock::new(|| [click::features(), session::features(), user::features(), context::features(), steps::features()].concat());
+pub static FEATURES: LazyLock<Vec<Feature>> = LazyLock::new(|| {
+    [click::features(), session::features(), user::features(), context::features(), steps::features()].concat()
+});
 
 /// Appends all features of a session to a row.
 pub fn append(view: &View, row: &mut Vec<f32>) {

@@ -34,7 +34,9 @@ fn earlier() -> Vec<Feature> {
             let followed = f64::from(v.user.history.followed) + PRIOR_CLICKS * prior;
             Some(followed / (f64::from(tally(v).clicks()) + PRIOR_CLICKS))
         }),
-        of("user_session_clicks", "mean clicks of a session", "clicks", |v| per_session(v, f64::from(tally(v).clicks()))),
+        of("user_session_clicks", "mean clicks of a session", "clicks", |v| {
+            per_session(v, f64::from(tally(v).clicks()))
+        }),
         of("user_session_seconds", "mean length of a session", "seconds", |v| {
             per_session(v, v.user.history.seconds as f64)
         }),
@@ -68,7 +70,9 @@ fn memory() -> Vec<Feature> {
     vec![
         of("user_item_clicks", "the user's clicks on this item before", "clicks", |v| count(v.item.clicks)),
         of("user_item_carts", "how often the user put it into the cart before", "clicks", |v| count(v.item.carts)),
-        of("user_item_favourites", "how often it was marked a favourite before", "clicks", |v| count(v.item.favourites)),
+        of("user_item_favourites", "how often it was marked a favourite before", "clicks", |v| {
+            count(v.item.favourites)
+        }),
         of("user_item_purchases", "how often the user bought it before", "clicks", |v| count(v.item.purchases)),
         of("user_category_clicks", "the user's clicks in this category before", "clicks", |v| {
             known(v, v.category.clicks)
