@@ -4,6 +4,7 @@ mod delivery;
 mod inference;
 mod process;
 mod source;
+mod state;
 
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
@@ -13,6 +14,9 @@ pub use process::{Started, Stopped, Stopping};
 pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,
+};
+pub use state::{
+    LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured,
 };
 
 #[cfg(test)]
