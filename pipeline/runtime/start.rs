@@ -13,7 +13,7 @@ use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
 use crate::codec::{Decoder, Encoder, SCORED_FILES};
-use crate::config::{Kind, Settings, State};
+use crate::config::{InputKind, Kind, Settings, State};
 use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
@@ -56,9 +56,9 @@ pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Resul
 }
 
 /// The name of the stage that keeps state for the partitions of such inputs, where one does.
-pub fn remembers(kind: Kind) -> Option<&'static str> {
+pub fn remembers(kind: InputKind) -> Option<&'static str> {
     match kind {
-        Kind::Review | Kind::Chat => None,
+        InputKind::Review | InputKind::Chat | InputKind::Click => None,
     }
 }
 
