@@ -13,8 +13,8 @@ use super::{Reading, Settings, Test, Verdict};
 
 /// The tests learn from this reading on: before, level and spread are still being found.
 const READINGS_MIN: u32 = 30;
-/// A place further out is part of a burst: three and a half spreads.
-const BURST_PLACE: f64 = 1.5;
+/// A place further out is part of a burst: four and a half spreads.
+const BURST_PLACE: f64 = 1.7;
 /// The share of bursts is one of about so many of the last readings.
 const BURST_READINGS: f32 = 64.0;
 /// Differences from the season are averaged over so many readings, at most…

@@ -56,7 +56,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_readings: 200, warm_up_readings: 150, rest_readings: 84, alert_probability: 0.004 }
+        Self { memory_readings: 200, warm_up_readings: 150, rest_readings: 84, alert_probability: 0.003 }
     }
 }
 
@@ -101,8 +101,7 @@ impl Test {
             Test::Bursts => 3.0,
             Test::Record | Test::Model => 1.0,
             Test::Season | Test::Jump => 0.3,
-            Test::Drift => 0.1,
-            Test::Unrest => 0.03,
+            Test::Drift | Test::Unrest => 0.03,
         }
     }
 }
