@@ -76,7 +76,7 @@ impl Detector {
         self.season.learn(time_ms, place);
         self.readings = self.readings.saturating_add(1);
         let p_value = if self.readings <= settings.warm_up_readings { 1.0 } else { combined(reading, &tests) };
-        let (height, alert) = self.peak.observe(-p_value.log10(), threshold(settings), settings.rest_readings);
+        let (height, alert) = self.peak.observe((1.0 / p_value).log10(), threshold(settings), settings.rest_readings);
         let score = height / (height + threshold(settings));
         Verdict { expected_low, expected_high, tests, p_value, score, alert }
     }
