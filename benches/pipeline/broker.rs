@@ -73,7 +73,7 @@ impl Broker {
     /// A producer that does not get in the way: batches of a few milliseconds.
     pub fn producer(&self) -> Outcome<ThreadedProducer<DefaultProducerContext>> {
         let mut config = self.client();
-        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
+        config.set("linger.ms", "5").set("queue.buffering.max.messages", "2000000");
         Ok(config.create()?)
     }
 
@@ -111,7 +111,7 @@ impl Broker {
 
     fn feeder(&self, topic: &str, supply: Supply) -> Outcome<BaseProducer> {
         let mut config = self.client();
-        config.set("linger.ms", "5").set("queue.buffering.max.messages", "1000000");
+        config.set("linger.ms", "5").set("queue.buffering.max.messages", "2000000");
         if supply == Supply::Backlog {
             config.set("transactional.id", topic);
         }

@@ -29,7 +29,8 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const TEXTS: usize = 20_000;
 const ROUNDS: usize = 3;
-const RAW_RECORDS: usize = 300_000;
+const WARM_RECORDS: usize = 300_000;
+const RAW_RECORDS: usize = 1_000_000;
 const WARM_FOR: Duration = Duration::from_secs(60);
 /// Texts a second, about half of what two cores score.
 const WARM_RATE: f64 = 1300.0;
@@ -80,7 +81,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
 /// while is what it is like. Small transactions make it compile other code than large ones, so it is given both.
 fn warm_up(broker: &Broker, texts: &[String]) -> Outcome<()> {
     println!("warming the broker up for {} s", WARM_FOR.as_secs());
-    let records: Vec<String> = texts.iter().cycle().take(RAW_RECORDS).cloned().collect();
+    let records: Vec<String> = texts.iter().cycle().take(WARM_RECORDS).cloned().collect();
     plain::rate(broker, "warm-plain", &records, Supply::Live)?;
     let mut trial = Trial::start(broker, "warm", &[], Some(trial::free_model()))?;
     trial.latency(texts, WARM_RATE, WARM_FOR)?;

@@ -222,6 +222,7 @@ pub fn free_model() -> Models {
         labels: vec!["any".into()],
         threshold: 0.0,
         top: 1,
+        none: None,
         kind: HeadKind::Labels,
     }];
     let loaded = Loaded {
@@ -229,6 +230,7 @@ pub fn free_model() -> Models {
         version: "0".into(),
         kinds: vec![groundswell::config::Kind::Review],
         heads,
+        unused: Vec::new(),
         tokens_max: 16,
         rows_max: None,
         warning: None,

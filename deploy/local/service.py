@@ -25,11 +25,27 @@ from pathlib import Path
 
 READY_S_MAX = 120
 STOP_S_MAX = 30
+# The most that passes from one look to the next counts as.
+GAP_S_MAX = 5
 LOG_TAIL_BYTES = 4000
 
 
 class Failed(Exception):
     """What kept a service from starting or stopping, with the end of its log where there is one."""
+
+
+class Patience:
+    """Seconds that something may still take, by the time in which this process could look: of minutes in which the whole
+    machine stood still, seconds count."""
+
+    def __init__(self, seconds):
+        self.left, self.looked = seconds, time.monotonic()
+
+    def is_over(self):
+        now = time.monotonic()
+        self.left -= min(now - self.looked, GAP_S_MAX)
+        self.looked = now
+        return self.left <= 0
 
 
 class Node:
@@ -101,13 +117,13 @@ class Service:
         self.wait_ready()
 
     def wait_ready(self):
-        parent, deadline = os.getppid(), time.monotonic() + READY_S_MAX
+        parent, patience = os.getppid(), Patience(READY_S_MAX)
         while not self.answers():
             for node in self.nodes:
                 node.raise_if_ended()
             if os.getppid() != parent:
                 raise Failed("the process that asked for the service is gone")
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise Failed(f"no answer at {self.address} within {READY_S_MAX} s; "
                              f"the log of {self.nodes[0].name} ends:\n{self.nodes[0].log_tail()}")
             time.sleep(0.05)
@@ -202,9 +218,9 @@ def stop(name, folder):
         print(f"{name}: nothing runs in {folder}", file=sys.stderr)
         return 0
     os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 2 * STOP_S_MAX
+    patience = Patience(2 * STOP_S_MAX)
     while running_pid(folder):
-        if time.monotonic() > deadline:
+        if patience.is_over():
             raise Failed(f"process {pid} has not ended within {2 * STOP_S_MAX} s")
         time.sleep(0.05)
     return 0

@@ -117,6 +117,9 @@ fn describe(model: &Loaded) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "    {}", describe_head(head));
     }
+    for head in &model.unused {
+        let _ = writeln!(text, "    {}, left out: text.include_embedding is false", describe_head(head));
+    }
     if let Some(warning) = &model.warning {
         let _ = writeln!(text, "    warning: {warning}");
     }
@@ -124,8 +127,9 @@ fn describe(model: &Loaded) -> String {
 }
 
 fn describe_head(head: &Head) -> String {
-    if head.labels.is_empty() {
-        return format!("{}: an embedding", head.name);
+    if let HeadKind::Embedding { dimensions } = head.kind {
+        let dimensions = dimensions.map(|d| format!(" of {d} dimensions")).unwrap_or_default();
+        return format!("{}: an embedding{dimensions}", head.name);
     }
     let what = if head.activation == Activation::Sigmoid { "any of" } else { "one of" };
     let shown: Vec<&str> = head.labels.iter().take(LABELS_SHOWN).map(String::as_str).collect();
@@ -186,10 +190,12 @@ mod tests {
             labels: (0..labels).map(|n| format!("l{n}")).collect(),
             threshold: 0.5,
             top: 3,
+            none: None,
             kind: HeadKind::Labels,
         };
         assert_eq!(describe_head(&head(2)), "topic: any of l0, l1; from a probability of 0.5");
         assert!(describe_head(&head(10)).contains("l7 and 2 more"));
-        assert_eq!(describe_head(&head(0)), "topic: an embedding");
+        let embedding = Head { kind: HeadKind::Embedding { dimensions: Some(64) }, ..head(0) };
+        assert_eq!(describe_head(&embedding), "topic: an embedding of 64 dimensions");
     }
 }

@@ -53,6 +53,11 @@ impl Lines {
         self.read.load(Ordering::Relaxed)
     }
 
+    /// The same for somebody who looks on while another one reads.
+    pub fn read_bytes_shared(&self) -> Arc<AtomicU64> {
+        self.read.clone()
+    }
+
     /// The file's size; `None` where it has none, as a pipe.
     pub fn file_bytes(&self) -> Option<u64> {
         self.file_bytes

@@ -7,9 +7,11 @@ mod danger;
 mod dead_letters;
 mod demo;
 mod detect;
+mod features;
 mod lines;
 mod out;
 mod places;
+mod progress;
 mod replay;
 mod run;
 mod score;
@@ -50,6 +52,7 @@ enum Command {
     Score(score::Score),
     Detect(detect::Detect),
     Replay(replay::Replay),
+    Features(features::Features),
     Topics(topics::Topics),
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
@@ -98,6 +101,7 @@ impl Command {
             Command::Score(command) => command.run(),
             Command::Detect(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::DeadLetters(command) => command.run(),
             Command::Completions(command) => command.run(),

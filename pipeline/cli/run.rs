@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
 use super::settings::ConfigArgs;
+use super::stop;
 use crate::api;
 use crate::config::Settings;
 use crate::event::{Error, Fault};
@@ -17,12 +18,6 @@ const WATCH: Duration = Duration::from_millis(100);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// The exit code of a process that a second signal ends: 128 + SIGTERM, as a shell counts.
 pub(super) const KILLED: i32 = 143;
-
-unsafe extern "C" {
-    /// POSIX: ends the process and runs nothing more of it. `exit` would take ONNX Runtime apart while its threads still
-    /// score, and texts that fail only for that would be committed as dead letters.
-    safe fn _exit(status: std::ffi::c_int) -> !;
-}
 
 /// Run the pipeline.
 ///
@@ -80,11 +75,11 @@ async fn serve(settings: &Settings) -> Result<(), Error> {
     }
     tokio::select! {
         () = ended(&running) => running.join(),
-        () = signals.next() => _exit(KILLED),
+        () = signals.next() => stop::at_once(KILLED),
         // Something hangs, the broker perhaps: what it keeps is left to the next owner, as after a crash.
         () = tokio::time::sleep(settings.delivery.shutdown_max) => {
             Stopped { error: None }.emit();
-            _exit(0)
+            stop::at_once(0)
         }
     }
 }

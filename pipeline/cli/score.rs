@@ -1,15 +1,20 @@
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Outcome;
 use super::lines::{Lines, TOPIC};
+use super::out;
+use super::progress::{Progress, Unseen};
 use super::settings::ConfigArgs;
+use super::table::count;
 use crate::config::{Input, InputFormat, Kind, OutputFormat, Settings};
-use crate::event::{Error, Fault, Header};
+use crate::event::{Error, Header};
 use crate::runtime::{Models, Offline, Registered, text_stage};
 use crate::sink::{Entry, HEADER_PREFIX};
 use crate::telemetry;
@@ -32,6 +37,10 @@ pub struct Score {
     #[arg(long)]
     all_labels: bool,
 
+    /// Give each text's embedding too, as text.include_embedding does.
+    #[arg(long)]
+    embedding: bool,
+
     /// File of JSON lines, plain or .gz; standard input where none is given or for `-`.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -52,6 +61,7 @@ impl Score {
             ScoreKind::Chat => Kind::Chat,
         };
         adapt(&mut settings, kind);
+        settings.text.include_embedding |= self.embedding;
         let mut models = Models::load(&settings)?;
         if self.all_labels {
             models.give_all_labels();
@@ -63,40 +73,83 @@ impl Score {
         let stage = Arc::new(text_stage(&settings, &models, &registered)?);
         let mut offline = Offline::new(&settings, stage, &models, &registered.resolver())?;
         let lines = Lines::open(self.file.as_deref(), settings.text.payload_bytes_max)?;
-        let mut out = Out { stdout: BufWriter::new(io::stdout().lock()), failed: 0 };
-        offline.run(lines, |entry| out.entry(&entry))?;
-        out.stdout.flush().map_err(cannot_write)?;
+        let mut out = Out {
+            stdout: BufWriter::new(io::stdout().lock()),
+            progress: self.progress(&lines),
+            read_bytes: lines.read_bytes_shared(),
+            scored: 0,
+            failed: 0,
+        };
+        let ended = offline.run(lines, |entry| out.entry(&entry));
+        out.finish()?;
+        ended?;
         Ok(if out.failed == 0 { Outcome::Done } else { Outcome::SomeInputFailed })
+    }
+
+    /// Where the same terminal shows the results or is typed at, they would run into the bar.
+    fn progress(&self, lines: &Lines) -> Progress {
+        let typed = self.file.as_deref().is_none_or(|file| file == Path::new("-")) && io::stdin().is_terminal();
+        match typed || io::stdout().is_terminal() {
+            true => Progress::none(),
+            false => Progress::start(lines.file_bytes(), Unseen::Nothing),
+        }
     }
 }
 
 /// One input of JSON lines instead of the configured topics; JSON out.
 fn adapt(settings: &mut Settings, kind: Kind) {
-    let configured = settings.inputs.iter().find(|input| input.kind == kind);
+    let configured = settings.inputs.iter().find(|input| input.kind.text() == Some(kind));
     let fields = configured.map(|input| input.fields.clone()).unwrap_or_default();
-    settings.inputs =
-        vec![Input { name: TOPIC.into(), kind, topics: vec![TOPIC.into()], format: InputFormat::Json, fields }];
+    settings.inputs = vec![Input {
+        name: TOPIC.into(),
+        kind: kind.into(),
+        topics: vec![TOPIC.into()],
+        format: InputFormat::Json,
+        fields,
+    }];
     settings.outputs.format = OutputFormat::Json;
     settings.registry = None;
 }
 
 struct Out<W: Write> {
     stdout: W,
-    failed: usize,
+    progress: Progress,
+    read_bytes: Arc<AtomicU64>,
+    scored: u64,
+    failed: u64,
 }
 
 impl<W: Write> Out<W> {
     fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
+        let Out { scored, failed, .. } = *self;
+        let read_bytes = self.read_bytes.load(Ordering::Relaxed);
+        self.progress.tick(Instant::now(), read_bytes, |time| summary(scored, failed, time));
         if entry.rejected.is_some() {
             self.failed += 1;
-            eprintln!("{}", failure(entry));
+            self.progress.say(&failure(entry).to_string());
             return Ok(());
         }
+        self.scored += 1;
         for payload in entry.outputs.iter().filter_map(|output| output.payload.as_ref()) {
-            self.stdout.write_all(payload).and_then(|()| self.stdout.write_all(b"\n")).map_err(cannot_write)?;
+            self.stdout.write_all(payload).and_then(|()| self.stdout.write_all(b"\n")).map_err(out::failed)?;
         }
         Ok(())
     }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        let time = self.progress.finish();
+        if self.progress.is_seen() {
+            eprintln!("{}", summary(self.scored, self.failed, time));
+        }
+        self.stdout.flush().map_err(out::failed)
+    }
+}
+
+/// Texts, failures, seconds, rate.
+fn summary(scored: u64, failed: u64, time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let rate = (scored + failed) as f64 / seconds.max(0.001);
+    format!("{} scored, {failed} failed in {seconds:.1} s: {rate:.0} texts/s", count(scored, "text", "texts"))
 }
 
 /// The dead letter's headers, as a person at a terminal needs them.
@@ -107,8 +160,4 @@ fn failure(entry: &Entry) -> serde_json::Value {
         found.and_then(|h| h.value.as_ref()).map(|value| String::from_utf8_lossy(value).into_owned())
     };
     json!({ "line": entry.record.origin.offset + 1, "reason": header("reason"), "error": header("error") })
-}
-
-fn cannot_write(error: io::Error) -> Error {
-    Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
 }

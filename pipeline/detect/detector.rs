@@ -1,14 +1,12 @@
 use super::change::Change;
-use super::combine::harmonic_mean;
 use super::count::CountModel;
-use super::interval::Interval;
-use super::level::Level;
+use super::level::{Interval, Level};
 use super::novelty::Novelty;
-use super::peak::Peak;
 use super::record::Extremes;
 use super::season::{Expected, Season};
 use super::share::ShareModel;
 use super::tail::Tail;
+use super::verdict::{Peak, harmonic_mean};
 use super::{Reading, Settings, Test, Verdict};
 
 /// The tests learn from this reading on: before, level and spread are still being found.

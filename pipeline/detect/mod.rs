@@ -15,26 +15,24 @@
 //! Benchmark (those at even places in the order of their names) and checked on the other half.
 
 mod change;
-mod combine;
 mod count;
 mod detector;
 mod fdr;
-mod interval;
 mod level;
 mod novelty;
-mod peak;
 mod record;
 mod season;
 mod share;
 mod special;
 mod tail;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-pub use combine::guaranteed;
 pub use detector::Detector;
 pub use fdr::Fdr;
+pub use verdict::guaranteed;
 
 /// No p-value is smaller. What is further out is not rarer in a way that the past could show.
 pub const P_MIN: f64 = 1e-18;

@@ -22,6 +22,8 @@ pub struct Head {
     pub threshold: f32,
     /// Labels given at most.
     pub top: usize,
+    /// The label that says that no other holds: it is never given, and where it is the likeliest, nothing is.
+    pub none: Option<usize>,
     pub kind: HeadKind,
 }
 
@@ -41,7 +43,10 @@ pub enum HeadKind {
     Sentiment(Polarity),
     Labels,
     /// The output's components; one with a vector for each token is averaged over the text's tokens.
-    Embedding,
+    Embedding {
+        /// As `config.json` or the graph says; `None` where neither does.
+        dimensions: Option<usize>,
+    },
 }
 
 /// Which labels are negative, neutral and positive. Several may share a side: `1 star` and `2 stars` are both negative.
@@ -56,17 +61,27 @@ pub struct Polarity {
 impl Head {
     /// The labels that `values` give: at most `top`, none below the threshold, the likeliest first.
     pub fn chosen(&self, values: &[f32]) -> Vec<(&str, f32)> {
-        let likely = self.labels.iter().zip(values).filter(|&(_, &p)| p >= self.threshold);
-        let mut chosen: Vec<_> = likely.map(|(label, &p)| (label.as_str(), p)).collect();
+        let floor = self.none.and_then(|none| values.get(none)).copied().unwrap_or(f32::NEG_INFINITY);
+        if values.iter().all(|&p| p <= floor) {
+            return Vec::new();
+        }
+        let labels = self.labels.iter().zip(values).enumerate().filter(|&(at, _)| Some(at) != self.none);
+        let likely = labels.map(|(_, (label, &p))| (label.as_str(), p)).filter(|&(_, p)| p >= self.threshold);
+        let mut chosen: Vec<_> = likely.collect();
         chosen.sort_by(|a, b| b.1.total_cmp(&a.1));
         chosen.truncate(self.top);
         chosen
     }
 
-    /// No label is too unlikely to be given, and none is one too many.
+    /// No label is too unlikely to be given, none is one too many, and the one for nothing is given like any other.
     pub fn give_all(&mut self) {
+        self.none = None;
         self.threshold = f32::NEG_INFINITY;
         self.top = self.labels.len();
+    }
+
+    pub fn embeds(&self) -> bool {
+        matches!(self.kind, HeadKind::Embedding { .. })
     }
 
     /// The heads that a `groundswell` object of `config.json` lists, by name.
@@ -80,7 +95,7 @@ impl Head {
 
     fn one_listed(name: &str, at: &At<'_>, graph: &Graph) -> Result<Head, Error> {
         // `names` are what people call the labels, by language: for those who show them.
-        const KNOWN: [&str; 6] = ["output", "activation", "labels", "threshold", "top", "names"];
+        const KNOWN: [&str; 8] = ["output", "activation", "labels", "none", "threshold", "top", "names", "dimensions"];
         if let Some((key, _)) = at.entries()?.into_iter().find(|(key, _)| !KNOWN.contains(key)) {
             return Err(at.fault(format_args!("has an unknown key {key:?}, expected one of {}", KNOWN.join(", "))));
         }
@@ -93,10 +108,16 @@ impl Head {
         let activation = at.get("activation").map_or(Ok(default), |a| Activation::read(&a))?;
         let mut head = Head::new(name, output.text()?, activation, labels);
         head.kind = match head.labels.is_empty() {
-            true => HeadKind::Embedding,
+            true => HeadKind::Embedding { dimensions: at.get("dimensions").map(|d| d.count()).transpose()? },
             false if name == "sentiment" => HeadKind::Sentiment(head.polarity(at)?),
             false => HeadKind::Labels,
         };
+        if let (Some(dimensions), false) = (at.get("dimensions"), head.labels.is_empty()) {
+            return Err(dimensions.fault("is for an embedding, which has no labels"));
+        }
+        if let Some(none) = at.get("none") {
+            head.none = Some(head.position_of_none(&none)?);
+        }
         if let Some(threshold) = at.get("threshold") {
             head.threshold = threshold.share()?;
         }
@@ -116,7 +137,8 @@ impl Head {
         };
         let embeds = output.name != "logits" && (labels.is_empty() || output.rank() == Some(3));
         let mut head = if embeds {
-            Head { kind: HeadKind::Embedding, ..Head::new("embedding", &output.name, Activation::None, Vec::new()) }
+            let kind = HeadKind::Embedding { dimensions: None };
+            Head { kind, ..Head::new("embedding", &output.name, Activation::None, Vec::new()) }
         } else {
             Head::new("label", &output.name, usual_activation(config, labels.len())?, labels)
         };
@@ -139,7 +161,16 @@ impl Head {
     fn new(name: &str, output: &str, activation: Activation, labels: Vec<String>) -> Head {
         let top = if activation == Activation::Sigmoid { labels.len() } else { 1 };
         let (name, output) = (name.to_owned(), output.to_owned());
-        Head { name, output, activation, labels, threshold: THRESHOLD, top, kind: HeadKind::Labels }
+        Head { name, output, activation, labels, threshold: THRESHOLD, top, none: None, kind: HeadKind::Labels }
+    }
+
+    fn position_of_none(&self, at: &At<'_>) -> Result<usize, Error> {
+        let name = at.text()?;
+        match (&self.kind, self.labels.iter().position(|label| label == name)) {
+            (HeadKind::Labels, Some(position)) => Ok(position),
+            (HeadKind::Labels, None) => Err(at.expected("one of the head's labels")),
+            _ => Err(at.fault("is for heads of labels, not for a sentiment or an embedding")),
+        }
     }
 
     fn polarity(&self, at: &At<'_>) -> Result<Polarity, Error> {
@@ -154,8 +185,9 @@ impl Head {
         })
     }
 
-    /// Whether the graph has the output, and its type and shape are what the head needs.
-    fn fits(&self, at: &At<'_>, graph: &Graph) -> Result<(), Error> {
+    /// Whether the graph has the output, and its type and shape are what the head needs. An embedding learns its
+    /// dimensions.
+    fn fits(&mut self, at: &At<'_>, graph: &Graph) -> Result<(), Error> {
         let name = &self.output;
         let Some(output) = graph.outputs.iter().find(|o| o.name == *name) else {
             return Err(at.fault(format_args!("names the output {name:?}; the graph has {}", names(&graph.outputs))));
@@ -167,15 +199,21 @@ impl Head {
             );
         }
         let Some(dimensions) = &output.dimensions else { return Ok(()) };
-        if self.kind == HeadKind::Embedding {
-            return match dimensions.len() {
-                2 | 3 => Ok(()),
-                rank => {
+        let width = dimensions.last().copied().flatten();
+        if let HeadKind::Embedding { dimensions: wanted } = &mut self.kind {
+            return match (dimensions.len(), *wanted, width.map(|w| w as usize)) {
+                (2 | 3, Some(wanted), Some(width)) if wanted != width => Err(at
+                    .fault(format_args!("has {wanted} dimensions, but the output {name} has {width} values a vector"))),
+                (2 | 3, _, width) => {
+                    *wanted = wanted.or(width);
+                    Ok(())
+                }
+                (rank, ..) => {
                     Err(at.fault(format_args!("embeds by the output {name} of {rank} dimensions, expected 2 or 3")))
                 }
             };
         }
-        match (dimensions.len(), dimensions.last().copied().flatten()) {
+        match (dimensions.len(), width) {
             (2, None) => Ok(()),
             (2, Some(width)) if width == self.labels.len() as u64 => Ok(()),
             (2, Some(width)) => Err(at.fault(format_args!(
@@ -354,8 +392,9 @@ mod tests {
             Sigmoid,
             HeadKind::Labels,
         );
-        check_usual("{}", &tokens, "embedding", Plain, HeadKind::Embedding);
-        check_usual("{}", &pooled, "embedding", Plain, HeadKind::Embedding);
+        let eight = HeadKind::Embedding { dimensions: Some(8) };
+        check_usual("{}", &tokens, "embedding", Plain, eight.clone());
+        check_usual("{}", &pooled, "embedding", Plain, eight);
         assert_eq!(heads("{}", &pooled).unwrap()[0].output, "sentence_embedding");
     }
 
@@ -374,6 +413,34 @@ mod tests {
         let mut open = found[1].clone();
         open.give_all();
         assert_eq!(open.chosen(&[0.1, 0.0, 0.29]), [("c", 0.29), ("a", 0.1), ("b", 0.0)], "neither bound holds");
+    }
+
+    #[test]
+    fn an_embedding_is_a_head_without_labels() {
+        let check = |head: &str, width: Option<u64>| {
+            let config = format!(r#"{{"groundswell": {{"heads": {{"embedding": {head}}}}}}}"#);
+            heads(&config, &[output("vector", &[None, width])]).map(|mut heads| heads.remove(0).kind)
+        };
+        let of = |dimensions| Ok(HeadKind::Embedding { dimensions });
+        assert_eq!(check(r#"{"output": "vector"}"#, Some(64)), of(Some(64)));
+        assert_eq!(check(r#"{"output": "vector", "dimensions": 64}"#, Some(64)), of(Some(64)));
+        assert_eq!(check(r#"{"output": "vector", "dimensions": 64}"#, None), of(Some(64)));
+        assert_eq!(check(r#"{"output": "vector"}"#, None), of(None));
+        let message = check(r#"{"output": "vector", "dimensions": 32}"#, Some(64)).unwrap_err();
+        assert!(message.ends_with("has 32 dimensions, but the output vector has 64 values a vector"), "{message}");
+        let message = check(r#"{"output": "vector", "dimensions": 2, "labels": ["a", "b"]}"#, Some(2)).unwrap_err();
+        assert!(message.ends_with("dimensions is for an embedding, which has no labels"), "{message}");
+    }
+
+    #[test]
+    fn the_label_for_nothing_is_never_given() {
+        let outputs = [output("intent", &[None, Some(3)])];
+        let config = r#"{"groundswell": {"heads": {"intent": {
+            "output": "intent", "labels": ["return", "none", "thanks"], "none": "none", "threshold": 0.2, "top": 3}}}}"#;
+        let head = &heads(config, &outputs).unwrap()[0];
+        assert_eq!(head.chosen(&[0.25, 0.5, 0.25]), [], "none is the likeliest");
+        assert_eq!(head.chosen(&[0.4, 0.4, 0.2]), [], "as likely as any other");
+        assert_eq!(head.chosen(&[0.5, 0.3, 0.2]), [("return", 0.5), ("thanks", 0.2)]);
     }
 
     #[test]
@@ -396,6 +463,9 @@ mod tests {
         check(&listed(r#"{"output": "logits", "labels": ["neg", "pos"], "activation": "sigmoid"}"#), &two, "sigmoid");
         check(&listed(r#"{"output": "logits", "labels": ["neg", "pos"], "limit": 1}"#), &two, r#"unknown key "limit""#);
         check(&listed(r#"{"output": "logits", "labels": ["neg", "pos"], "threshold": 2}"#), &two, "threshold is 2");
+        check(&listed(r#"{"output": "logits", "labels": ["neg", "pos"], "none": "neg"}"#), &two, "not for a sentiment");
+        let topic = r#"{"groundswell": {"heads": {"topic": {"output": "logits", "labels": ["a", "b"], "none": "c"}}}}"#;
+        check(topic, &two, r#"none is "c", expected one of the head's labels"#);
     }
 
     #[test]

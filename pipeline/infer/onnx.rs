@@ -192,20 +192,22 @@ impl Batch<'_> {
     }
 
     fn shape_fits(&self, head: &Head, shape: &[usize]) -> bool {
-        match *shape {
-            [rows, width] if head.kind == HeadKind::Embedding => rows == self.texts.len() && width > 0,
-            [rows, tokens, width] if head.kind == HeadKind::Embedding => {
-                (rows, tokens) == (self.texts.len(), self.tokens) && width > 0
+        let (rows, tokens) = (self.texts.len(), self.tokens);
+        match (&head.kind, shape) {
+            (HeadKind::Embedding { dimensions }, [first @ .., width]) => {
+                (first == [rows] || first == [rows, tokens]) && *width > 0 && dimensions.is_none_or(|d| d == *width)
             }
-            [rows, labels] => (rows, labels) == (self.texts.len(), head.labels.len()),
-            _ => false,
+            (_, shape) => shape == [rows, head.labels.len()],
         }
     }
 
     fn shape_error(&self, head: &Head, got: String) -> ModelError {
         let (rows, tokens) = (self.texts.len(), self.tokens);
         let expected = match head.kind {
-            HeadKind::Embedding => format!("[{rows}, any] or [{rows}, {tokens}, any]"),
+            HeadKind::Embedding { dimensions } => {
+                let width = dimensions.map_or_else(|| "any".to_owned(), |d| d.to_string());
+                format!("[{rows}, {width}] or [{rows}, {tokens}, {width}]")
+            }
             _ => format!("[{rows}, {}]", head.labels.len()),
         };
         ModelError::Shape { model: self.directory.name.clone(), output: head.output.clone(), expected, got }

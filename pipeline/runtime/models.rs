@@ -16,7 +16,10 @@ pub struct Loaded {
     pub name: String,
     pub version: String,
     pub kinds: Vec<Kind>,
+    /// What a run answers.
     pub heads: Vec<Head>,
+    /// Embeddings that nobody asked for: `text.include_embedding`.
+    pub unused: Vec<Head>,
     pub tokens_max: usize,
     /// Texts that one run may take.
     pub rows_max: Option<usize>,
@@ -39,14 +42,17 @@ impl Models {
             let message = format!("{} models are configured, more than {MODELS_MAX}", settings.models.len());
             return Err(Error::new(Fault::Config, message));
         }
-        let directories: Vec<ModelDirectory> =
+        let mut directories: Vec<ModelDirectory> =
             settings.models.iter().map(ModelDirectory::open).collect::<Result<_, _>>()?;
         let loaded = directories
-            .iter()
+            .iter_mut()
             .zip(&settings.models)
             .map(|(directory, model)| Loaded::new(directory, &model.kinds, settings))
             .collect::<Result<Vec<_>, _>>()?;
         refuse_equal_heads(&loaded)?;
+        if settings.text.include_embedding {
+            refuse_missing_embedding(&loaded)?;
+        }
         let inference = settings.inference.clone();
         let factory: Factory = Arc::new(move || {
             let mut backend = OnnxBackend::new(&directories, &inference)?;
@@ -85,8 +91,17 @@ impl Models {
 }
 
 impl Loaded {
-    fn new(directory: &ModelDirectory, kinds: &[Kind], settings: &Settings) -> Result<Loaded, Error> {
+    /// Takes the embeddings out of the directory's heads where nobody asked for them.
+    fn new(directory: &mut ModelDirectory, kinds: &[Kind], settings: &Settings) -> Result<Loaded, Error> {
         config::fits_batch(&settings.batch, &directory.name, directory.tokens_max)?;
+        let unused = match settings.text.include_embedding {
+            true => Vec::new(),
+            false => directory.heads.extract_if(.., |head| head.embeds()).collect(),
+        };
+        if directory.heads.is_empty() {
+            let message = format!("model {} has nothing but an embedding", directory.name);
+            return Err(Error::new(Fault::Config, message).hint("text.include_embedding = true asks for it"));
+        }
         let tokeniser = Tokeniser::load(&directory.tokenizer, directory.tokens_max)
             .map_err(|e| e.context(format_args!("model {}", directory.name)))?;
         Ok(Loaded {
@@ -94,12 +109,30 @@ impl Loaded {
             version: directory.version.clone(),
             kinds: kinds.to_vec(),
             heads: directory.heads.clone(),
+            unused,
             tokens_max: directory.tokens_max,
             rows_max: directory.batch_rows_max(),
             warning: directory.warning(),
             tokenise: Arc::new(move |text| tokeniser.encode(text)),
         })
     }
+}
+
+/// What was asked for and cannot be had stops the start.
+fn refuse_missing_embedding(models: &[Loaded]) -> Result<(), Error> {
+    for (kind, texts) in [(Kind::Review, "reviews"), (Kind::Chat, "chats")] {
+        let embeddings =
+            models.iter().filter(|m| m.kinds.contains(&kind)).flat_map(|m| &m.heads).filter(|h| h.embeds());
+        let names: Vec<&str> = embeddings.map(|head| head.name.as_str()).collect();
+        if names.len() == 1 || models.iter().all(|model| !model.kinds.contains(&kind)) {
+            continue;
+        }
+        let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let message = format!("text.include_embedding wants one embedding for {texts}, whose models have {found}");
+        let hint = "an embedding is a head without labels in the groundswell object of config.json";
+        return Err(Error::new(Fault::Config, message).hint(hint));
+    }
+    Ok(())
 }
 
 /// Two models that answer under one name for the same texts would overwrite each other.

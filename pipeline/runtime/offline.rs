@@ -7,17 +7,21 @@ use crossbeam_channel::{Receiver, unbounded};
 use jiff::Timestamp;
 
 use super::Models;
-use super::partition::{Asked, Partition, Tenure, Ticket};
+use super::partition::{Asked, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, ResolveSchema, Unprepared};
 use super::scoring::{Answered, Scoring, Work};
 use crate::config::Settings;
 use crate::event::{Error, Fault, RawRecord, TopicPartition};
 use crate::infer::Done;
 use crate::sink::{DeadLetters, Entry};
+use crate::source::Room;
 use crate::stages::Stage;
+use crate::state::{Kinds, State};
 
 /// Records under way at a time: enough for batches of equal lengths, few enough for constant memory.
 const WINDOW_RECORDS: usize = 2048;
+/// And their bytes, for lines as long as books.
+const WINDOW_BYTES: usize = 16 << 20;
 /// Records handed to a prepare thread at a time.
 const CHUNK_RECORDS: usize = 32;
 const TICK: Duration = Duration::from_millis(250);
@@ -38,7 +42,8 @@ pub struct Offline<S: Stage> {
     scoring: Scoring,
     letters: DeadLetters,
     inbox: Receiver<Signal<S>>,
-    under_way: usize,
+    /// What is under way, against its bounds.
+    room: Room,
 }
 
 impl<S: Stage> Offline<S> {
@@ -53,13 +58,13 @@ impl<S: Stage> Offline<S> {
             let _ = signals.send(Signal::Inferred(done));
         })?;
         Ok(Self {
+            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }, memory(&*stage)),
             stage,
-            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }),
             prepare,
             scoring,
             letters: DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone()),
             inbox,
-            under_way: 0,
+            room: Room::new(WINDOW_RECORDS, WINDOW_BYTES),
         })
     }
 
@@ -71,8 +76,8 @@ impl<S: Stage> Offline<S> {
         mut emit: impl FnMut(Entry) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut more = true;
-        while more || self.under_way > 0 {
-            while more && self.under_way < WINDOW_RECORDS {
+        while more || self.room.records() > 0 {
+            while more && !self.room.is_full() {
                 more = self.feed(&mut records)?;
                 self.take_signals();
                 self.dispatch();
@@ -88,23 +93,30 @@ impl<S: Stage> Offline<S> {
     /// False at the end of the records.
     fn feed(&mut self, records: &mut impl Iterator<Item = Result<RawRecord, Error>>) -> Result<bool, Error> {
         let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
-        for record in records.take(CHUNK_RECORDS) {
-            let record = record?;
-            let Some(sequence) = self.partition.reserve(record.origin.offset, record.bytes()) else {
-                return Err(Error::new(Fault::Bug, format!("offset {} came twice", record.origin.offset)));
-            };
-            chunk.push(Unprepared { tenure: ONLY, sequence, record });
+        let mut more = true;
+        while more && chunk.len() < CHUNK_RECORDS && !self.room.is_full() {
+            match records.next() {
+                Some(record) => chunk.push(self.take(record?)?),
+                None => more = false,
+            }
         }
-        let more = chunk.len() == CHUNK_RECORDS;
-        self.under_way += chunk.len();
         if !chunk.is_empty() {
             self.prepare.submit(chunk);
         }
         Ok(more)
     }
 
+    fn take(&mut self, record: RawRecord) -> Result<Unprepared, Error> {
+        let bytes = record.bytes();
+        let Some(sequence) = self.partition.reserve(record.origin.offset, bytes) else {
+            return Err(Error::new(Fault::Bug, format!("offset {} came twice", record.origin.offset)));
+        };
+        self.room.take(bytes);
+        Ok(Unprepared { tenure: ONLY, sequence, record })
+    }
+
     fn wait(&mut self) -> Result<(), Error> {
-        if self.under_way == 0 {
+        if self.room.records() == 0 {
             return Ok(());
         }
         let until = Instant::now() + TICK;
@@ -162,8 +174,18 @@ impl<S: Stage> Offline<S> {
     fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
         self.partition.conclude(&self.stage, &self.letters, Timestamp::now());
         let mut entries = Vec::new();
-        self.partition.cut(usize::MAX, &mut entries);
-        self.under_way -= entries.len();
+        if let Some(cut) = self.partition.cut(usize::MAX, &mut entries) {
+            self.partition.set_committed(cut.next, None);
+        }
+        self.room.give_back(entries.len(), entries.iter().map(|entry| entry.record.bytes()).sum());
         entries.into_iter().try_for_each(emit)
+    }
+}
+
+/// There is no changelog: what is remembered is gone with the run.
+fn memory<S: Stage>(stage: &S) -> Memory {
+    match stage.kinds() {
+        kinds if kinds.is_empty() => Memory::Stateless,
+        kinds => Memory::Here(Box::new(State::unbounded(Kinds::new(&kinds), stage.grace_ms()))),
     }
 }

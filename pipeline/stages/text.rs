@@ -14,6 +14,7 @@ use crate::event::{
     Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1,
 };
 use crate::infer::{Head, HeadKind};
+use crate::state::View;
 use crate::telemetry::{Redacted, TextsTruncated};
 use crate::text::{self, Language, Redactor};
 
@@ -61,7 +62,6 @@ pub struct Waiting {
 impl Stage for TextStage {
     type Prepared = (Waiting, Vec<Ask>);
     type Event = Waiting;
-    type State = ();
 
     const NAME: &'static str = "text";
 
@@ -72,12 +72,13 @@ impl Stage for TextStage {
         }
     }
 
-    fn observe(&self, (): &mut (), (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
+    fn observe(&self, _: &mut View<'_>, (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
         (waiting, asks)
     }
 
     fn conclude(
         &self,
+        _: &mut View<'_>,
         record: &RawRecord,
         waiting: Waiting,
         answers: &[Answer],
@@ -261,12 +262,20 @@ fn add_answer(scored: &mut v1::Scored, model: &TextModel, prediction: &Predictio
                     .collect();
                 scored.labels.insert(head.name.clone(), v1::Labels { labels });
             }
-            HeadKind::Embedding => {}
+            HeadKind::Embedding { .. } => scored.embedding = unit(&answer.values),
         }
     }
     if scored.model.is_none() {
         scored.model = named();
     }
+}
+
+/// Of length 1, so that the product of two is their cosine.
+fn unit(values: &[f32]) -> Vec<f32> {
+    let length = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    // Only nothing at all has no direction.
+    let scale = if length > 0.0 { length } else { 1.0 };
+    values.iter().map(|v| (f64::from(*v) / scale) as f32).collect()
 }
 
 fn sentiment(head: &Head, negative: f32, neutral: f32, positive: f32) -> v1::Sentiment {

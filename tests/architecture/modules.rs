@@ -63,9 +63,10 @@ fn paths_are_found_however_they_are_written() {
 /// Modules whose decisions must not depend on when they are made: they take the time as an argument.
 #[test]
 fn what_decides_is_handed_the_time() {
-    const PURE: [&str; 7] = [
+    const PURE: [&str; 8] = [
         "pipeline/stages",
         "pipeline/detect",
+        "pipeline/state",
         "pipeline/batch",
         "pipeline/text",
         "pipeline/codec",

@@ -3,9 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stand::{Stand, review, wait_until};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record};
+use crate::support::{Fate, Kafka, Outcome, Record, SOON, Stand, review, reviews, wait_until};
 
 /// `delivery.transaction_timeout_ms` of the stand.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
@@ -70,7 +68,7 @@ fn a_broker_that_stands_still_loses_and_doubles_nothing() -> Outcome<()> {
 #[test]
 fn a_result_too_large_for_the_broker_is_set_aside_alone() -> Outcome<()> {
     let kafka = Kafka::shared()?;
-    let mut stand = Stand::bare(kafka, "large", &super::stand::reviews("large"))?;
+    let mut stand = Stand::bare(kafka, "large", &reviews("large"))?;
     for (topic, most) in [("reviews", "1048588"), ("reviews.scored", "3000"), ("chats.scored", "3000")] {
         stand.topic(topic, 1, &[("max.message.bytes", most)])?;
     }
@@ -108,7 +106,7 @@ fn a_result_too_large_for_the_broker_is_set_aside_alone() -> Outcome<()> {
 #[test]
 fn a_dead_letter_too_large_for_the_broker_says_where_the_record_lies() -> Outcome<()> {
     let kafka = Kafka::shared()?;
-    let mut stand = Stand::bare(kafka, "letter", &super::stand::reviews("letter"))?;
+    let mut stand = Stand::bare(kafka, "letter", &reviews("letter"))?;
     for topic in ["reviews", "reviews.scored", "chats.scored"] {
         stand.topic(topic, 1, &[])?;
     }
@@ -132,7 +130,7 @@ pub fn header(letter: &Record, name: &str) -> String {
 
 /// Some, and by far not all: the fault comes in the middle.
 fn wait_until_some(stand: &Stand<'_>) -> Outcome<()> {
-    wait_until(super::stand::SOON, || Ok(stand.committed()? > 0))?;
+    wait_until(SOON, "the first commit", || Ok(stand.committed()? > 0))?;
     let committed = stand.committed()?;
     assert!(committed < stand.written().len(), "all {committed} were committed before the fault");
     Ok(())

@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::stand::{Stand, wait_until};
-use crate::support::{Instance, Kafka, Outcome};
+use crate::support::{Instance, Kafka, Outcome, Patience, SOON, Stand, wait_until};
 
 /// Who leaves without a word is waited for by the group for as long as this.
 const SHORT_SESSION: [(&str, &str); 1] = [("GROUNDSWELL__KAFKA__LIBRDKAFKA__SESSION_TIMEOUT_MS", "6000")];
@@ -75,10 +74,10 @@ fn of_two_instances_of_one_name_one_ends_and_says_why() -> Outcome<()> {
     stand.write_reviews(0, 200)?;
     wait_until_some(&stand)?;
     let mut second = stand.start("a", &[])?;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut patience = Patience::of(SOON);
     let mut number = 200;
     while first.check_alive().is_ok() && second.check_alive().is_ok() {
-        assert!(Instant::now() < deadline, "both live on:\n{}", first.log_tail());
+        assert!(!patience.is_over(), "both live on:\n{}", first.log_tail());
         stand.write_reviews(number, 50)?;
         number += 50;
         thread::sleep(Duration::from_millis(200));
@@ -99,5 +98,5 @@ fn expect_fenced(mut ended: Instance) -> Outcome<()> {
 }
 
 fn wait_until_some(stand: &Stand<'_>) -> Outcome<()> {
-    wait_until(super::stand::SOON, || Ok(stand.committed()? > 0))
+    wait_until(SOON, "the first commit", || Ok(stand.committed()? > 0))
 }

@@ -1,8 +1,6 @@
 //! `kafka.start_from = "latest"`: what was there is left out, what comes is not, whoever is there to read it.
 
-use super::stand::{Stand, review, wait_until};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record};
+use crate::support::{Fate, Kafka, Outcome, Record, SOON, Stand, review, wait_until};
 
 /// Who leaves without a word is waited for by the group for as long as this.
 const SHORT_SESSION: [(&str, &str); 1] = [("GROUNDSWELL__KAFKA__LIBRDKAFKA__SESSION_TIMEOUT_MS", "6000")];
@@ -32,7 +30,7 @@ fn crash_before_the_first_commit(tag: &'static str, protocol: &str, environment:
     let new: Vec<Record> = (10..40).map(|number| review(number, "new").partition((number % 2) as i32)).collect();
     stand.write("reviews", &new, Fate::Scored)?;
     let mut instance = stand.start_with_http("a", &sets, environment)?;
-    wait_until(super::stand::SOON, || {
+    wait_until(SOON, "what came is committed", || {
         instance.check_alive()?;
         let committed = stand.kafka.committed_offsets(&stand.name("text"), &stand.name("reviews"))?;
         Ok(committed.get(&0) == Some(&25) && committed.get(&1) == Some(&15))

@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 
 use groundswell::telemetry;
 
-use super::stand::{SOON, Stand, review, wait_until};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record};
+use crate::support::{Fate, Kafka, Outcome, Record, SOON, Stand, review, wait_until};
 
 /// Counters of what did not happen here: they appear with the first time that it does.
 const OF_FAULTS: [&str; 8] = [
@@ -32,7 +30,7 @@ fn metrics_are_complete_and_as_prometheus_wants_them() -> Outcome<()> {
     stand.write("reviews", &[Record::new("no JSON")], Fate::DeadLettered)?;
     stand.wait_until_processed(&mut [&mut instance])?;
     // Written every few seconds, when the client says where the partitions end.
-    wait_until(SOON, || {
+    wait_until(SOON, "a lag of 0", || {
         let (_, now) = stand.get("/metrics")?;
         Ok(now.contains("groundswell_lag_records{") && sum(&now, "groundswell_lag_records") == 0.0)
     })?;
@@ -55,7 +53,9 @@ fn metrics_are_complete_and_as_prometheus_wants_them() -> Outcome<()> {
     assert_eq!(sum(&first, "groundswell_dead_letters_total"), 1.0);
     assert_eq!(sum(&first, "groundswell_redactions_total"), 1.0);
     assert_eq!(sum(&first, "groundswell_event_to_visible_seconds_count"), 203.0);
-    wait_until(SOON, || Ok(sum(&stand.get("/metrics")?.1, "groundswell_in_flight_records") == 0.0))?;
+    wait_until(SOON, "nothing in flight", || {
+        Ok(sum(&stand.get("/metrics")?.1, "groundswell_in_flight_records") == 0.0)
+    })?;
     stand.judge()
 }
 

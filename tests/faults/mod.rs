@@ -10,5 +10,4 @@ mod model;
 mod registry;
 mod rights;
 mod secrets;
-mod stand;
 mod topics;

@@ -12,9 +12,7 @@ use groundswell::infer::{Backend, ModelError};
 use groundswell::runtime::{self, Models, Running};
 use groundswell::telemetry::Health;
 
-use super::stand::{SOON, Stand, wait_until};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record};
+use crate::support::{Fate, Kafka, Outcome, Record, SOON, Stand, wait_until};
 
 const PANICS: &str = "this one makes the model panic";
 const HANGS: &str = "this one makes the model hang";
@@ -122,7 +120,7 @@ impl Broken {
 
     fn wait_and_judge(&self) -> Outcome<()> {
         let all = self.stand.written().len();
-        wait_until(SOON, || {
+        wait_until(SOON, "the commit of all", || {
             let ended = self.running.is_finished();
             if ended { Err("the stage has ended by itself".into()) } else { Ok(self.stand.committed()? >= all) }
         })?;

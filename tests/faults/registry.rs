@@ -7,9 +7,7 @@ use std::time::Duration;
 use groundswell::event::v1;
 use prost::Message;
 
-use super::stand::{Stand, review, reviews};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record, Registry};
+use crate::support::{Fate, Kafka, Outcome, Record, Registry, Stand, framed, review, reviews};
 
 /// As our own writers have it, and a field that we do not know yet.
 const OURS_WITH_MORE: &str = r#"
@@ -153,11 +151,11 @@ fn framed_outputs_name_a_schema_that_the_registry_holds() -> Outcome<()> {
     stand.wait_until_processed(&mut [&mut instance])?;
     let scored = stand.kafka.read_committed(&stand.name("reviews.scored"))?;
     assert_eq!(scored.len(), 20);
-    let mut known: HashMap<i32, String> = HashMap::new();
+    let mut known: HashMap<u32, String> = HashMap::new();
     for record in scored {
         let bytes = record.payload.ok_or("a scored event without a value")?;
         let (frame, message) = bytes.split_at(6);
-        let id = i32::from_be_bytes(frame[1..5].try_into()?);
+        let id = u32::from_be_bytes(frame[1..5].try_into()?);
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry(id) {
             entry.insert(registry.schema(id)?["schema"].as_str().unwrap_or_default().to_owned());
         }
@@ -209,11 +207,7 @@ fn framed_input(tag: &str, registry: &Registry, more: &str) -> String {
     )
 }
 
-fn framed(schema: i32, index: &[u8], message: &[u8]) -> Vec<u8> {
-    [&[0], schema.to_be_bytes().as_slice(), index, message].concat()
-}
-
-fn framed_reviews(schema: i32, index: &[u8], first: usize) -> Vec<Record> {
+fn framed_reviews(schema: u32, index: &[u8], first: usize) -> Vec<Record> {
     (first..first + 20).map(|number| Record::new(framed(schema, index, &ours(number)))).collect()
 }
 

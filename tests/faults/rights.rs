@@ -122,7 +122,7 @@ fn start(folder: &Path, row: &Row, broker: &MockCluster<'_, DefaultProducerConte
     );
     fs::write(&config, text)?;
     let sets: Vec<String> = row.sets.iter().map(|set| (*set).to_owned()).collect();
-    Instance::start_with(folder, row.name, &config, &sets, &[])
+    Instance::start(folder, row.name, &config, &sets, &[])
 }
 
 fn write_review(broker: &MockCluster<'_, DefaultProducerContext>) -> Outcome<()> {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::stand::Stand;
-use crate::kafka::ledger::Fate;
-use crate::support::{Instance, Kafka, Outcome, Record};
+use crate::support::{Fate, Instance, Kafka, Outcome, Record, Stand};
 
 /// What is planted, by what it is. None of them occurs in anything else that a test writes.
 const SECRETS: [(&str, &str); 9] = [

@@ -3,9 +3,7 @@
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 
-use super::stand::{Stand, review, reviews};
-use crate::kafka::ledger::Fate;
-use crate::support::{Kafka, Outcome, Record};
+use crate::support::{Fate, Kafka, Outcome, Record, SOON, Stand, review, reviews, wait_until};
 
 #[test]
 fn an_input_that_is_made_later_is_read_from_its_beginning() -> Outcome<()> {
@@ -55,7 +53,7 @@ fn partitions_that_are_added_are_read_from_their_beginning() -> Outcome<()> {
     for answer in runtime.block_on(admin.create_partitions(&grown, &options))? {
         answer.map_err(|(topic, error)| format!("{topic} does not grow: {error}"))?;
     }
-    super::stand::wait_until(super::stand::SOON, || Ok(stand.kafka.ends(&topic)?.len() == 3))?;
+    wait_until(SOON, "three partitions", || Ok(stand.kafka.ends(&topic)?.len() == 3))?;
     let records: Vec<Record> =
         (100..400).map(|number| review(number, "good").partition(i32::try_from(number % 3).unwrap_or(0))).collect();
     stand.write("reviews", &records, Fate::Scored)?;

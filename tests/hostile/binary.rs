@@ -6,6 +6,7 @@ use prost_types::Timestamp;
 
 use super::Expected::{Dead, Scored};
 use super::{AVRO, Case, Expected, FOREIGN, OURS, PLANTED, To, UNKNOWN};
+use crate::support::framed;
 
 const MALFORMED: Expected = Dead(Reason::Malformed);
 const INVALID: Expected = Dead(Reason::Invalid);
@@ -138,10 +139,6 @@ fn cut_bare() -> Vec<Case> {
         _ => MALFORMED,
     };
     (0..bytes.len()).map(|at| bare("cut off before each byte", &bytes[..at], cut(at))).collect()
-}
-
-fn framed(schema: u32, index: &[u8], message: &[u8]) -> Vec<u8> {
-    [&[0], schema.to_be_bytes().as_slice(), index, message].concat()
 }
 
 fn frames() -> Vec<Case> {

@@ -1,5 +1,5 @@
 //! Tests against a real Kafka and a real schema registry. They need `make fetch`.
 
+mod events;
 mod harness;
 mod kill;
-pub mod ledger;

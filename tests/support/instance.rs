@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Outcome;
+use super::{Outcome, wait_until};
 
-const POLL: Duration = Duration::from_millis(20);
 /// How long a process may take to end when asked to.
 const END_MAX: Duration = Duration::from_secs(60);
 
@@ -20,13 +18,9 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Starts an instance of this name with a configuration file; its log goes to `<folder>/<name>.log`.
-    pub fn start(folder: &Path, name: &str, config: &Path) -> Outcome<Self> {
-        Self::start_with(folder, name, config, &[], &[])
-    }
-
-    /// As [`Instance::start`], with keys set over the file (`section.key=value`) and environment variables.
-    pub fn start_with(
+    /// Starts an instance of this name with a configuration file, keys set over it (`section.key=value`) and environment
+    /// variables; its log goes to `<folder>/<name>.log`.
+    pub fn start(
         folder: &Path,
         name: &str,
         config: &Path,
@@ -64,16 +58,13 @@ impl Instance {
 
     /// Waits for the end, whoever brings it about.
     pub fn wait(&mut self) -> Outcome<ExitStatus> {
-        let deadline = Instant::now() + END_MAX;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                return Err(format!("{} did not end within {END_MAX:?}:\n{}", self.name, self.log_tail()).into());
-            }
-            thread::sleep(POLL);
-        }
+        let mut status = None;
+        wait_until(END_MAX, &format!("the end of {}", self.name), || {
+            status = self.child.try_wait()?;
+            Ok(status.is_some())
+        })
+        .and_then(|()| status.ok_or_else(|| "no status".into()))
+        .map_err(|error| format!("{error}:\n{}", self.log_tail()).into())
     }
 
     pub fn signal(&self, signal: &str) -> Outcome<()> {

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::Outcome;
 use super::service::Service;
+use super::{Outcome, Patience, wait_until};
 
 /// Bounds everything that waits for the broker. Longer than a killed producer's transaction can hold readers back
 /// in these tests, so that running into it means a fault.
@@ -104,24 +104,24 @@ impl Kafka {
             made.map_err(|(topic, error)| format!("topic {topic} cannot be made: {error}"))?;
         }
         let reader = self.reader("read_uncommitted")?;
-        wait_for(&format!("leaders of {name}"), || Ok(led_partitions(&reader, name)? == partitions as usize))
+        let what = format!("leaders of {name}");
+        wait_until(ANSWER_MAX, &what, || Ok(led_partitions(&reader, name)? == partitions as usize))
     }
 
     /// Writes records, waits until all are acknowledged by all replicas, and returns where each came to lie, in the
     /// order given.
     pub fn produce(&self, topic: &str, records: &[Record]) -> Outcome<Vec<(i32, i64)>> {
-        let deliveries = Deliveries(Arc::new(Mutex::new(vec![None; records.len()])));
+        self.writer()?.write(topic, records)
+    }
+
+    /// For a test that writes again and again.
+    pub fn writer(&self) -> Outcome<Writer> {
+        let deliveries = Deliveries::default();
         let mut config = self.client();
-        config.set("enable.idempotence", "true").set("linger.ms", "5");
-        config.set("message.timeout.ms", ANSWER_MAX.as_millis().to_string());
-        let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
-        for (index, record) in records.iter().enumerate() {
-            send(&producer, topic, record, index)?;
-        }
-        while producer.in_flight_count() > 0 {
-            producer.poll(POLL);
-        }
-        deliveries.places()
+        // How long is too long, the writer itself decides.
+        config.set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "0");
+        config.set("topic.metadata.refresh.interval.ms", "1000");
+        Ok(Writer { producer: config.create_with_context(deliveries.clone())?, deliveries })
     }
 
     /// All records that a reader with `isolation.level = read_committed` sees, by partition and offset, up to the
@@ -130,12 +130,20 @@ impl Kafka {
     /// Waits until no transaction before those ends is open: a commit becomes visible a moment after the producer
     /// has its answer, and a killed producer's transaction only when it times out.
     pub fn read_committed(&self, topic: &str) -> Outcome<Vec<Record>> {
+        self.read(topic, "read_committed")
+    }
+
+    /// As [`Kafka::read_committed`], with what was aborted.
+    pub fn read_uncommitted(&self, topic: &str) -> Outcome<Vec<Record>> {
+        self.read(topic, "read_uncommitted")
+    }
+
+    fn read(&self, topic: &str, isolation: &str) -> Outcome<Vec<Record>> {
         let ends = self.ends(topic)?;
-        let reader = self.reader("read_committed")?;
+        let reader = self.reader(isolation)?;
         for (&partition, &end) in &ends {
-            wait_for(&format!("the transactions open in {topic}/{partition} before offset {end}"), || {
-                Ok(end_of(&reader, topic, partition)? >= end)
-            })?;
+            let what = format!("the transactions open in {topic}/{partition} before offset {end}");
+            wait_until(ANSWER_MAX, &what, || Ok(end_of(&reader, topic, partition)? >= end))?;
         }
         let mut records = read_to_end(&reader, topic, ends.keys().copied())?;
         records.retain(|record| record.partition.is_some_and(|partition| record.offset < ends[&partition]));
@@ -155,13 +163,12 @@ impl Kafka {
 
     /// The offsets that a group has committed for a topic; partitions without one are left out.
     pub fn committed_offsets(&self, group: &str, topic: &str) -> Outcome<BTreeMap<i32, i64>> {
-        let mut config = self.client();
-        let reader: BaseConsumer = config.set("group.id", group).create()?;
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_range(topic, 0, led_partitions(&reader, topic)? as i32 - 1);
-        let known = reader.committed_offsets(asked, ANSWER_MAX)?;
-        let offset = |offset| if let Offset::Offset(number) = offset { Some(number) } else { None };
-        Ok(known.elements().iter().filter_map(|e| Some((e.partition(), offset(e.offset())?))).collect())
+        self.group(group)?.committed(topic)
+    }
+
+    /// For a test that looks at a group's offsets again and again.
+    pub fn group(&self, name: &str) -> Outcome<Group> {
+        Ok(Group { reader: self.client().set("group.id", name).create()? })
     }
 
     /// A consumer that commits nothing and says when it has come to a partition's end.
@@ -216,11 +223,51 @@ impl Record {
     }
 }
 
+/// A producer that waits for what it wrote.
+pub struct Writer {
+    producer: BaseProducer<Deliveries>,
+    deliveries: Deliveries,
+}
+
+impl Writer {
+    /// As [`Kafka::produce`].
+    pub fn write(&mut self, topic: &str, records: &[Record]) -> Outcome<Vec<(i32, i64)>> {
+        self.deliveries.begin(records.len())?;
+        for (index, record) in records.iter().enumerate() {
+            send(&self.producer, topic, record, index)?;
+        }
+        let mut patience = Patience::of(ANSWER_MAX);
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(POLL);
+            if patience.is_over() {
+                return Err(format!("{topic} has not acknowledged all of {} records", records.len()).into());
+            }
+        }
+        self.deliveries.places()
+    }
+}
+
+/// A group as an onlooker sees it, who joins nothing.
+pub struct Group {
+    reader: BaseConsumer,
+}
+
+impl Group {
+    /// As [`Kafka::committed_offsets`].
+    pub fn committed(&self, topic: &str) -> Outcome<BTreeMap<i32, i64>> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(topic, 0, led_partitions(&self.reader, topic)? as i32 - 1);
+        let known = answered(|| self.reader.committed_offsets(asked.clone(), ANSWER_MAX))?;
+        let offset = |offset| if let Offset::Offset(number) = offset { Some(number) } else { None };
+        Ok(known.elements().iter().filter_map(|e| Some((e.partition(), offset(e.offset())?))).collect())
+    }
+}
+
 /// The partition and offset at which a record came to lie, or why it did not.
 type Place = Result<(i32, i64), KafkaError>;
 
 /// The place of each record by its index; `None` until the broker has answered.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Option<Place>>>>);
 
 impl ClientContext for Deliveries {}
@@ -240,13 +287,18 @@ impl ProducerContext for Deliveries {
 }
 
 impl Deliveries {
+    fn begin(&self, records: usize) -> Outcome<()> {
+        *self.0.lock().map_err(|_| "a delivery callback panicked")? = vec![None; records];
+        Ok(())
+    }
+
     fn places(&self) -> Outcome<Vec<(i32, i64)>> {
         let places = self.0.lock().map_err(|_| "a delivery callback panicked")?.clone();
         places.into_iter().map(|place| Ok(place.ok_or("a record was neither delivered nor refused")??)).collect()
     }
 }
 
-/// Queues a record; waits for room when the producer's queue is full.
+/// Queues a record; waits for room when the producer's queue is full, and for news of a partition that was just added.
 fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &Record, index: usize) -> Outcome<()> {
     let headers = record.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
         all.insert(Header { key: key.as_str(), value: value.as_deref() })
@@ -256,27 +308,36 @@ fn send(producer: &BaseProducer<Deliveries>, topic: &str, record: &Record, index
     queued.payload = record.payload.as_deref();
     queued.partition = record.partition;
     queued.timestamp = record.timestamp_ms;
+    let mut patience = Patience::of(ANSWER_MAX);
     loop {
         match producer.send(queued) {
             Ok(()) => return Ok(()),
-            Err((error, refused))
-                if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull) =>
-            {
+            Err((error, refused)) => {
+                let code = error.rdkafka_error_code();
+                let passing = matches!(code, Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition));
+                if !passing || patience.is_over() {
+                    return Err(error.into());
+                }
                 producer.poll(POLL);
                 queued = refused;
             }
-            Err((error, _)) => return Err(error.into()),
         }
     }
 }
 
-/// The end that a reader of this isolation level sees. While a partition's leadership moves, asks again.
+/// The end that a reader of this isolation level sees.
 fn end_of(reader: &BaseConsumer, topic: &str, partition: i32) -> Outcome<i64> {
-    let deadline = Instant::now() + ANSWER_MAX;
+    Ok(answered(|| reader.fetch_watermarks(topic, partition, ANSWER_MAX))?.1)
+}
+
+/// The answer to a question that may be asked again: while a partition's leadership moves, or when the machine stood
+/// still for longer than the question had.
+fn answered<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> Outcome<T> {
+    let mut patience = Patience::of(ANSWER_MAX);
     loop {
-        match reader.fetch_watermarks(topic, partition, ANSWER_MAX) {
-            Ok((_, end)) => return Ok(end),
-            Err(error) if Instant::now() > deadline => return Err(error.into()),
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if patience.is_over() => return Err(error.into()),
             Err(_) => thread::sleep(POLL),
         }
     }
@@ -284,12 +345,12 @@ fn end_of(reader: &BaseConsumer, topic: &str, partition: i32) -> Outcome<i64> {
 
 /// What the client heals by itself: one of its connections is gone.
 fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::types::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
     matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut))
 }
 
 fn led_partitions(reader: &BaseConsumer, topic: &str) -> Outcome<usize> {
-    let metadata = reader.fetch_metadata(Some(topic), ANSWER_MAX)?;
+    let metadata = answered(|| reader.fetch_metadata(Some(topic), ANSWER_MAX))?;
     let known = metadata.topics().iter().find(|known| known.name() == topic);
     Ok(known.map_or(0, |known| known.partitions().iter().filter(|partition| partition.leader() >= 0).count()))
 }
@@ -303,16 +364,16 @@ fn read_to_end(reader: &BaseConsumer, topic: &str, partitions: impl Iterator<Ite
     }
     reader.assign(&assignment)?;
     let mut records = Vec::new();
-    let mut deadline = Instant::now() + ANSWER_MAX;
+    let mut patience = Patience::of(ANSWER_MAX);
     while !open.is_empty() {
         match reader.poll(POLL) {
             Some(Ok(message)) => {
                 records.push(Record::read(&message));
-                deadline = Instant::now() + ANSWER_MAX;
+                patience.renew();
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),
             Some(Err(error)) if !is_passing(&error) => return Err(error.into()),
-            Some(Err(_)) | None if Instant::now() > deadline => {
+            Some(Err(_)) | None if patience.is_over() => {
                 return Err(
                     format!("nothing came from {topic} for {ANSWER_MAX:?}, ends of {open:?} not reached").into()
                 );
@@ -321,16 +382,4 @@ fn read_to_end(reader: &BaseConsumer, topic: &str, partitions: impl Iterator<Ite
         }
     }
     Ok(records)
-}
-
-/// Asks until the answer is yes; an error after [`ANSWER_MAX`] names what was waited for.
-fn wait_for(what: &str, mut ready: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
-    let deadline = Instant::now() + ANSWER_MAX;
-    while !ready()? {
-        if Instant::now() > deadline {
-            return Err(format!("waited {ANSWER_MAX:?} in vain for {what}").into());
-        }
-        thread::sleep(POLL);
-    }
-    Ok(())
 }

@@ -55,18 +55,18 @@ impl Registry {
         schema_type: &str,
         schema: &str,
         references: &[Reference<'_>],
-    ) -> Outcome<i32> {
+    ) -> Outcome<u32> {
         let references: Vec<Value> =
             references.iter().map(|r| json!({"name": r.name, "subject": r.subject, "version": r.version})).collect();
         let body = json!({"schema": schema, "schemaType": schema_type, "references": references});
         let url = format!("{}/subjects/{subject}/versions", self.url());
         let answer = read(self.http.post(&url).send_json(body)?)?;
         let id = answer["id"].as_i64().ok_or_else(|| format!("no id in the registry's answer: {answer}"))?;
-        Ok(i32::try_from(id)?)
+        Ok(u32::try_from(id)?)
     }
 
     /// The registry's own answer for a schema id: `schema`, `schemaType`, `references`.
-    pub fn schema(&self, id: i32) -> Outcome<Value> {
+    pub fn schema(&self, id: u32) -> Outcome<Value> {
         let url = format!("{}/schemas/ids/{id}", self.url());
         read(self.http.get(&url).call()?)
     }
@@ -80,6 +80,11 @@ impl Registry {
     pub fn restart(&self) -> Outcome<()> {
         self.service.tell("start", 1)
     }
+}
+
+/// A message in Confluent's framing: the magic byte, the schema's id, the message's index in that schema.
+pub fn framed(schema: u32, index: &[u8], message: &[u8]) -> Vec<u8> {
+    [&[0], schema.to_be_bytes().as_slice(), index, message].concat()
 }
 
 /// The answer's JSON; a refusal's own words are the error.

@@ -3,16 +3,18 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Outcome;
+use super::{Outcome, Patience};
 
 /// More than the supervisor itself waits for a start or a stop, so that its message is the one that is seen.
 const ANSWER_MAX: Duration = Duration::from_secs(180);
+
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A running service. Dropping it kills its processes and removes their data.
 pub struct Service {
@@ -61,7 +63,14 @@ impl Service {
 
 impl Line {
     fn answer(&mut self) -> Outcome<String> {
-        let text = self.answers.recv_timeout(ANSWER_MAX).map_err(|_| "the supervisor has not answered")?;
+        let mut patience = Patience::of(ANSWER_MAX);
+        let text = loop {
+            match self.answers.recv_timeout(LOOK) {
+                Ok(text) => break text,
+                Err(RecvTimeoutError::Timeout) if !patience.is_over() => {}
+                Err(_) => return Err("the supervisor has not answered".into()),
+            }
+        };
         let answer: Value = serde_json::from_str(&text)?;
         if let Some(error) = answer["error"].as_str() {
             return Err(error.into());

@@ -1,7 +1,6 @@
 mod line;
 mod pace;
 mod producer;
-mod progress;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,15 +9,15 @@ use clap::Args;
 
 use self::line::{Pointer, Wanted};
 use self::pace::{Pace, Rate, Speed};
-use self::producer::Writer;
-use self::progress::{Progress, summary};
+use self::producer::{Tally, Writer};
 use super::Outcome;
 use super::admin::Cluster;
 use super::lines::Lines;
 use super::out;
+use super::progress::{Progress, Unseen};
 use super::settings::ConfigArgs;
 use super::stop::Stop;
-use super::table::count;
+use super::table::{self, count};
 use crate::config::Settings;
 use crate::event::{Error, Fault};
 
@@ -92,7 +91,7 @@ impl Replay {
             wanted: Wanted { key: self.key.clone(), time: self.speed.map(|_| self.time_field.clone()) },
             pace: Pace::new(self.rate, self.speed),
             writer,
-            progress: Progress::start(total),
+            progress: Progress::start(total, Unseen::Lines),
             start: Instant::now(),
             stop,
             sent: 0,
@@ -161,7 +160,7 @@ impl Pass<'_> {
                 return Ok(false);
             }
             self.position = if self.command.limit.is_some() { self.sent } else { lines.read_bytes() };
-            self.progress.tick(Instant::now(), self.position, || self.writer.tally());
+            self.tick();
         }
         Ok(true)
     }
@@ -210,9 +209,13 @@ impl Pass<'_> {
                 return true;
             }
             self.writer.wait(left.min(WAIT_STEP));
-            self.progress.tick(Instant::now(), self.position, || self.writer.tally());
+            self.tick();
         }
         false
+    }
+
+    fn tick(&mut self) {
+        self.progress.tick(Instant::now(), self.position, |time| summary(&self.writer.tally(), time));
     }
 
     /// Waits for what is under way and says what came of it, whatever it was that ended the reading.
@@ -232,5 +235,28 @@ impl Pass<'_> {
             return Ok(Outcome::SomeInputFailed);
         }
         Ok(Outcome::Done)
+    }
+}
+
+/// Records, bytes, seconds, rate.
+fn summary(tally: &Tally, time: Duration) -> String {
+    let rate = tally.acknowledged as f64 / time.as_secs_f64().max(0.001);
+    format!(
+        "{} acknowledged, {} in {:.1} s: {rate:.0} records/s",
+        count(tally.acknowledged, "record", "records"),
+        table::bytes(tally.bytes),
+        time.as_secs_f64()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_records_bytes_seconds_and_rate() {
+        let tally = Tally { acknowledged: 1000, bytes: 250_000, ..Tally::default() };
+        let shown = summary(&tally, Duration::from_millis(2500));
+        assert_eq!(shown, "1000 records acknowledged, 250.0 kB in 2.5 s: 400 records/s");
     }
 }

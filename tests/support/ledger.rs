@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{Kafka, Outcome, Record};
+use super::{Kafka, Outcome, Record};
 
 /// Where an input record lies.
 pub type Place = (String, i32, i64);
 
 /// What a read_committed reader sees of one input record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     Scored,
     DeadLettered,
@@ -27,7 +27,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Reads the output topics to their ends.
-    pub fn read(kafka: &Kafka, scored: &[&str], dead_letters: &str) -> Outcome<Ledger> {
+    pub fn read(kafka: &Kafka, scored: &[String], dead_letters: &str) -> Outcome<Ledger> {
         let mut ledger = Ledger::default();
         for topic in scored {
             ledger.add(&kafka.read_committed(topic)?, Fate::Scored, scored_place)?;

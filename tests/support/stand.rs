@@ -1,20 +1,19 @@
 //! Topics, a configuration and instances of one test, and the comparison of what went in with what came out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::kafka::ledger::{Fate, Ledger, Place};
-use crate::support::{Instance, Kafka, Outcome, Record};
+use super::kafka::{Group, Writer};
+use super::ledger::{Fate, Ledger, Place};
+use super::{Instance, Kafka, Outcome, Record, wait_until};
 
 /// What everything that is waited for may take, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// One test's own corner of a cluster. Topics and the group carry its tag.
 pub struct Stand<'a> {
@@ -24,6 +23,8 @@ pub struct Stand<'a> {
     pub config: PathBuf,
     /// Where the instances' HTTP listens; one at a time may.
     pub http: String,
+    writer: Writer,
+    group: Group,
     /// What each input record should come to.
     written: BTreeMap<Place, Fate>,
 }
@@ -43,7 +44,9 @@ impl<'a> Stand<'a> {
         let folder = TempDir::new()?;
         let config = folder.path().join("groundswell.toml");
         fs::write(&config, format!("{}{extra}", base(tag, kafka)))?;
-        Ok(Self { kafka, tag, folder, config, http: free_address()?, written: BTreeMap::new() })
+        let group = kafka.group(&format!("{tag}-text"))?;
+        let writer = kafka.writer()?;
+        Ok(Self { kafka, tag, folder, config, http: free_address()?, writer, group, written: BTreeMap::new() })
     }
 
     pub fn name(&self, topic: &str) -> String {
@@ -57,20 +60,20 @@ impl<'a> Stand<'a> {
     /// An instance without HTTP.
     pub fn start(&self, name: &str, sets: &[&str]) -> Outcome<Instance> {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-        Instance::start_with(self.folder.path(), name, &self.config, &sets, &[])
+        Instance::start(self.folder.path(), name, &self.config, &sets, &[])
     }
 
     /// An instance that answers at [`Stand::http`].
     pub fn start_with_http(&self, name: &str, sets: &[&str], environment: &[(&str, &str)]) -> Outcome<Instance> {
         let listen = format!("http.listen={}", self.http);
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).chain([listen]).collect();
-        Instance::start_with(self.folder.path(), name, &self.config, &sets, environment)
+        Instance::start(self.folder.path(), name, &self.config, &sets, environment)
     }
 
     /// Writes records and remembers what each should come to.
     pub fn write(&mut self, topic: &str, records: &[Record], fate: Fate) -> Outcome<Vec<(i32, i64)>> {
         let topic = self.name(topic);
-        let places = self.kafka.produce(&topic, records)?;
+        let places = self.writer.write(&topic, records)?;
         self.written.extend(places.iter().map(|(partition, offset)| ((topic.clone(), *partition, *offset), fate)));
         Ok(places)
     }
@@ -87,11 +90,10 @@ impl<'a> Stand<'a> {
 
     /// Records that the group has committed, of all topics written to.
     pub fn committed(&self) -> Outcome<usize> {
-        let topics: std::collections::BTreeSet<&String> = self.written.keys().map(|(topic, ..)| topic).collect();
+        let topics: BTreeSet<&String> = self.written.keys().map(|(topic, ..)| topic).collect();
         let mut sum = 0;
         for topic in topics {
-            let committed = self.kafka.committed_offsets(&self.name("text"), topic)?;
-            sum += committed.values().sum::<i64>();
+            sum += self.group.committed(topic)?.values().sum::<i64>();
         }
         Ok(usize::try_from(sum)?)
     }
@@ -100,7 +102,7 @@ impl<'a> Stand<'a> {
     pub fn wait_until_processed(&self, instances: &mut [&mut Instance]) -> Outcome<()> {
         let all = self.written.len();
         let mut at = 0;
-        let processed = wait_until(SOON, || {
+        let processed = wait_until(SOON, "the commit of all", || {
             for instance in instances.iter_mut() {
                 instance.check_alive()?;
             }
@@ -115,15 +117,18 @@ impl<'a> Stand<'a> {
 
     /// `delivered-once` and `order-per-key` against all that was written.
     pub fn judge(&self) -> Outcome<()> {
-        let topics = [self.name("reviews.scored"), self.name("chats.scored")];
-        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let ledger = Ledger::read(self.kafka, &topics, &self.name("dead-letters"))?;
-        let faults = ledger.faults_against(&self.written, false);
+        let faults = self.ledger()?.faults_against(&self.written, false);
         if faults.is_empty() {
             return Ok(());
         }
         let shown = faults[..faults.len().min(10)].join("\n");
         Err(format!("{} faults of {} records, the first:\n{shown}", faults.len(), self.written.len()).into())
+    }
+
+    /// All that is visible downstream.
+    pub fn ledger(&self) -> Outcome<Ledger> {
+        let topics = [self.name("reviews.scored"), self.name("chats.scored")];
+        Ledger::read(self.kafka, &topics, &self.name("dead-letters"))
     }
 
     /// Status and body of a page of the instance that was started with HTTP.
@@ -138,7 +143,7 @@ impl<'a> Stand<'a> {
     pub fn wait_until_ready(&self, ready: bool) -> Outcome<()> {
         let mut last = String::new();
         let status = if ready { 200 } else { 503 };
-        let waited = wait_until(SOON, || match self.get("/readyz") {
+        let waited = wait_until(SOON, &format!("{status} from /readyz"), || match self.get("/readyz") {
             Ok((found, body)) => {
                 last = body;
                 Ok(found == status)
@@ -149,7 +154,7 @@ impl<'a> Stand<'a> {
                 Ok(false)
             }
         });
-        waited.map_err(|error| format!("{error}: /readyz never said {status}, but: {last}").into())
+        waited.map_err(|error| format!("{error}; it last said: {last}").into())
     }
 }
 
@@ -157,18 +162,6 @@ impl<'a> Stand<'a> {
 pub fn review(number: usize, text: &str) -> Record {
     let payload = serde_json::json!({"event_id": format!("r-{number}"), "text": format!("{text} ({number})")});
     Record::new(payload.to_string()).key(format!("k-{}", number % 7))
-}
-
-/// Asks until the answer is yes.
-pub fn wait_until(most: Duration, mut done: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
-    let deadline = Instant::now() + most;
-    while !done()? {
-        if Instant::now() > deadline {
-            return Err(format!("waited {most:?} in vain").into());
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(())
 }
 
 fn free_address() -> Outcome<String> {
@@ -202,6 +195,7 @@ listen = "off"
     )
 }
 
+/// An input of JSON.
 pub fn reviews(tag: &str) -> String {
     format!("[inputs.reviews]\nkind = \"review\"\ntopics = [\"{tag}-reviews\"]\n")
 }
