@@ -24,7 +24,8 @@ MODEL_READY := .venv/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
-	model-train model-export model-evaluate model-card model-quick model-test model-data
+	model-train model-export model-evaluate model-card model-quick model-test model-data \
+	purchase-train purchase-export purchase-evaluate
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -101,7 +102,17 @@ model-quick: $(MODEL_READY) ## Train, export and evaluate on 2,000 texts, made u
 model-test: $(MODEL_READY) fetch-onnxruntime
 	$(CARGO) build --locked
 	$(MODEL_PYTHON) -m unittest discover -s models
+	$(MODEL_PYTHON) -m unittest discover -s models/purchase
 	$(MODEL_PYTHON) models/quick.py --program target/debug/groundswell
+
+purchase-train: model-data $(MODEL_READY) ## Clicks in DATA=file to a run under models/purchase/runs/
+	$(MODEL_PYTHON) models/purchase/train.py $(DATA) --binary $(PROGRAM) $(TRAIN_ARGS)
+
+purchase-export: model-data $(MODEL_READY) ## The run to models/purchase/
+	$(MODEL_PYTHON) models/purchase/export.py --file $(DATA) --binary $(PROGRAM) $(EXPORT_ARGS)
+
+purchase-evaluate: model-data $(MODEL_READY) ## Figures of models/purchase/ on DATA=file of clicks, through PROGRAM
+	$(MODEL_PYTHON) models/purchase/evaluate.py $(DATA) --binary $(PROGRAM) $(EVALUATE_ARGS)
 
 model-data:
 	@test -n "$(DATA)" || { echo "say where the texts are: make model-… DATA=folder (models/README.md)" >&2; exit 2; }

@@ -6,14 +6,20 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 4] = ["review", "chat", "click", "scored"];
+const FILES: [&str; 5] = ["review", "chat", "click", "scored", "scored_click"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 
 /// Messages that only wrap a list, because a Protobuf map cannot hold one: JSON shows the list.
 const WRAPPERS: [&str; 1] = ["Labels"];
 /// Numbers that come from 32-bit floats: written with the digits that mean something.
-const ROUNDED: [(&str, &str); 3] = [("Sentiment", "score"), ("Sentiment", "probabilities"), ("Label", "probability")];
+const ROUNDED: [(&str, &str); 5] = [
+    ("Sentiment", "score"),
+    ("Sentiment", "probabilities"),
+    ("Label", "probability"),
+    ("ScoredClick", "purchase_probability"),
+    ("ScoredClick", "features"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=schemas");
@@ -67,6 +73,7 @@ fn attribute(field: &Field, kind: &str, type_name: &str) -> Option<String> {
             "skip_serializing_if = \"std::collections::BTreeMap::is_empty\"".to_string()
         }
         _ if field.repeated => "skip_serializing_if = \"Vec::is_empty\"".to_string(),
+        _ if rounded && field.optional => format!("with = \"{HELPERS}::rounded_option\", {skip_none}"),
         _ if rounded => format!("with = \"{HELPERS}::rounded\""),
         ("TYPE_MESSAGE", ".google.protobuf.Timestamp") => format!("with = \"{HELPERS}::time\", {skip_none}"),
         ("TYPE_MESSAGE", ".google.protobuf.Struct") => format!("with = \"{HELPERS}::attributes\", {skip_none}"),

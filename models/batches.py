@@ -3,6 +3,7 @@
 import random
 import sys
 
+import numpy as np
 import torch
 
 from tokenizer import SPECIAL
@@ -25,10 +26,10 @@ def cut(lengths, order, tokens_max, texts_max=sys.maxsize):
     return batches + [batch] if batch else batches
 
 
-def shuffled(lengths, tokens_max, texts_max, seed):
-    """The batches of one epoch, the same for the same seed, so that a run can be resumed."""
+def shuffled(lengths, order, tokens_max, texts_max, seed):
+    """The batches of one epoch over the texts in `order`, the same for the same seed, so that a run can be resumed."""
     chance = random.Random(seed)
-    order = list(range(len(lengths)))
+    order = list(order)
     chance.shuffle(order)
     batches = []
     for start in range(0, len(order), POOL):
@@ -38,16 +39,25 @@ def shuffled(lengths, tokens_max, texts_max, seed):
     return batches
 
 
+def repeated(sources, repeats, seed):
+    """The texts of one epoch: some sources are read more than once, of others only a share, another one each time."""
+    chance = random.Random(seed)
+    found = []
+    for index, source in enumerate(sources):
+        whole, part = divmod(repeats.get(source, 1), 1)
+        found += [index] * (int(whole) + (chance.random() < part))
+    return found
+
+
 def sorted_by_length(lengths, tokens_max):
     return cut(lengths, sorted(range(len(lengths)), key=lengths.__getitem__), tokens_max)
 
 
 def padded(rows, length=None):
     """Ids and mask of one batch, as tensors, padded to the longest row or to `length`."""
-    width = length or max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
-        mask[place, : len(row)] = 1
-    return ids, mask
+    lengths = np.array([len(row) for row in rows])
+    width = length or lengths.max()
+    mask = np.arange(width) < lengths[:, None]
+    ids = np.full(mask.shape, PAD_ID, np.int64)
+    ids[mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))

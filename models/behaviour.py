@@ -121,10 +121,17 @@ def summary(results):
 
 def rates(judged, key):
     found = defaultdict(list)
-    for case, passed, *_ in judged:
-        found[key(case)].append(passed)
-    return {group: {"cases": len(flags), "passed": sum(flags), "rate": sum(flags) / len(flags)}
+    for case, passed, _, said in judged:
+        found[key(case)].append((passed, turned_round(case, said)))
+    return {group: {"cases": len(flags), "passed": sum(p for p, _ in flags), "turned_round": sum(t for _, t in flags),
+                    "rate": sum(p for p, _ in flags) / len(flags)}
             for group, flags in sorted(found.items())}
+
+
+def turned_round(case, said):
+    """Whether negative was called positive or the other way round, which is worse than calling it neutral."""
+    sides = {case["expect"], str(said).split(" ")[0]}
+    return case["kind"] == "minimum" and sides == {"negative", "positive"}
 
 
 def table(found):

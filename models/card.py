@@ -1,7 +1,7 @@
 """Writes the figures into the model card: `python models/card.py [--figures FOLDER] [--page FILE]`.
 
 The folder holds what `evaluate.py`, `check_batches.py` and `speed.py` wrote (`evaluation.json`, `batches.json`,
-`speed.json`). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
+`speed.json`), and, written by hand, what training took (`training.json`: `seconds` of each part, `on` what, `watts` of a core). In the page, what stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; the words around
 it are written by hand, and must be true of the figures.
 """
 
@@ -53,9 +53,9 @@ def main():
 
 
 def read(folder):
-    """{evaluation, batches, speed}; only the first must be there."""
+    """{evaluation, batches, speed, training}; only the first must be there."""
     found = {}
-    for name in ("evaluation", "batches", "speed"):
+    for name in ("evaluation", "batches", "speed", "training"):
         path = Path(folder) / f"{name}.json"
         found[name] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     if found["evaluation"] is None:
@@ -77,6 +77,7 @@ def sections(figures):
     return {
         "version": version(evaluation),
         "heads": heads_table(evaluation),
+        "training": training(figures["training"]),
         "figures": figures_table(evaluation),
         "zh": zh_table(evaluation),
         "certainty": certainty_table(evaluation),
@@ -101,6 +102,16 @@ def heads_table(evaluation):
     rows = [[f"`{head}`", number(about.get("threshold")) if about.get("threshold") else "always",
              sum(of["texts"] for of in about["sources"].values())] for head, about in evaluation["heads"].items()]
     return table(["head", "answers from a probability of", "texts judged"], rows)
+
+
+def training(found):
+    """Energy is an estimate: the time of the one busy core at what such a core draws."""
+    if not found:
+        return NONE
+    parts = ", ".join(f"{name} {seconds / 60:.0f} min" for name, seconds in found["seconds"].items())
+    total = sum(found["seconds"].values())
+    return (f"It took {total / 60:.0f} minutes of wall time on {found['on']} ({parts}). At some {found['watts']} W for the "
+            f"core that is {total * found['watts'] / 3.6e6:.3f} kWh, estimated, not measured; trials before it not counted.")
 
 
 def figures_table(evaluation):
@@ -135,7 +146,7 @@ def certainty_table(evaluation):
     for head, about in evaluation["heads"].items():
         for source, found in about["sources"].items():
             rows.append([head, source, number(found["calibration_error"]), percent(found.get("coverage")),
-                         percent(found.get("accuracy_above")), percent(found.get("accuracy"))])
+                         percent(found.get("accuracy_above")), percent(found.get("accuracy_of_three", found["accuracy"]))])
     return table(["head", "source", "calibration error", "answered", "of those right", "right, all labels open"], rows)
 
 
@@ -173,13 +184,15 @@ def behaviour_table(evaluation):
     found = evaluation.get("behaviour")
     if not found:
         return NONE
-    rows = [[name, part["cases"], part["passed"], percent(part["rate"])] for name, part in found["capability"].items()]
-    rows.append(["**all**", found["cases"], found["passed"], percent(found["passed"] / found["cases"])])
+    rows = [[name, part["cases"], part["passed"], percent(part["rate"]), part["turned_round"]]
+            for name, part in found["capability"].items()]
+    turned = sum(part["turned_round"] for part in found["capability"].values())
+    rows.append(["**all**", found["cases"], found["passed"], percent(found["passed"] / found["cases"]), turned])
     kinds = ", ".join(f"{name} {part['passed']} of {part['cases']}" for kind in ("kind", "language")
                       for name, part in found[kind].items())
     worst = [[case["id"], " · ".join(case["texts"]).replace("|", "\\|"), expected(case), said(case["found"])]
              for case in found["worst"][:WORST]]
-    return "\n\n".join([table(["capability", "cases", "passed", ""], rows), f"By kind and language: {kinds}.",
+    return "\n\n".join([table(["capability", "cases", "passed", "", "turned round"], rows), f"By kind and language: {kinds}.",
                         "Furthest off:", table(["case", "texts", "expected", "found"], worst)])
 
 

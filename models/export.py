@@ -7,6 +7,7 @@ The dev texts are read to choose, for each head, below which probability it had 
 import argparse
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,19 @@ import onnxruntime
 import torch
 
 import batches
+import calibrate
 import graph
 import metrics
 import runtime
 import scores
 import texts
 import tokenizer as tokenizers_here
+from network import EMBEDDING
 from train import HERE, build, load, predict, weights
 
 DIFFERENCE_MAX = 1e-4
-BYTES_MAX = 12 * 1024 * 1024
+BYTES_MAX = 12_000_000
+LOSS_OF = ("accuracy", "accuracy_in_domain", "f1_positive", "macro_recall", "macro_f1_in_domain", "outside_recall")
 # The label for what fits no other; the program then gives an empty list.
 NONE = "none"
 
@@ -42,8 +46,11 @@ def main():
 
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
-    onnx.save(graph.Writer(network).write(), out / "model.onnx")
-    logits = check(out / "model.onnx", network, rows)
+    adjust(network, dev, predict(network, rows), labels, config["calibration"])
+    trained = predict(network, rows)
+    graph.round_as_stored(network)
+    logits = check(out, network, rows, trained)
+    report_loss(dev, trained, logits, labels)
     about = card(config, tokenizer, labels, choose_thresholds(config, dev, logits, labels))
     (out / "config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     report(out)
@@ -57,20 +64,49 @@ def parse():
     return parser.parse_args()
 
 
-def check(path, network, rows):
-    """The file must say what the network says. Returns the file's logits on all dev texts."""
-    trained = predict(network, rows)
-    kept = predict(graph.round_as_stored(network), rows)
-    session = runtime.session(path)
-    found = runtime.run(session, {head: head for head in kept}, rows, runtime.sorted_batches(rows))
+def adjust(network, dev, logits, labels, settings):
+    for head, names in labels.items():
+        factors, addends = calibrate.fit(dev, logits[head], head, names)
+        if head == "intent":
+            addends = calibrate.let_outside_in(dev, logits[head], names, factors, addends, settings["outside_recall"])
+        calibrate.fold(network.heads[head], factors, addends)
+        print(f"{head:10} logits times {sorted({round(float(f), 2) for f in factors})},"
+              f" plus {sorted({round(float(a), 2) for a in addends})}")
+
+
+def check(out, network, rows, trained):
+    """With products in fp32, the graph must say what the network says. Returns what the file that ships says."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "float.onnx"
+        onnx.save(graph.Writer(network, "float").write(), plain)
+        found = answers(plain, network, rows)
+    kept = predict(network, rows)
+    onnx.save(graph.Writer(network).write(), out / "model.onnx")
+    shipped = answers(out / "model.onnx", network, rows)
     for head in kept:
         difference = np.abs(found[head] - kept[head]).max()
-        moved = (found[head].argmax(1) != trained[head].argmax(1)).mean()
-        print(f"{head:10} largest difference of a logit, runtime against training code: {difference:.1e};"
-              f" best labels that storing in 8 and 16 bits moved: {moved:.2%}")
+        moved = (shipped[head].argmax(1) != trained[head].argmax(1)).mean()
+        print(f"{head:10} largest difference of a value, runtime against training code: {difference:.1e};"
+              f" best labels that 8 bits moved: {moved:.2%}")
         if difference > DIFFERENCE_MAX:
-            raise SystemExit(f"{path} does not say what the network says ({head}: {difference:.1e})")
-    return found
+            raise SystemExit(f"the graph does not say what the network says ({head}: {difference:.1e})")
+    return shipped
+
+
+def answers(path, network, rows):
+    outputs = {head: head for head in network.heads}
+    return runtime.run(runtime.session(path), outputs, rows, runtime.sorted_batches(rows))
+
+
+def report_loss(dev, trained, shipped, labels):
+    """What storing and computing in 8 bits costs, row by row; the largest is what is shown."""
+    before, after = (scores.by_head(dev, logits, labels) for logits in (trained, shipped))
+    losses = {
+        (head, source, name): before[head][source][name] - after[head][source][name]
+        for head in labels for source in before[head] for name in LOSS_OF if name in before[head][source]
+    }
+    (head, source, name), worst = max(losses.items(), key=lambda item: item[1])
+    print(f"8 bits against fp32: largest loss {worst:.4f} ({head} of {source}, {name})")
 
 
 def choose_thresholds(config, dev, logits, labels):
@@ -113,10 +149,15 @@ def card(config, tokenizer, labels, thresholds):
                     "names": label_map.names(head, found),
                 }
                 for head, found in labels.items()
-            },
+            } | embedding(config),
             "input_tokens_max": config["tokenizer"]["tokens_max"],
         },
     }
+
+
+def embedding(config):
+    """The head without labels: its values are a place, not probabilities."""
+    return {EMBEDDING: {"output": EMBEDDING, "activation": "none"}} if config["network"]["embedding"] else {}
 
 
 def report(out):

@@ -2,7 +2,11 @@
 
 Writing it by hand keeps the graph free of what an exporter leaves behind, and lets each tensor be
 stored as small as it bears: tables as int8 with a scale a row (looked up as int8, so that they stay
-small in memory too), other weights as fp16. All arithmetic is in fp32.
+small in memory too), the encoder's matrices as int8 with a scale a column, other weights as fp16.
+
+The encoder's products are taken in int8, each token's vector with a scale of its own: so a token's
+numbers do not depend on the texts beside it. `products="float"` writes the same weights with products
+in fp32, to measure what that costs and to compare with the training code exactly.
 """
 
 import numpy as np
@@ -10,10 +14,16 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from network import HASH_FACTORS, MASKED
+from network import EMBEDDING, MASKED
+from ngrams import FINGERPRINTS, ID_LIMIT, THREES
 
 OPSET = 18
 IR_VERSION = 9
+TABLE_MAX = 127
+WEIGHT_MAX = 63
+"""Seven bits: processors without VNNI add two products of 8 bits in 16, and would cut off what is larger."""
+LARGEST_MIN = 1e-6
+"""Below every scale of a token that says something; keeps a vector of zeros from being divided by zero."""
 
 
 class Graph:
@@ -62,27 +72,38 @@ class Graph:
 class Writer:
     """Walks the network's parts in the order of its forward pass."""
 
-    def __init__(self, network):
+    def __init__(self, network, products="int8"):
         self.encoder, self.heads = network.encoder, network.heads
+        self.products = products
         self.graph = Graph()
 
     def write(self):
         g = self.graph
         real = g.node("Unsqueeze", g.node("Cast", "attention_mask", to=TensorProto.FLOAT), g.integers(2))
+        count = g.node("ReduceSum", real, g.integers(1), keepdims=0)
         padding = g.node("Mul", g.node("Sub", g.number(1.0), real), g.number(MASKED))
         bias = g.node("Unsqueeze", g.node("Transpose", padding, perm=[0, 2, 1]), g.integers(1))
-        x = self.read("input_ids")
+        grams = self.ngrams("input_ids")
+        x = self.read("input_ids", grams)
         for place, layer in enumerate(self.encoder.layers):
             x = self.layer(layer, f"layer{place}", x, bias)
-        pooled = self.pool(self.norm("norm", self.encoder.norm, x), real, padding)
+        pooled = self.pool(self.norm("norm", self.encoder.norm, x), grams, real, count, padding)
         for name, head in self.heads.items():
-            inner = g.node("Relu", self.linear(f"{name}_inner", head.inner, pooled))
-            self.linear(f"{name}_out", head.out, inner, name)
+            self.head(name, head, pooled)
         return g.model({name: head.out.out_features for name, head in self.heads.items()})
 
-    def read(self, ids):
+    def head(self, name, head, pooled):
         g = self.graph
-        x = g.node("Add", self.look_up("tokens", self.encoder.tokens, ids), self.bigrams(ids))
+        inner = g.node("Relu", self.linear(f"{name}_inner", head.inner, pooled))
+        if name != EMBEDDING:
+            self.linear(f"{name}_out", head.out, inner, name)
+            return
+        found = self.linear(f"{name}_out", head.out, inner)
+        g.node("LpNormalization", found, name=name, axis=-1, p=2)
+
+    def read(self, ids, grams):
+        g = self.graph
+        x = g.node("Add", self.look_up("tokens", self.encoder.tokens, ids), self.product("ngrams_in", self.encoder.ngrams_in, grams))
         length = g.node("Squeeze", g.node("Shape", ids, start=1, end=2), g.integers(0))
         zero, one = (g.constant(f"scalar_{n}", np.array(n, np.int64)) for n in (0, 1))
         last = g.constant("last_position", np.array(self.encoder.positions.num_embeddings - 1, np.int64))
@@ -90,20 +111,33 @@ class Writer:
         positions = g.weight("positions", array(self.encoder.positions.weight))
         return g.node("Add", x, g.node("Gather", positions, where))
 
-    def bigrams(self, ids):
+    def ngrams(self, ids):
+        """The vectors of the pair and of the run of three that end at each token, added."""
         g = self.graph
-        before = g.node("Pad", ids, g.integers(0, 1, 0, 0))
-        before = g.node("Slice", before, g.integers(0), g.integers(-1), g.integers(1))
-        rows = None
-        for factor in HASH_FACTORS[: self.encoder.hashes]:
-            mixed = g.node("Add", g.node("Mul", before, g.integers(factor)), ids)
-            found = self.look_up("bigrams", self.encoder.bigrams, g.node("Mod", mixed, g.integers(self.encoder.buckets)))
-            rows = found if rows is None else g.node("Add", rows, found)
-        return self.linear("bigrams_in", self.encoder.bigrams_in, rows)
+        pairs = g.node("Add", g.node("Mul", self.shifted(ids), g.integers(ID_LIMIT)), ids)
+        threes = g.node("Add", g.node("Mul", self.shifted(pairs), g.integers(ID_LIMIT)), g.node("Add", ids, g.integers(THREES)))
+        found = [self.look_up("ngrams", self.encoder.ngrams.table, self.places(keys)) for keys in (pairs, threes)]
+        return g.node("Add", *found)
+
+    def shifted(self, values):
+        g = self.graph
+        return g.node("Slice", g.node("Pad", values, g.integers(0, 1, 0, 0)), g.integers(0), g.integers(-1), g.integers(1))
+
+    def places(self, keys):
+        """Where a run's vector lies: in one of two places, or, if neither has its fingerprint, in the row of zeros."""
+        g, about = self.graph, self.encoder.ngrams
+        wanted = g.node("Mod", keys, g.integers(FINGERPRINTS))
+        prints = g.constant("fingerprints", about.prints.numpy().astype(np.int16))
+        place = g.integers(about.first)
+        for size in (about.second, about.first):
+            spot = g.node("Mod", keys, g.integers(size))
+            there = g.node("Cast", g.node("Gather", prints, spot), to=TensorProto.INT64)
+            place = g.node("Where", g.node("Equal", there, wanted), spot, place)
+        return place
 
     def look_up(self, name, table, ids):
         g = self.graph
-        rows, scales = rounded_table(array(table.weight))
+        rows, scales = rounded(array(table.weight), TABLE_MAX)
         found = g.node("Cast", g.node("Gather", g.constant(name, rows), ids), to=TensorProto.FLOAT)
         scale = g.node("Cast", g.node("Gather", g.constant(f"{name}_scale", scales), ids), to=TensorProto.FLOAT)
         return g.node("Mul", found, scale)
@@ -112,13 +146,13 @@ class Writer:
         g = self.graph
         attended = self.attend(layer, name, self.norm(f"{name}_before_attention", layer.before_attention, x), bias)
         x = g.node("Add", x, attended)
-        inner = self.linear(f"{name}_inner_in", layer.inner_in, self.norm(f"{name}_before_inner", layer.before_inner, x))
-        return g.node("Add", x, self.linear(f"{name}_inner_out", layer.inner_out, g.node("Relu", inner)))
+        inner = self.product(f"{name}_inner_in", layer.inner_in, self.norm(f"{name}_before_inner", layer.before_inner, x))
+        return g.node("Add", x, self.product(f"{name}_inner_out", layer.inner_out, g.node("Relu", inner), positive=True))
 
     def attend(self, layer, name, x, bias):
         g = self.graph
         hidden, width = x_width(layer), x_width(layer) // layer.heads
-        together = self.linear(f"{name}_query_key_value", layer.query_key_value, x)
+        together = self.product(f"{name}_query_key_value", layer.query_key_value, x)
         parts = g.nodes_of("Split", [together], 3, attributes={"axis": -1, "num_outputs": 3})
         heads = [g.node("Reshape", part, g.integers(0, 0, layer.heads, width)) for part in parts]
         query, value = (g.node("Transpose", heads[i], perm=[0, 2, 1, 3]) for i in (0, 2))
@@ -127,14 +161,38 @@ class Writer:
         shares = g.node("Softmax", g.node("Add", scores, bias), axis=-1)
         mixed = g.node("Transpose", g.node("MatMul", shares, value), perm=[0, 2, 1, 3])
         joined = g.node("Reshape", mixed, g.integers(0, 0, hidden))
-        return self.linear(f"{name}_attention_out", layer.attention_out, joined)
+        return self.product(f"{name}_attention_out", layer.attention_out, joined)
 
-    def pool(self, x, real, padding):
+    def product(self, name, linear, x, positive=False):
+        """A layer's product. In int8, a token's largest value is its scale; the columns' scales come with the weights."""
         g = self.graph
-        total = g.node("ReduceSum", g.node("Mul", x, real), g.integers(1), keepdims=0)
-        mean = g.node("Div", total, g.node("ReduceSum", real, g.integers(1), keepdims=0))
+        rows, scales = rounded(array(linear.weight), WEIGHT_MAX)
+        weight, scales = g.constant(f"{name}_weight", rows.T), scales.astype(np.float32)[:, 0]
+        bias = g.weight(f"{name}_bias", array(linear.bias))
+        if self.products == "float":
+            wide = g.node("Mul", g.node("Cast", weight, to=TensorProto.FLOAT), g.constant(f"{name}_scale", scales))
+            return g.node("Add", g.node("MatMul", x, wide), bias)
+        zero, most = (0, 255) if positive else (128, 127)
+        largest = g.node("ReduceMax", x if positive else g.node("Abs", x), g.integers(-1), keepdims=1)
+        largest = g.node("Max", largest, g.number(LARGEST_MIN))
+        zero = g.constant(f"zero_{zero}", np.array(zero, np.uint8))
+        step = np.float32(1 / most)
+        shrunk = g.node("Mul", x, g.node("Reciprocal", largest))
+        small = g.node("QuantizeLinear", shrunk, g.constant(f"step_{most}", step), zero)
+        whole = g.node("Cast", g.node("MatMulInteger", small, weight, zero), to=TensorProto.FLOAT)
+        found = g.node("Mul", g.node("Mul", whole, g.constant(f"{name}_scale", scales * step)), largest)
+        return g.node("Add", found, bias)
+
+    def pool(self, x, grams, real, count, padding):
+        g = self.graph
+        mean = g.node("Div", self.total(x, real), count)
         largest = g.node("ReduceMax", g.node("Add", x, padding), g.integers(1), keepdims=0)
-        return g.node("Concat", mean, largest, axis=-1)
+        bag = g.node("Div", self.total(grams, real), g.node("Sqrt", count))
+        return g.node("Concat", mean, largest, self.norm("bag_norm", self.encoder.bag_norm, bag), axis=-1)
+
+    def total(self, x, real):
+        g = self.graph
+        return g.node("ReduceSum", g.node("Mul", x, real), g.integers(1), keepdims=0)
 
     def norm(self, name, norm, x):
         g = self.graph
@@ -155,21 +213,31 @@ def x_width(layer):
     return layer.attention_out.in_features
 
 
-def rounded_table(table):
-    """int8 rows and an fp16 scale for each, so that a rare word with small values keeps its detail."""
-    scales = (np.abs(table).max(1, keepdims=True) / 127).astype(np.float16)
+def rounded(table, most):
+    """int8 rows and an fp16 scale for each, so that a row with small values keeps its detail."""
+    scales = (np.abs(table).max(1, keepdims=True) / most).astype(np.float16)
     scales = np.maximum(scales, np.float16(6e-5))
-    rows = np.clip(np.rint(table / scales.astype(np.float32)), -127, 127).astype(np.int8)
+    rows = np.clip(np.rint(table / scales.astype(np.float32)), -most, most).astype(np.int8)
     return rows, scales
 
 
 def round_as_stored(network):
     """Gives the network the values that the file will hold, so that both can be compared exactly."""
     for name, parameter in network.named_parameters():
-        if name in ("encoder.tokens.weight", "encoder.bigrams.weight"):
-            rows, scales = rounded_table(array(parameter))
+        most = stored_in_8_bits(name)
+        if most:
+            rows, scales = rounded(array(parameter), most)
             kept = rows.astype(np.float32) * scales.astype(np.float32)
         else:
             kept = array(parameter).astype(np.float16).astype(np.float32)
         parameter.data.copy_(torch.from_numpy(kept))
     return network
+
+
+def stored_in_8_bits(name):
+    """The largest number that a parameter's rows are stored with, or None where it is stored as fp16."""
+    if name in ("encoder.tokens.weight", "encoder.ngrams.table.weight"):
+        return TABLE_MAX
+    matrix = name.endswith(".weight") and "before_" not in name
+    in_layers = name.startswith(("encoder.layers.", "encoder.ngrams_in."))
+    return WEIGHT_MAX if matrix and in_layers else None

@@ -65,10 +65,9 @@ class Program:
 
 def heads_of(line):
     """{head: {label: probability}} of one scored line."""
-    heads = {head: {found["label"]: found["probability"] for found in labels}
-             for head, labels in line.get("labels", {}).items()}
-    if "sentiment" in line:
-        heads["sentiment"] = line["sentiment"]["probabilities"]
+    heads = {"sentiment": line["sentiment"]["probabilities"]} if "sentiment" in line else {}
+    for head, labels in line.get("labels", {}).items():
+        heads[head] = {found["label"]: found["probability"] for found in labels}
     return heads
 
 

@@ -17,8 +17,8 @@ from program import RELEASE
 
 HERE = Path(__file__).parent
 RUN = "quick"
-ACCURACY_MIN = 0.8
-"""On made-up texts. A guess is right one time in three about sentiment, less often about the rest."""
+ACCURACY_MIN = 0.6
+"""On made-up texts, of which .94 can be right. A guess is right one time in three about sentiment, one in four else."""
 TEXTS = 2000
 
 
@@ -47,7 +47,9 @@ def the_whole_way(data, folder, program):
 
 def step(script, *arguments):
     started = time.monotonic()
-    subprocess.run([sys.executable, HERE / script, *map(str, arguments)], check=True)
+    ended = subprocess.run([sys.executable, HERE / script, *map(str, arguments)], check=False)
+    if ended.returncode:
+        raise SystemExit(f"{script} ended with {ended.returncode}")
     print(f"{script} took {time.monotonic() - started:.0f} s", flush=True)
 
 

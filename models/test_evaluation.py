@@ -122,6 +122,11 @@ class Behaviour(unittest.TestCase):
         self.assertTrue(self.judged(case, [0.1, 0, 0.9], [0.3, 0, 0.7])[0])
         self.assertFalse(self.judged(case, [0.3, 0, 0.7], [0.29, 0, 0.71])[0])
 
+    def test_neutral_is_a_lesser_mistake_than_the_opposite(self):
+        case = {"kind": "minimum", "expect": "negative"}
+        self.assertTrue(behaviour.turned_round(case, "positive 0.61"))
+        self.assertFalse(behaviour.turned_round(case, "neutral 0.61"))
+
     def test_every_case_is_well_formed_and_there_are_enough(self):
         cases = behaviour.read(behaviour.CASES)
         self.assertGreaterEqual(len(cases), 300)

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
@@ -12,57 +13,98 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import batches  # noqa: E402
+import calibrate  # noqa: E402
 import graph  # noqa: E402
+import losses  # noqa: E402
+import ngrams  # noqa: E402
 import runtime  # noqa: E402
+import teachers  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
 from network import Network  # noqa: E402
 
-TINY = {"hidden": 16, "layers": 2, "heads": 4, "inner": 32,
-        "bigram_buckets": 101, "bigram_width": 8, "bigram_hashes": 2}
-CLASSES = {"sentiment": 3, "topic": 5}
+TINY = {"hidden": 16, "layers": 2, "heads": 4, "inner": 32, "head_inner": 16, "embedding": 4,
+        "ngram_buckets": [101, 97], "ngram_width": 8}
+CLASSES = {"sentiment": 3, "topic": 5, "embedding": 4}
 
 
 class Graphs(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(1)
         self.network = Network(TINY, 50, 12, CLASSES).eval()
-        self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "model.onnx"
-        onnx.save(graph.Writer(self.network).write(), path)
-        graph.round_as_stored(self.network)
-        self.session = runtime.session(path)
         chance = np.random.default_rng(1)
         self.rows = [chance.integers(1, 50, size).tolist() for size in (1, 2, 3, 7, 12, 12)]
+        prints, _ = ngrams.place(np.unique(np.concatenate([ngrams.keys(row) for row in self.rows])), 101, 97)
+        self.network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
+        self.folder = tempfile.TemporaryDirectory()
+        self.sessions = {products: self.session(products) for products in ("float", "int8")}
+        graph.round_as_stored(self.network)
+
+    def session(self, products):
+        path = Path(self.folder.name) / f"{products}.onnx"
+        onnx.save(graph.Writer(self.network, products).write(), path)
+        return runtime.session(path)
 
     def tearDown(self):
         self.folder.cleanup()
 
-    def found(self, order, length=None):
-        return runtime.run(self.session, {head: head for head in CLASSES}, self.rows, order, length)
+    def found(self, products, order, length=None):
+        return runtime.run(self.sessions[products], {head: head for head in CLASSES}, self.rows, order, length)
 
     def test_graph_says_what_the_network_says(self):
         wanted = train.predict(self.network, self.rows)
-        found = self.found([list(range(len(self.rows)))])
+        found = self.found("float", [list(range(len(self.rows)))])
         for head in CLASSES:
             np.testing.assert_allclose(found[head], wanted[head], atol=1e-5)
 
-    def test_padding_and_neighbours_change_nothing(self):
-        alone = self.found([[i] for i in range(len(self.rows))])
-        padded = self.found([list(range(len(self.rows)))], length=12)
+    def test_products_in_8_bits_stay_near(self):
+        wanted = train.predict(self.network, self.rows)
+        found = self.found("int8", [list(range(len(self.rows)))])
         for head in CLASSES:
-            np.testing.assert_allclose(alone[head], padded[head], atol=1e-6)
+            np.testing.assert_allclose(found[head], wanted[head], atol=0.05)
+
+    def test_padding_and_neighbours_change_nothing(self):
+        for products in self.sessions:
+            alone = self.found(products, [[i] for i in range(len(self.rows))])
+            padded = self.found(products, [list(range(len(self.rows)))], length=12)
+            for head in CLASSES:
+                np.testing.assert_allclose(alone[head], padded[head], atol=1e-5)
+
+    def test_an_embedding_has_length_one(self):
+        found = self.found("int8", [list(range(len(self.rows)))])["embedding"]
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
     def test_a_text_longer_than_the_positions_still_runs(self):
         self.rows = [list(range(1, 31))]
-        self.assertTrue(np.isfinite(self.found([[0]])["sentiment"]).all())
+        self.assertTrue(np.isfinite(self.found("int8", [[0]])["sentiment"]).all())
+
+
+class NGrams(unittest.TestCase):
+    def test_the_network_finds_what_was_placed_and_nothing_else(self):
+        rows = [[2, 7, 9, 3], [2, 8, 9, 3]]
+        prints, placed = ngrams.place(np.unique(ngrams.keys(rows[0])), 101, 97)
+        network = Network(TINY, 50, 12, CLASSES).eval()
+        network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
+        found = network.encoder.ngrams(torch.tensor(rows)).detach()
+        self.assertTrue((found[0].abs().sum(1) > 0).all())
+        self.assertEqual(found[1, 1:3].abs().sum().item(), 0)
+        self.assertEqual(len(placed), len(set(placed.values())))
+
+    def test_keys_are_the_networks_own(self):
+        self.assertEqual(ngrams.tokens_of(int(ngrams.keys([5, 6, 7])[-1])), [5, 6, 7])
+        self.assertEqual(ngrams.tokens_of(int(ngrams.keys([5, 6, 7])[1])), [5, 6])
+
+    def test_runs_that_tell_classes_apart_come_first(self):
+        rows = [[2, 10, 11, 3], [2, 10, 12, 3]] * 10
+        best = ngrams.choose(rows, [(list(range(20)), [0, 1] * 10, 1.0)], 2)
+        self.assertTrue(all({11, 12} & set(ngrams.tokens_of(int(key))) for key in best))
 
 
 class Batches(unittest.TestCase):
     def test_every_text_once_and_no_batch_above_the_budget(self):
         lengths = np.random.default_rng(2).integers(1, 60, 1000).tolist()
-        for made in (batches.shuffled(lengths, 128, 9, 3), batches.sorted_by_length(lengths, 128)):
+        for made in (batches.shuffled(lengths, range(1000), 128, 9, 3), batches.sorted_by_length(lengths, 128)):
             self.assertEqual(sorted(i for batch in made for i in batch), list(range(1000)))
             self.assertLessEqual(max(max(lengths[i] for i in batch) * len(batch) for batch in made), 128)
 
@@ -70,10 +112,10 @@ class Batches(unittest.TestCase):
         self.assertEqual(batches.cut([200, 3, 3], [0, 1, 2], 100), [[0], [1, 2]])
 
     def test_no_batch_above_the_count(self):
-        self.assertEqual(max(map(len, batches.shuffled([1] * 100, 1000, 9, 3))), 9)
+        self.assertEqual(max(map(len, batches.shuffled([1] * 100, range(100), 1000, 9, 3))), 9)
 
     def test_an_epoch_repeats(self):
-        self.assertEqual(batches.shuffled([5] * 50, 20, 9, 4), batches.shuffled([5] * 50, 20, 9, 4))
+        self.assertEqual(batches.shuffled([5] * 50, range(50), 20, 9, 4), batches.shuffled([5] * 50, range(50), 20, 9, 4))
 
 
 class Labels(unittest.TestCase):
@@ -102,21 +144,109 @@ class Labels(unittest.TestCase):
 
 class Repeats(unittest.TestCase):
     def test_whole_and_partial_repeats(self):
-        many = [texts.Example("a", "one", "en")] * 100 + [texts.Example("b", "two", "en")] * 1000
-        found = train.repeated(many, {"one": 3, "two": 0.3}, seed=1)
-        self.assertEqual(sum(e.source == "one" for e in found), 300)
-        self.assertAlmostEqual(sum(e.source == "two" for e in found), 300, delta=60)
+        sources = ["one"] * 100 + ["two"] * 1000
+        found = [sources[i] for i in batches.repeated(sources, {"one": 3, "two": 0.3}, seed=1)]
+        self.assertEqual(found.count("one"), 300)
+        self.assertAlmostEqual(found.count("two"), 300, delta=60)
+
+
+class Rounds(unittest.TestCase):
+    def test_the_rates_rise_and_fall_in_each_round(self):
+        made = train.Round(100, 0.5, [[[0]] * 60, [[0]] * 40])
+        paces = [made.pace(step, 0.1) for step in range(100, 200)]
+        self.assertEqual(max(paces), 0.5)
+        self.assertEqual(paces.index(0.5), 9)
+        self.assertLess(paces[0], 0.06)
+        self.assertLess(paces[-1], 0.001)
+
+
+    def test_the_mean_of_rounds_leaves_whole_numbers_alone(self):
+        found = train.mean([{"w": torch.tensor([1.0]), "n": torch.tensor(4)}, {"w": torch.tensor([2.0]), "n": torch.tensor(4)}])
+        self.assertEqual((found["w"].item(), found["n"].item()), (1.5, 4))
 
 
 class Losses(unittest.TestCase):
     def test_an_unlabelled_text_costs_nothing(self):
-        cost = train.cross_entropy(torch.randn(3, 4), torch.tensor([-1, 2, -1]), 0.1)
+        cost = losses.cross_entropy(torch.randn(3, 4), torch.tensor([-1, 2, -1]), 0.1)
         self.assertEqual(cost[0].item(), 0)
         self.assertGreater(cost[1].item(), 0)
 
     def test_a_masked_class_gets_no_share_of_the_smoothing(self):
         values = torch.tensor([[1.0, -1e9, 0.0]])
-        self.assertLess(train.cross_entropy(values, torch.tensor([0]), 0.1).item(), 1)
+        self.assertLess(losses.cross_entropy(values, torch.tensor([0]), 0.1).item(), 1)
+
+
+class Lessons(unittest.TestCase):
+    CONFIG = {
+        "training": {"smoothing": 0.0}, "heads": {"sentiment": 1.0, "intent": 1.0}, "sources": {},
+        "outside": {"head": "intent", "label": "none", "weight": 0.1, "labelled_weight": 5.0, "sources": ["reviews"]},
+        "teachers": {"share": 0.5, "shares": {}, "transfer": {"more": {"head": "sentiment", "from": "reviews"}}},
+    }
+    LABELS = {"sentiment": ["negative", "neutral", "positive"], "intent": ["pay", "none"]}
+
+    def setUp(self):
+        self.examples = [
+            texts.Example("a", "reviews", "en", {"sentiment": "positive"}, two_classes=True),
+            texts.Example("b", "chats", "en", {"intent": "none"}),
+            texts.Example("c", "more", "en"),
+        ]
+        opinions = {"sentiment": {"more": ([2], ["negative", "positive"], np.array([[0.2, 0.8]]))}}
+        self.lessons = losses.Lessons(self.examples, self.LABELS, self.CONFIG, opinions)
+
+    def test_reviews_ask_for_nothing_and_rare_labels_weigh_more(self):
+        self.assertEqual(self.lessons.hard["intent"].tolist(), [1, 1, -1])
+        np.testing.assert_allclose(self.lessons.weights["intent"], [0.1, 5.0, 1.0])
+
+    def test_the_neutral_of_a_two_class_source_is_neither_taught_nor_punished(self):
+        values = torch.tensor([[0.0, 9.0, 0.0]], requires_grad=True)
+        self.lessons.loss("sentiment", values, torch.tensor([0])).backward()
+        self.assertAlmostEqual(values.grad[0, 1].item(), 0, places=5)
+
+    def test_a_text_without_labels_hears_another_sources_teachers(self):
+        at = torch.tensor([2])
+        right = self.lessons.loss("sentiment", torch.tensor([[0.0, 0.0, 2.0]]), at)
+        wrong = self.lessons.loss("sentiment", torch.tensor([[2.0, 0.0, 0.0]]), at)
+        self.assertLess(right, wrong)
+
+    def test_an_embedding_without_a_teacher_costs_nothing(self):
+        found = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+        self.assertAlmostEqual(losses.apart(found, torch.tensor([[0.0, 1.0], [0.0, 0.0]])).item(), 0.5)
+
+
+class Teachers(unittest.TestCase):
+    def test_what_a_text_is_taught_comes_from_machines_that_did_not_see_it(self):
+        chance = np.random.default_rng(3)
+        numbers = chance.integers(0, 2, 60)
+        words = [f"{'good' if number else 'bad'} thing {chance.integers(9)}" for number in numbers]
+        school = types.SimpleNamespace(seed=1, settings={"decay": 1.0})
+        pair = teachers.Pair(2, words, numbers, None, school)
+        self.assertEqual((pair.held_out.argmax(1) == numbers).mean(), 1.0)
+        self.assertEqual(pair.of(["a good one", "a bad one"], None).argmax(1).tolist(), [1, 0])
+
+    def test_pieces_are_spelled_as_people_write_them(self):
+        self.assertEqual(teachers._spelled(["re", "##fund", "me"]), "refund me")
+        self.assertEqual(teachers._spelled(["退", "货", "ok"]), "退货ok")
+
+
+class Calibration(unittest.TestCase):
+    LABELS = ["shop.a", "shop.b", "none"]
+
+    def examples(self, labels):
+        return [texts.Example("x", "one", "en", {"intent": label}) for label in labels]
+
+    def test_overconfident_logits_are_damped(self):
+        examples = self.examples(["shop.a", "shop.b"] * 50)
+        logits = np.zeros((100, 3), np.float32)
+        logits[:, 0], logits[:, 2] = 20, -50
+        factors, addends = calibrate.fit(examples, logits, "intent", self.LABELS)
+        self.assertLess(factors[0].item(), 0.1)
+
+    def test_texts_from_outside_are_told_as_often_as_asked(self):
+        examples = self.examples(["none"] * 10)
+        logits = np.zeros((10, 3), np.float32)
+        logits[:, 0] = np.arange(10)
+        addends = calibrate.let_outside_in(examples, logits, self.LABELS, torch.ones(3), torch.zeros(3), 0.6)
+        self.assertEqual(((torch.from_numpy(logits) + addends).argmax(1) == 2).float().mean().item(), np.float32(0.6))
 
 
 class Tokens(unittest.TestCase):

@@ -1,12 +1,14 @@
 """Trains the text model: `python models/train.py --data DIR`.
 
 DIR holds `text.train.jsonl.gz` and `text.dev.jsonl.gz` (see README.md for the fields). A run lives in
-`models/runs/NAME/`; the same command again goes on from its last checkpoint.
+`models/runs/NAME/`; the same command again goes on from its last checkpoint. The teachers are asked
+first (`teachers.py`); what they say is kept in the run.
 """
 
 import argparse
 import copy
 import json
+import math
 import random
 import shutil
 import time
@@ -15,16 +17,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 import batches
+import ngrams
 import scores
+import teachers
 import texts
 import tokenizer as tokenizers_here
-from network import Network
+from losses import Lessons, apart, targets
+from network import EMBEDDING, Network
 
 HERE = Path(__file__).parent
 TOKENS_PER_BATCH_SCORED = 8192
+CANDIDATES = 1.5
+"""Runs of tokens that compete for a place of the table: with as many as places a quarter of the places stays empty."""
+AVERAGE_EVERY = 10
+"""Steps between two looks of the moving average, which costs as much as a tenth of a step."""
 
 
 def main():
@@ -32,9 +40,6 @@ def main():
     config = read_config(arguments)
     run = HERE / "runs" / arguments.run
     prepare_run(run, config, arguments)
-    start = HERE / "runs" / arguments.start_from if arguments.start_from else None
-    if start and not (run / "tokenizer.json").exists():
-        shutil.copy(start / "tokenizer.json", run / "tokenizer.json")
     torch.manual_seed(config["seed"])
     torch.set_num_threads(config["training"]["threads"])
     label_map = texts.LabelMap()
@@ -42,10 +47,8 @@ def main():
     dev = load(arguments, "dev", label_map, config)
     tokenizer = make_tokenizer(run, training, config["tokenizer"])
     labels = make_labels(run, training, label_map)
-    trainer = Trainer(run, config, tokenizer, labels, training, dev)
-    if start:
-        trainer.begin_with(start)
-    trainer.fit()
+    taught = teachers.ask(run, config, training, dev, labels)
+    Trainer(run, config, tokenizer, labels, training, dev, taught).fit()
 
 
 def parse():
@@ -53,7 +56,6 @@ def parse():
     parser.add_argument("--data", required=True, help="directory with the train and dev files")
     parser.add_argument("--add", action="append", default=[], help="more training texts; may be repeated")
     parser.add_argument("--run", default="text", help="name of the run under models/runs/")
-    parser.add_argument("--start-from", help="begin with the weights and tokenizer of this run")
     parser.add_argument("--config", default=str(HERE / "config.toml"))
     parser.add_argument("--quick", action="store_true", help="2,000 texts, to see that everything works")
     parser.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
@@ -61,13 +63,12 @@ def parse():
 
 
 def read_config(arguments):
+    """The configuration; with --quick, what `[quick]` holds goes over it, table by table."""
     config = tomllib.loads(Path(arguments.config).read_text(encoding="utf-8"))
     quick = config.pop("quick")
     if arguments.quick:
-        config["texts_max"] = quick["texts"]
-        config["training"]["epochs"] = quick["epochs"]
-        config["training"]["tokens_per_batch"] = quick["tokens_per_batch"]
-        config["tokenizer"]["vocabulary"] = quick["vocabulary"]
+        for name, values in quick.items():
+            config[name] = {**config[name], **values} if isinstance(values, dict) else values
     return config
 
 
@@ -76,7 +77,7 @@ def prepare_run(run, config, arguments):
     if arguments.fresh and run.exists():
         shutil.rmtree(run)
     run.mkdir(parents=True, exist_ok=True)
-    started = {"config": config, "data": arguments.data, "add": arguments.add, "start_from": arguments.start_from}
+    started = {"config": config, "data": arguments.data, "add": arguments.add}
     kept = run / "config.json"
     if kept.exists() and json.loads(kept.read_text()) != started:
         raise SystemExit(f"{run} was started with another configuration; --fresh begins anew")
@@ -111,102 +112,140 @@ def make_labels(run, examples, label_map):
     return labels
 
 
+class Round:
+    """Some epochs under one rise and fall of the learning rates. Its steps count from `first`."""
+
+    def __init__(self, first, share, epochs):
+        self.first, self.share, self.epochs = first, share, epochs
+        self.steps = sum(map(len, epochs))
+
+    def pace(self, step, warmup):
+        """The share of the learning rates at a step: up in a straight line, then down along half a cosine."""
+        warm = max(1, int(warmup * self.steps))
+        done = step - self.first
+        down = max(0.0, (done - warm) / max(1, self.steps - warm))
+        return self.share * min((done + 1) / warm, 0.5 * (1 + math.cos(math.pi * down)))
+
+
 class Trainer:
-    def __init__(self, run, config, tokenizer, labels, training, dev):
+    def __init__(self, run, config, tokenizer, labels, training, dev, taught):
         self.run, self.config, self.labels, self.dev = run, config, labels, dev
         self.settings = config["training"]
         tokens_max = config["tokenizer"]["tokens_max"]
         self.dev_rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], tokens_max)
-        training = repeated([e for e in training if e.labels], config["repeats"], config["seed"])
         self.rows = tokenizers_here.encode(tokenizer, [e.text for e in training], tokens_max)
-        self.targets = {head: torch.tensor(targets(training, head, labels[head])) for head in labels}
-        self.two_classes = torch.tensor([e.two_classes for e in training])
-        self.weights = torch.tensor([config["sources"].get(e.source, 1.0) for e in training])
+        self.lengths, self.sources = [len(row) for row in self.rows], [e.source for e in training]
+        self.lessons = Lessons(training, labels, config, taught.opinions)
+        self.wanted = torch.from_numpy(taught.places) if config["network"]["embedding"] else None
         self.network = build(config, tokenizer.get_vocab_size(), labels, training=True)
+        chosen = choose_ngrams(self.rows, training, labels, config)
+        prints, placed = ngrams.place(chosen, *config["network"]["ngram_buckets"])
+        self.network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
+        self.say(f"{len(placed)} of {len(chosen)} chosen n-grams found a place")
+        if config["teachers"]["tables"] and not (run / "checkpoint.pt").exists():
+            teachers.begin_tables(run, self.network, tokenizer, placed, config)
         self.average = copy.deepcopy(self.network)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.settings["learning_rate"],
-            weight_decay=self.settings["weight_decay"], betas=(0.9, 0.98),
-        )
-        self.lengths = [len(row) for row in self.rows]
-        self.steps_per_epoch = len(self.epoch_batches(0))
-        self.steps = self.steps_per_epoch * self.settings["epochs"]
-        self.step, self.seconds = 0, 0.0
+        self._make_optimizers()
+        self.rounds = self._plan()
+        self.steps = sum(made.steps for made in self.rounds)
+        self.round, self.step, self.seconds = self.rounds[0], 0, 0.0
 
-    def epoch_batches(self, epoch):
+    def _make_optimizers(self):
+        """Tables learn by rows: a step touches few of them, and a row that is rarely met must learn quickly."""
+        tables = {"tokens": self.network.encoder.tokens.weight, "ngrams": self.network.encoder.ngrams.table.weight}
+        ids = {id(table) for table in tables.values()}
+        self.rest = [p for p in self.network.parameters() if id(p) not in ids]
+        self.optimizers = {
+            "rest": torch.optim.AdamW(self.rest, weight_decay=self.settings["weight_decay"], betas=(0.9, 0.98)),
+            **{name: torch.optim.SparseAdam([table], betas=(0.9, 0.98)) for name, table in tables.items()},
+        }
+        self.rates = {"rest": self.settings["learning_rate"],
+                      **{name: self.settings[f"{name}_rate"] for name in tables}}
+
+    def _plan(self):
+        """Every batch of every round, known beforehand, so that a run can be resumed and says how far it is."""
+        made, first, seed = [], 0, self.config["seed"]
+        for about in self.config["rounds"]:
+            repeats = {**self.config["repeats"], **about.get("repeats", {})}
+            epochs = [self._epoch_batches(repeats, seed + place) for place in range(about["epochs"])]
+            made.append(Round(first, about["share"], epochs))
+            first, seed = first + made[-1].steps, seed + about["epochs"]
+        return made
+
+    def _epoch_batches(self, repeats, seed):
+        order = batches.repeated(self.sources, repeats, seed)
         bounds = self.settings["tokens_per_batch"], self.settings["texts_per_batch"]
-        return batches.shuffled(self.lengths, *bounds, self.config["seed"] + epoch)
-
-    def begin_with(self, start):
-        """Another run's weights; its labels must be the same, since the heads' outputs stand for them."""
-        if json.loads((start / "labels.json").read_text()) != self.labels:
-            raise SystemExit(f"{start} was trained with other labels")
-        for network in (self.network, self.average):
-            network.load_state_dict(weights(start))
+        return batches.shuffled(self.lengths, order, *bounds, seed)
 
     def fit(self):
         self.resume()
-        self.say(f"{len(self.rows)} texts, {sum(self.lengths)} tokens, {self.steps} steps from step {self.step}")
-        started, saved, before = time.time(), time.time(), self.seconds
-        while self.step < self.steps:
-            epoch, done = divmod(self.step, self.steps_per_epoch)
-            for batch in self.epoch_batches(epoch)[done:]:
-                loss = self.learn(batch)
-                self.seconds = before + time.time() - started
-                if self.step % 50 == 0:
-                    left = self.seconds / self.step * (self.steps - self.step)
-                    self.say(f"step {self.step}/{self.steps}  loss {loss:.4f}  {self.seconds:.0f} s, {left:.0f} s left")
-                if time.time() - saved > 60 * self.settings["checkpoint_minutes"]:
-                    self.save()
-                    saved = time.time()
-            self.judge()
+        tokens = sum(self.lengths[i] for made in self.rounds for epoch in made.epochs for batch in epoch for i in batch)
+        self.say(f"{len(self.rows)} texts, {tokens} tokens in all epochs, {self.steps} steps from step {self.step}")
+        self.started, self.saved, self.before = time.time(), time.time(), self.seconds
+        for number, made in enumerate(self.rounds):
+            if self.step < made.first + made.steps:
+                self.begin(made)
+                self.go_through(made)
+                torch.save(self.average.state_dict(), self.run / f"round{number}.pt")
         self.save()
-        torch.save(self.average.state_dict(), self.run / "network.pt")
+        torch.save(mean([torch.load(self.run / f"round{n}.pt") for n in range(len(self.rounds))]), self.run / "network.pt")
+
+    def begin(self, made):
+        """A later round goes on from the average, with a fresh memory of slopes."""
+        self.round = made
+        if made.first and self.step == made.first:
+            self.network.load_state_dict(self.average.state_dict())
+            self._make_optimizers()
+
+    def go_through(self, made):
+        passed = made.first
+        for epoch, planned in enumerate(made.epochs):
+            for batch in planned[max(0, self.step - passed) :]:
+                self.learn(batch)
+                self.report_and_save()
+            passed += len(planned)
+            last = epoch + 1 == len(made.epochs)
+            if passed == self.step and (last or (epoch + 1) % self.settings["judge_epochs"] == 0):
+                self.judge()
+
+    def report_and_save(self):
+        self.seconds = self.before + time.time() - self.started
+        if self.step % 100 == 0:
+            left = self.seconds / self.step * (self.steps - self.step)
+            losses = "  ".join(f"{head} {value:.3f}" for head, value in self.losses.items())
+            self.say(f"step {self.step}/{self.steps}  {losses}  {self.seconds:.0f} s, {left:.0f} s left")
+        if time.time() - self.saved > 60 * self.settings["checkpoint_minutes"]:
+            self.save()
+            self.saved = time.time()
 
     def learn(self, batch):
         self.network.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings["learning_rate"] * self.pace()
+        for name, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = self.rates[name] * self.round.pace(self.step, self.settings["warmup"])
+            optimizer.zero_grad(set_to_none=True)
         ids, mask = batches.padded([self.rows[i] for i in batch])
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings["bfloat16"]):
-            logits = {head: values.float() for head, values in self.network(ids, mask).items()}
-        loss = self.loss(logits, torch.tensor(batch))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+            found = {head: values.float() for head, values in self.network(ids, mask).items()}
+        batch = torch.tensor(batch)
+        losses = {head: self.lessons.loss(head, found[head], batch) for head in self.labels}
+        if self.wanted is not None:
+            losses[EMBEDDING] = self.config["heads"][EMBEDDING] * apart(found[EMBEDDING], self.wanted[batch].float())
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        self.losses = {head: float(value.detach()) for head, value in losses.items()}
         self.step += 1
-        self.follow()
-        return float(loss.detach())
+        if self.step % AVERAGE_EVERY == 0:
+            self.follow()
 
     @torch.no_grad()
     def follow(self):
         """The average forgets its first steps quickly, so that a short run is not stuck at its start."""
-        share = 1 - min(self.settings["average_decay"], (1 + self.step) / (10 + self.step))
+        kept = self.settings["average_decay"] ** AVERAGE_EVERY
+        done = self.step - self.round.first
+        share = 1 - min(kept, (1 + done) / (10 * AVERAGE_EVERY + done))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), share)
-
-    def pace(self):
-        """Up in a straight line, then down in one."""
-        warm = max(1, int(self.settings["warmup"] * self.steps))
-        return min((self.step + 1) / warm, (self.steps - self.step) / max(1, self.steps - warm))
-
-    def loss(self, logits, batch):
-        weights = self.weights[batch]
-        total = 0.0
-        for head, values in logits.items():
-            target = self.targets[head][batch]
-            values = self.without_neutral(values, batch) if head == "sentiment" else values
-            each = cross_entropy(values, target, self.settings["smoothing"])
-            total = total + self.config["heads"][head] * (each * weights).sum() / len(batch)
-        return total
-
-    def without_neutral(self, values, batch):
-        """A source without a neutral class says nothing about it: its loss is between the other two."""
-        if "neutral" not in self.labels["sentiment"]:
-            return values
-        hidden = torch.zeros_like(values)
-        hidden[:, self.labels["sentiment"].index("neutral")] = torch.where(self.two_classes[batch], -1e9, 0.0)
-        return values + hidden
 
     def judge(self):
         logits = predict(self.average, self.dev_rows)
@@ -222,8 +261,8 @@ class Trainer:
         """Written aside and renamed, so that a stop in the middle leaves the last one whole."""
         state = {
             "network": self.network.state_dict(), "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
-            "random": torch.get_rng_state(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "step": self.step, "seconds": self.seconds, "random": torch.get_rng_state(),
         }
         torch.save(state, self.run / "checkpoint.new")
         (self.run / "checkpoint.new").rename(self.run / "checkpoint.pt")
@@ -235,9 +274,29 @@ class Trainer:
         state = torch.load(kept)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.seconds = state["step"], state["seconds"]
         torch.set_rng_state(state["random"])
+
+
+def choose_ngrams(rows, examples, labels, config):
+    """Every head and source is a task of its own; without any label, the runs that most texts have."""
+    tasks = []
+    for head, names in labels.items():
+        numbers = targets(examples, head, names)
+        for source in sorted({e.source for e in examples}):
+            at = [i for i, e in enumerate(examples) if e.source == source and numbers[i] >= 0]
+            kinds, classes = np.unique(numbers[at], return_inverse=True)
+            if len(kinds) > 1:
+                tasks.append((at, classes, config["ngrams"].get(source, 1.0)))
+    return ngrams.choose(rows, tasks, int(config["network"]["ngram_buckets"][0] * CANDIDATES))
+
+
+def mean(states):
+    """The rounds' weights, averaged: each knows something that the next forgets. Whole numbers are the same in all."""
+    return {name: sum(state[name] for state in states) / len(states) if value.is_floating_point() else value
+            for name, value in states[0].items()}
 
 
 def weights(run):
@@ -248,34 +307,11 @@ def weights(run):
     return torch.load(run / "checkpoint.pt")["average"]
 
 
-def repeated(examples, repeats, seed):
-    """Some sources are read more than once an epoch, or only a share of them is."""
-    chance = random.Random(seed)
-    found = []
-    for example in examples:
-        whole, part = divmod(repeats.get(example.source, 1), 1)
-        found += [example] * (int(whole) + (chance.random() < part))
-    return found
-
-
-def targets(examples, head, labels):
-    """Class numbers; -1 where a text has no label of this head."""
-    place = {label: index for index, label in enumerate(labels)}
-    return [place.get(e.labels.get(head), -1) for e in examples]
-
-
-def cross_entropy(values, target, smoothing):
-    """A loss a text. Smoothing spreads over the classes that are open to it, never to masked ones."""
-    logs = functional.log_softmax(values, dim=-1)
-    open_classes = values > -1e8
-    right = -logs.gather(1, target.clamp(min=0)[:, None])[:, 0]
-    spread = -(logs * open_classes).sum(1) / open_classes.sum(1)
-    return ((1 - smoothing) * right + smoothing * spread) * (target >= 0)
-
-
 def build(config, vocabulary, labels, training=False):
     settings = config["training"] if training else {"dropout": 0.0, "token_dropout": 0.0}
     classes = {head: len(found) for head, found in labels.items()}
+    if config["network"]["embedding"]:
+        classes[EMBEDDING] = config["network"]["embedding"]
     return Network(config["network"], vocabulary, config["tokenizer"]["tokens_max"], classes,
                    settings["dropout"], settings["token_dropout"])
 

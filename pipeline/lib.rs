@@ -11,10 +11,14 @@ pub mod telemetry;
 pub mod source;
 
 pub mod codec;
+pub mod columns;
 pub mod text;
 
 pub mod batch;
 pub mod infer;
+pub mod state;
+
+pub mod detect;
 
 pub mod stages;
 

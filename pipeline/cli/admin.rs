@@ -14,6 +14,7 @@ use super::danger::Role;
 use crate::config::{Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
+use crate::runtime::{changelog, remembers};
 
 /// A broker that has not answered by then counts as out of reach: a person is waiting.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -112,8 +113,8 @@ impl Cluster {
     }
 
     /// Makes topics and returns which of them it was that made them: another may have been faster.
-    pub fn create(&self, names: &[&str], plan: Plan) -> Result<BTreeSet<String>, Error> {
-        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| new_topic(name, plan)).collect();
+    pub fn create(&self, names: &[(&str, Role)], plan: Plan) -> Result<BTreeSet<String>, Error> {
+        let topics: Vec<NewTopic<'_>> = names.iter().map(|(name, role)| new_topic(name, *role, plan)).collect();
         let results = self.runtime.block_on(self.admin.create_topics(&topics, &options()));
         let mut made = BTreeSet::new();
         for result in results.map_err(|e| self.unreachable(&e))? {
@@ -161,8 +162,9 @@ fn options() -> AdminOptions {
 }
 
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
-fn new_topic(name: &str, plan: Plan) -> NewTopic<'_> {
+fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
+    let topic = if role == Role::Changelog { topic.set("cleanup.policy", "compact") } else { topic };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -192,13 +194,39 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let inputs = settings.inputs.iter().flat_map(|input| &input.topics).map(|topic| (topic.clone(), Role::Input));
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
+    let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
     let mut wanted: Vec<(String, Role)> = Vec::new();
-    for topic in inputs.chain(outputs).chain([(settings.outputs.dead_letters.clone(), Role::DeadLetters)]) {
+    let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
+    for topic in inputs.chain(outputs).chain(letters).chain(changelogs) {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
     }
     wanted
+}
+
+/// Input topics whose partitions have state, each with the topic that holds it.
+pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)> + '_ {
+    settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?))).flat_map(|(input, stage)| {
+        let group = format!("{}-{stage}", settings.kafka.group_prefix);
+        input.topics.iter().map(move |topic| (topic.clone(), changelog(&group, topic)))
+    })
+}
+
+/// Says which changelogs have not as many partitions as their inputs; nothing where all have.
+pub fn unequal(changelogs: impl Iterator<Item = (String, String)>, there: &[Topic]) -> Option<Error> {
+    let partitions = |name: &str| there.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
+    let unequal: Vec<String> = changelogs
+        .filter_map(|(input, changelog)| Some((partitions(&input)?, partitions(&changelog)?, input, changelog)))
+        .filter(|(wanted, there, ..)| wanted != there)
+        .map(|(wanted, there, input, changelog)| format!("{changelog} has {there} partitions, and {input} {wanted}"))
+        .collect();
+    (!unequal.is_empty()).then(|| {
+        Error::new(Fault::Config, unequal.join("; ")).hint(
+            "a partition's state is in the changelog's partition of the same number; make the changelog anew, and begin \
+             with another kafka.group_prefix or at the beginning of the input",
+        )
+    })
 }
 
 /// Says which topics are not there; nothing where all are.
@@ -238,9 +266,23 @@ mod tests {
 
     #[test]
     fn three_replicas_are_made_safe_and_one_is_left_as_it_is() {
-        let config = |replicas| new_topic("t", Plan { partitions: 6, replicas }).config;
+        let config = |replicas| new_topic("t", Role::Input, Plan { partitions: 6, replicas }).config;
         assert_eq!(config(3), [("min.insync.replicas", "2"), ("unclean.leader.election.enable", "false")]);
         assert_eq!(config(1), []);
+    }
+
+    #[test]
+    fn a_changelog_is_made_compacted_and_is_as_wide_as_its_input() {
+        let made = new_topic("t", Role::Changelog, Plan { partitions: 6, replicas: 1 }).config;
+        assert_eq!(made, [("cleanup.policy", "compact")]);
+        let topic =
+            |name: &str, partitions| Topic { name: name.into(), partitions, replicas: 1, config: Ok(BTreeMap::new()) };
+        let pairs = || [("in".to_owned(), "g-in-changelog".to_owned())].into_iter();
+        let check = |partitions| unequal(pairs(), &[topic("in", 6), topic("g-in-changelog", partitions)]);
+        assert_eq!(check(6), None);
+        let message = check(3).map(|error| error.message);
+        assert_eq!(message.as_deref(), Some("g-in-changelog has 3 partitions, and in 6"));
+        assert_eq!(unequal(pairs(), &[topic("in", 6)]), None, "that it is missing is said by another");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::config::Settings;
 
 /// Shorter than this, a weekend's outage outlasts what the topic keeps.
 const RETENTION_MS_MIN: i64 = 24 * 3600 * 1000;
+/// A local copy of the state is used for half as long.
+const DELETE_RETENTION_MS_MIN: i64 = 24 * 3600 * 1000;
 /// What a dead letter's headers take beside the record itself.
 const LETTER_HEADER_BYTES: i64 = 4096;
 
@@ -14,6 +16,8 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
+    /// Holds the state of an input's partitions.
+    Changelog,
 }
 
 impl Role {
@@ -22,6 +26,7 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
+            Role::Changelog => "state",
         }
     }
 }
@@ -51,10 +56,13 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             );
         }
         replication(topic, &mut add);
-        retention(topic, *role, &mut add);
+        if *role != Role::Changelog {
+            retention(topic, *role, &mut add);
+        }
         match role {
             Role::Output => output_size(topic, settings, &mut add),
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
+            Role::Changelog => changelog(topic, &mut add),
             Role::Input => {}
         }
     }
@@ -114,6 +122,23 @@ fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
         add(
             format!("retention.bytes={bytes}: records beyond it are deleted, read or not"),
             "retention.bytes=-1, or an eye on the lag".into(),
+        );
+    }
+}
+
+/// Only the newest entry of a key counts, and that one for ever.
+fn changelog(topic: &Topic, add: &mut impl FnMut(String, String)) {
+    if let Some(policy) = topic.setting("cleanup.policy").filter(|policy| *policy != "compact") {
+        let what = match policy.contains("delete") {
+            true => "entries of the state that are not written again are deleted",
+            false => "it grows with every change",
+        };
+        add(format!("cleanup.policy={policy}: {what}"), "cleanup.policy=compact".into());
+    }
+    if let Some(ms) = topic.number("delete.retention.ms").filter(|ms| *ms < DELETE_RETENTION_MS_MIN) {
+        add(
+            format!("delete.retention.ms={ms}: an instance that is away longer may bring deleted entries back"),
+            format!("delete.retention.ms={DELETE_RETENTION_MS_MIN} or more"),
         );
     }
 }
@@ -189,6 +214,15 @@ mod tests {
         check(Role::Input, 3, &[safe, ("retention.ms", "60000")], &["retention.ms=60000"]);
         check(Role::Input, 3, &[safe, ("retention.ms", "-1")], &[]);
         check(Role::Input, 3, &[safe, ("retention.bytes", "1000")], &["retention.bytes=1000"]);
+    }
+
+    #[test]
+    fn a_changelog_is_compacted_and_remembers_deletions() {
+        let (safe, compact) = (("min.insync.replicas", "2"), ("cleanup.policy", "compact"));
+        check(Role::Changelog, 3, &[safe, compact, ("delete.retention.ms", "86400000")], &[]);
+        check(Role::Changelog, 3, &[safe, ("cleanup.policy", "delete")], &["cleanup.policy=delete"]);
+        check(Role::Changelog, 3, &[safe, ("cleanup.policy", "compact,delete")], &["cleanup.policy=compact,delete"]);
+        check(Role::Changelog, 3, &[safe, compact, ("delete.retention.ms", "1000")], &["delete.retention.ms=1000"]);
     }
 
     #[test]

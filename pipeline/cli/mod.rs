@@ -6,6 +6,8 @@ mod completions;
 mod danger;
 mod dead_letters;
 mod demo;
+mod detect;
+mod features;
 mod lines;
 mod out;
 mod places;
@@ -48,7 +50,9 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Score(score::Score),
+    Detect(detect::Detect),
     Replay(replay::Replay),
+    Features(features::Features),
     Topics(topics::Topics),
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
@@ -95,7 +99,9 @@ impl Command {
             Command::Run(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
+            Command::Detect(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::DeadLetters(command) => command.run(),
             Command::Completions(command) => command.run(),

@@ -101,10 +101,15 @@ impl Score {
 
 /// One input of JSON lines instead of the configured topics; JSON out.
 fn adapt(settings: &mut Settings, kind: Kind) {
-    let configured = settings.inputs.iter().find(|input| input.kind == kind);
+    let configured = settings.inputs.iter().find(|input| input.kind.text() == Some(kind));
     let fields = configured.map(|input| input.fields.clone()).unwrap_or_default();
-    settings.inputs =
-        vec![Input { name: TOPIC.into(), kind, topics: vec![TOPIC.into()], format: InputFormat::Json, fields }];
+    settings.inputs = vec![Input {
+        name: TOPIC.into(),
+        kind: kind.into(),
+        topics: vec![TOPIC.into()],
+        format: InputFormat::Json,
+        fields,
+    }];
     settings.outputs.format = OutputFormat::Json;
     settings.registry = None;
 }

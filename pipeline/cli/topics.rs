@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::json;
 
 use super::Outcome;
-use super::admin::{self, Cluster, Plan, Topic, missing, wanted};
+use super::admin::{self, Cluster, Plan, Topic, changelogs, missing, unequal, wanted};
 use super::danger::{Danger, Role, dangers};
 use super::out;
 use super::settings::ConfigArgs;
@@ -52,16 +52,16 @@ impl Topics {
         let mut there = cluster.topics(&names)?;
         let mut made = BTreeSet::new();
         if self.create {
-            let absent: Vec<&str> =
-                names.iter().copied().filter(|name| !there.iter().any(|topic| topic.name == *name)).collect();
-            if !absent.is_empty() {
-                made = cluster.create(&absent, self.plan(&cluster)?)?;
+            for (partitions, topics) in absent(&wanted, &there, &settings, self.partitions) {
+                made.extend(cluster.create(&topics, Plan { partitions, ..self.plan(&cluster)? })?);
+            }
+            if !made.is_empty() {
                 there = admin::await_topics(&cluster, &names)?;
             }
         }
         let report = Report::new(&wanted, &there, made, &settings);
         out::print(&if self.json { report.json() } else { report.text() })?;
-        missing(&wanted, &there).map_or(Ok(Outcome::Done), Err)
+        missing(&wanted, &there).or_else(|| unequal(changelogs(&settings), &there)).map_or(Ok(Outcome::Done), Err)
     }
 
     fn plan(&self, cluster: &Cluster) -> Result<Plan, Error> {
@@ -71,6 +71,24 @@ impl Topics {
         };
         Ok(Plan { partitions: self.partitions, replicas: self.replication_factor.map_or_else(usual, Ok)? })
     }
+}
+
+/// Topics to be made, by their number of partitions: a changelog has as many as its input has, or is to have.
+fn absent<'a>(
+    wanted: &'a [(String, Role)],
+    there: &[Topic],
+    settings: &Settings,
+    usual: i32,
+) -> BTreeMap<i32, Vec<(&'a str, Role)>> {
+    let partitions = |name: &str| there.iter().find(|topic| topic.name == name).map(|topic| topic.partitions);
+    let inputs: BTreeMap<String, String> = changelogs(settings).map(|(input, changelog)| (changelog, input)).collect();
+    let mut absent: BTreeMap<i32, Vec<(&str, Role)>> = BTreeMap::new();
+    for (name, role) in wanted.iter().filter(|(name, _)| partitions(name).is_none()) {
+        let input = inputs.get(name).and_then(|input| partitions(input));
+        let count = input.and_then(|count| i32::try_from(count).ok()).unwrap_or(usual);
+        absent.entry(count).or_default().push((name, *role));
+    }
+    absent
 }
 
 /// What is there, what was made, and what of it is dangerous.

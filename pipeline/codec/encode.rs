@@ -1,7 +1,9 @@
 use std::cell::RefCell;
+use std::marker::PhantomData;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::{Message, Name};
+use serde::Serialize;
 
 use super::framing;
 use super::schema::OURS;
@@ -14,10 +16,11 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// What is kept free for the next payload; one that takes more makes its block grow.
 const PAYLOAD_BYTES: usize = 1024;
 
-/// Encodes scored events. The same event is always the same bytes: its maps are ordered.
+/// Encodes events of one message of `schemas/`. The same event is always the same bytes: its maps are ordered.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct Encoder<T = v1::Scored> {
     wire: Wire,
+    of: PhantomData<fn(&T)>,
 }
 
 #[derive(Debug)]
@@ -29,25 +32,25 @@ enum Wire {
     },
 }
 
-impl Encoder {
-    /// `schema` is the id under which the registry holds [`super::SCORED_FILES`]; [`OutputFormat::ProtobufFramed`] alone
-    /// needs it.
+impl<T: Message + Name + Serialize> Encoder<T> {
+    /// `schema` is the id under which the registry holds the message's files, such as [`super::SCORED_FILES`];
+    /// [`OutputFormat::ProtobufFramed`] alone needs it.
     pub fn new(format: OutputFormat, schema: Option<u32>) -> Result<Self, Error> {
         let wire = match (format, schema) {
             (OutputFormat::Json, _) => Wire::Json,
             (OutputFormat::Protobuf, _) => Wire::Protobuf { prefix: Vec::new() },
             (OutputFormat::ProtobufFramed, Some(schema)) => {
-                Wire::Protobuf { prefix: framing::prefix(schema, &[position()?]) }
+                Wire::Protobuf { prefix: framing::prefix(schema, &[position(&T::full_name())?]) }
             }
             (OutputFormat::ProtobufFramed, None) => {
                 let message = "outputs.format: framed Protobuf needs the id of a registered schema, and none is known";
                 return Err(Error::new(Fault::Config, message).hint("set registry.url"));
             }
         };
-        Ok(Self { wire })
+        Ok(Self { wire, of: PhantomData })
     }
 
-    pub fn encode(&self, scored: &v1::Scored) -> Bytes {
+    pub fn encode(&self, event: &T) -> Bytes {
         thread_local! {
             static BLOCK: RefCell<BytesMut> = RefCell::default();
         }
@@ -55,28 +58,27 @@ impl Encoder {
             if block.capacity() < PAYLOAD_BYTES {
                 *block = BytesMut::with_capacity(BLOCK_BYTES);
             }
-            self.write(scored, block);
+            self.write(event, block);
             block.split().freeze()
         })
     }
 
-    fn write(&self, scored: &v1::Scored, block: &mut BytesMut) {
+    fn write(&self, event: &T, block: &mut BytesMut) {
         match &self.wire {
             Wire::Json => {
-                serde_json::to_writer(block.writer(), scored).expect("names are strings, and no field's form can fail")
+                serde_json::to_writer(block.writer(), event).expect("names are strings, and no field's form can fail")
             }
             Wire::Protobuf { prefix } => {
                 block.extend_from_slice(prefix);
-                scored.encode_raw(block);
+                event.encode_raw(block);
             }
         }
     }
 }
 
-/// The position of `Scored` within its file.
-fn position() -> Result<usize, Error> {
-    let name = v1::Scored::full_name();
-    let scored = OURS.get_message_by_name(&name);
-    let position = scored.and_then(|scored| scored.parent_file().messages().position(|message| message == scored));
+/// The position of a message within its file.
+fn position(name: &str) -> Result<usize, Error> {
+    let found = OURS.get_message_by_name(name);
+    let position = found.and_then(|found| found.parent_file().messages().position(|message| message == found));
     position.ok_or_else(|| Error::new(Fault::Bug, format!("the compiled schemas lack {name}")))
 }

@@ -8,6 +8,7 @@
 //! redacted yet.
 
 mod cache;
+mod click_event;
 mod coerce;
 mod decode;
 mod encode;
@@ -23,7 +24,7 @@ mod text_event;
 mod tests;
 
 pub use cache::Schemas;
-pub use decode::{Decoded, Decoder};
+pub use decode::{ClickDecoder, Decoded, Decoder};
 pub use encode::Encoder;
-pub use schema::{SCORED_FILES, SchemaFile, WriterSchema};
+pub use schema::{SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema};
 pub use text_event::TextEvent;

@@ -24,19 +24,31 @@ pub struct SchemaFile {
     pub imports: &'static [&'static str],
 }
 
-/// The schema of scored events: each file after those that it imports, the one that holds `Scored` last.
-pub const SCORED_FILES: [SchemaFile; 2] = [
-    SchemaFile {
-        name: "groundswell/v1/chat.proto",
-        text: include_str!("../../schemas/groundswell/v1/chat.proto"),
-        imports: &[],
-    },
-    SchemaFile {
-        name: "groundswell/v1/scored.proto",
-        text: include_str!("../../schemas/groundswell/v1/scored.proto"),
-        imports: &["groundswell/v1/chat.proto"],
-    },
-];
+const CHAT: SchemaFile = SchemaFile {
+    name: "groundswell/v1/chat.proto",
+    text: include_str!("../../schemas/groundswell/v1/chat.proto"),
+    imports: &[],
+};
+const CLICK: SchemaFile = SchemaFile {
+    name: "groundswell/v1/click.proto",
+    text: include_str!("../../schemas/groundswell/v1/click.proto"),
+    imports: &[],
+};
+const SCORED: SchemaFile = SchemaFile {
+    name: "groundswell/v1/scored.proto",
+    text: include_str!("../../schemas/groundswell/v1/scored.proto"),
+    imports: &["groundswell/v1/chat.proto"],
+};
+const SCORED_CLICK: SchemaFile = SchemaFile {
+    name: "groundswell/v1/scored_click.proto",
+    text: include_str!("../../schemas/groundswell/v1/scored_click.proto"),
+    imports: &["groundswell/v1/click.proto", "groundswell/v1/scored.proto"],
+};
+
+/// The schema of scored texts: each file after those that it imports, the one that holds `Scored` last.
+pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
+/// The same of scored clicks.
+pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLICK];
 
 /// A writer's schema, compiled.
 #[derive(Clone, Debug)]
@@ -147,17 +159,25 @@ mod tests {
 
     #[test]
     fn the_files_to_register_are_complete_and_in_order() {
-        let mut before = HashMap::new();
-        for file in SCORED_FILES {
-            for line in file.text.lines().filter_map(|line| line.strip_prefix("import \"")) {
-                let import = line.trim_end_matches("\";");
-                assert!(import.starts_with("google/protobuf/") || file.imports.contains(&import), "{import}");
+        let check = |files: &[SchemaFile], message: &str| {
+            let mut before = HashMap::new();
+            for file in files {
+                for line in file.text.lines().filter_map(|line| line.strip_prefix("import \"")) {
+                    let import = line.trim_end_matches("\";");
+                    assert!(import.starts_with("google/protobuf/") || file.imports.contains(&import), "{import}");
+                }
+                assert!(
+                    file.imports.iter().all(|import| before.contains_key(*import)),
+                    "{} comes too early",
+                    file.name
+                );
+                WriterSchema::compile(file.text, before.clone()).unwrap();
+                before.insert(file.name.to_string(), file.text.to_string());
             }
-            assert!(file.imports.iter().all(|import| before.contains_key(*import)), "{} comes too early", file.name);
-            WriterSchema::compile(file.text, before.clone()).unwrap();
-            before.insert(file.name.to_string(), file.text.to_string());
-        }
-        let scored = OURS.get_message_by_name("groundswell.v1.Scored").unwrap();
-        assert_eq!(scored.parent_file().name(), SCORED_FILES[1].name);
+            let message = OURS.get_message_by_name(message).unwrap();
+            assert_eq!(Some(message.parent_file().name()), files.last().map(|file| file.name));
+        };
+        check(&SCORED_FILES, "groundswell.v1.Scored");
+        check(&SCORED_CLICK_FILES, "groundswell.v1.ScoredClick");
     }
 }

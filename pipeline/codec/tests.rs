@@ -44,7 +44,7 @@ fn one(field: &FieldDescriptor, rng: &mut Rng, every_field: bool) -> Dynamic {
     match field.kind() {
         Kind::String => Dynamic::String(text(rng)),
         Kind::Bool => Dynamic::Bool(true),
-        Kind::Double if ["score", "probability", "value"].contains(&field.name()) => {
+        Kind::Double if ["score", "probability", "purchase_probability", "value"].contains(&field.name()) => {
             Dynamic::F64((rng.i32(-1_000_000..1_000_000) as f64) / 1e6)
         }
         Kind::Double => Dynamic::F64(f64::from_bits(rng.u64(..) & !(1 << 62))),
@@ -121,6 +121,7 @@ proptest! {
         survives::<v1::Chat>(seed, every_field);
         survives::<v1::Click>(seed, every_field);
         survives::<v1::Scored>(seed, every_field);
+        survives::<v1::ScoredClick>(seed, every_field);
     }
 
     #[test]
@@ -143,11 +144,11 @@ proptest! {
 
 /// Decodes a review; with a mapping that maps a field to its own name where the lenient way is wanted.
 fn decode(payload: Vec<u8>, lenient: bool) -> Result<Decoded, crate::event::Rejection> {
-    use crate::config::{FieldSource, Input, InputFormat, Kind};
+    use crate::config::{FieldSource, Input, InputFormat, InputKind};
     let own_name = ("text".to_string(), FieldSource::Pointer("/text".to_string()));
     let input = Input {
         name: "in".to_string(),
-        kind: Kind::Review,
+        kind: InputKind::Review,
         topics: Vec::new(),
         format: InputFormat::Json,
         fields: lenient.then_some(own_name).into_iter().collect(),
@@ -174,17 +175,18 @@ fn samples_hold_every_field_and_survive() {
     check::<v1::Chat>(include_str!("../../schemas/samples/chat.json"));
     check::<v1::Click>(include_str!("../../schemas/samples/click.json"));
     check::<v1::Scored>(include_str!("../../schemas/samples/scored.json"));
+    check::<v1::ScoredClick>(include_str!("../../schemas/samples/scored-click.json"));
 }
 
 #[test]
 fn scored_events_are_encoded_as_configured() {
     let scored: v1::Scored = serde_json::from_str(include_str!("../../schemas/samples/scored.json")).unwrap();
-    let encode = |format, schema| Encoder::new(format, schema).unwrap().encode(&scored);
+    let encode = |format, schema| Encoder::<v1::Scored>::new(format, schema).unwrap().encode(&scored);
     let json: Value = serde_json::from_slice(&encode(OutputFormat::Json, None)).unwrap();
     assert_eq!(json, serde_json::from_str::<Value>(include_str!("../../schemas/samples/scored.json")).unwrap());
     let plain = encode(OutputFormat::Protobuf, None);
     assert_eq!(v1::Scored::decode(plain.clone()).unwrap(), scored);
     let framed = encode(OutputFormat::ProtobufFramed, Some(258));
     assert_eq!((&framed[..6], &framed[6..]), (&[0, 0, 0, 1, 2, 0][..], &plain[..]));
-    assert!(Encoder::new(OutputFormat::ProtobufFramed, None).is_err());
+    assert!(Encoder::<v1::Scored>::new(OutputFormat::ProtobufFramed, None).is_err());
 }

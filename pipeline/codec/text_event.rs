@@ -113,7 +113,7 @@ impl TextEvent {
 }
 
 /// The event's own time or the record's, cut to milliseconds.
-fn event_time(own: Option<Timestamp>, record: &RawRecord) -> Result<Timestamp, Rejection> {
+pub(super) fn event_time(own: Option<Timestamp>, record: &RawRecord) -> Result<Timestamp, Rejection> {
     let (ms, whose) = match (&own, record.timestamp_ms) {
         (Some(own), _) => (time::to_ms(own), "event_time"),
         (None, Some(ms)) => (Some(ms), "the record's timestamp"),

@@ -179,7 +179,7 @@ const FILES: &[(&str, &str)] = &[
     // Missing and empty.
     (
         "[inputs.reviews]\nformat = 'json'",
-        "groundswell.toml:1:9: inputs.reviews.kind is missing | one of \"review\", \"chat\"\n\
+        "groundswell.toml:1:9: inputs.reviews.kind is missing | one of \"review\", \"chat\", \"click\"\n\
          groundswell.toml:1:9: inputs.reviews.topics is missing | as in topics = [\"reviews\"]",
     ),
     ("[inputs.reviews]\nkind = 'review'\ntopics = []", "groundswell.toml:3:1: inputs.reviews.topics is empty"),
@@ -226,6 +226,16 @@ const FILES: &[(&str, &str)] = &[
          groundswell.toml:4:27: inputs.a.fields.speaker (\"agnet\") is not customer or agent or bot | did you mean \"agent\"?\n\
          groundswell.toml:4:61: inputs.a.fields.event_id cannot be the same for every record\n\
          groundswell.toml:4:92: inputs.a.fields.turn (\"one\") is not a whole number",
+    ),
+    (
+        "[inputs.a]\nkind = 'click'\ntopics = ['t']\nfields = { text = '/t', action = { constant = 'veiw' }, price = { constant = 'x' } }",
+        "groundswell.toml:4:12: inputs.a.fields.text is not a field of a click\n\
+         groundswell.toml:4:25: inputs.a.fields.action (\"veiw\") is not view or cart or favourite or purchase or impression or remove | did you mean \"view\"?\n\
+         groundswell.toml:4:57: inputs.a.fields.price (\"x\") is not a number",
+    ),
+    (
+        "[inputs.a]\nkind = 'click'\ntopics = ['t']\n[redaction]\nuser = 'drop'",
+        "groundswell.toml:5:1: redaction.user (\"drop\") leaves no user to make sessions of inputs.a by | with \"pseudonym\" a user is told from others and is not named",
     ),
     (
         "[inputs.a]\nkind = 'review'\ntopics = ['t']\nfields = { user = { record = 'timestamp' }, brand = { heading = 'b' }, channel = { header = '' } }",

@@ -7,13 +7,29 @@ use super::judge::Judge;
 use super::kafka::name;
 use super::key::Key;
 use super::raw::{self, RecordPart, Source};
-use super::settings::{FieldSource, Input, InputFormat, Kind, Model, OutputFormat, Outputs};
+use super::settings::{FieldSource, Input, InputFormat, InputKind, Model, OutputFormat, Outputs};
 
-/// Fields that one kind of event has and the other has not.
-const REVIEWS_ONLY: [&str; 1] = ["rating"];
-const CHATS_ONLY: [&str; 3] = ["conversation", "turn", "speaker"];
+/// The fields that each kind of event has.
+const REVIEW: [&str; 9] =
+    ["event_id", "event_time", "text", "product", "brand", "channel", "user", "rating", "language"];
+const CHAT: [&str; 11] = [
+    "event_id",
+    "event_time",
+    "text",
+    "product",
+    "brand",
+    "channel",
+    "user",
+    "language",
+    "conversation",
+    "turn",
+    "speaker",
+];
+const CLICK: [&str; 9] =
+    ["event_id", "event_time", "user", "brand", "item", "category", "price", "action", "recommendation_id"];
 
 const SPEAKERS: [&str; 3] = ["customer", "agent", "bot"];
+const ACTIONS: [&str; 6] = ["view", "cart", "favourite", "purchase", "impression", "remove"];
 
 pub fn inputs(raw: &raw::Raw, judge: &mut Judge) -> Vec<Input> {
     if raw.inputs.is_empty() {
@@ -21,15 +37,29 @@ pub fn inputs(raw: &raw::Raw, judge: &mut Judge) -> Vec<Input> {
     }
     let found = raw.inputs.iter().filter_map(|(name, written)| input(name, written, judge)).collect();
     distinct_topics(raw, judge);
+    users_of_clicks(raw, judge);
     found
+}
+
+/// A session is one user's.
+fn users_of_clicks(raw: &raw::Raw, judge: &mut Judge) {
+    let clicks = raw.inputs.iter().filter(|(_, input)| input.kind == Some(InputKind::Click));
+    for (name, _) in clicks.filter(|_| raw.redaction.user == raw::User::Drop) {
+        let message = format!("redaction.user (\"drop\") leaves no user to make sessions of inputs.{name} by");
+        let hint = "with \"pseudonym\" a user is told from others and is not named";
+        judge.clash(["redaction.user", &format!("inputs.{name}.kind")], message, Some(hint));
+    }
 }
 
 pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     let outputs = &raw.outputs;
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
+    name("outputs.clicks", &outputs.clicks, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
-    for (key, topic) in [("outputs.reviews", &outputs.reviews), ("outputs.chats", &outputs.chats)] {
+    let scored =
+        [("outputs.reviews", &outputs.reviews), ("outputs.chats", &outputs.chats), ("outputs.clicks", &outputs.clicks)];
+    for (key, topic) in scored {
         if *topic == outputs.dead_letters {
             let message = format!("{key} ({topic:?}) and outputs.dead_letters ({topic:?}) are the same topic");
             judge.clash(["outputs.dead_letters", key], message, Some("a reader of one could not read the other"));
@@ -38,6 +68,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
+        clicks: outputs.clicks.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
     }
@@ -50,9 +81,9 @@ pub fn models(raw: &raw::Raw, judge: &mut Judge) -> Vec<Model> {
         return found;
     }
     for (name, input) in &raw.inputs {
-        let unheard = input.kind.filter(|kind| !found.iter().any(|model| model.kinds.contains(kind)));
-        if let Some(kind) = unheard {
-            let kind = kind_name(kind);
+        let text = input.kind.and_then(InputKind::text);
+        if let Some(kind) = text.filter(|kind| !found.iter().any(|model| model.kinds.contains(kind))) {
+            let kind = InputKind::from(kind).name();
             let message = format!("inputs.{name}.kind ({kind:?}) is not among the kinds of any model");
             let hint = format!("add {kind:?} to the kinds of a model");
             judge.clash([&format!("inputs.{name}.kind"), "models"], message, Some(&hint));
@@ -64,7 +95,7 @@ pub fn models(raw: &raw::Raw, judge: &mut Judge) -> Vec<Model> {
 fn input(name: &str, written: &raw::Input, judge: &mut Judge) -> Option<Input> {
     let key = own_name("inputs", name, judge);
     if written.kind.is_none() {
-        judge.missing(&key, "kind", "one of \"review\", \"chat\"");
+        judge.missing(&key, "kind", "one of \"review\", \"chat\", \"click\"");
     }
     match &written.topics {
         None => judge.missing(&key, "topics", "as in topics = [\"reviews\"]"),
@@ -91,7 +122,7 @@ fn own_name(table: &str, name: &str, judge: &mut Judge) -> Key {
     key
 }
 
-fn fields(table: &Key, kind: Kind, written: &raw::Fields, judge: &mut Judge) -> BTreeMap<String, FieldSource> {
+fn fields(table: &Key, kind: InputKind, written: &raw::Fields, judge: &mut Judge) -> BTreeMap<String, FieldSource> {
     let mut found = BTreeMap::new();
     for (field, source) in written.named() {
         let Some(source) = source else { continue };
@@ -104,13 +135,14 @@ fn fields(table: &Key, kind: Kind, written: &raw::Fields, judge: &mut Judge) -> 
     found
 }
 
-fn field_fault(kind: Kind, field: &str, source: &Source) -> Option<(String, Option<String>)> {
-    let alien = match kind {
-        Kind::Review => CHATS_ONLY.contains(&field),
-        Kind::Chat => REVIEWS_ONLY.contains(&field),
+fn field_fault(kind: InputKind, field: &str, source: &Source) -> Option<(String, Option<String>)> {
+    let known = match kind {
+        InputKind::Review => REVIEW.contains(&field),
+        InputKind::Chat => CHAT.contains(&field),
+        InputKind::Click => CLICK.contains(&field),
     };
-    if alien {
-        return Some((format!("is not a field of a {}", kind_name(kind)), None));
+    if !known {
+        return Some((format!("is not a field of a {}", kind.name()), None));
     }
     match source {
         Source::Pointer(pointer) => pointer_fault(pointer),
@@ -137,22 +169,32 @@ fn pointer_fault(pointer: &str) -> Option<(String, Option<String>)> {
 
 fn constant_fault(field: &str, constant: &str) -> Option<(String, Option<String>)> {
     let reason = match field {
-        "event_id" | "event_time" | "text" => Some("cannot be the same for every record".to_owned()),
-        "rating" if !constant.parse::<f64>().is_ok_and(f64::is_finite) => {
+        "event_id" | "event_time" | "text" | "item" => Some("cannot be the same for every record".to_owned()),
+        "rating" | "price" if !constant.parse::<f64>().is_ok_and(f64::is_finite) => {
             Some(format!("({constant:?}) is not a number"))
         }
         "turn" if constant.parse::<u64>().is_err() => Some(format!("({constant:?}) is not a whole number")),
         "speaker" if !SPEAKERS.contains(&constant) => Some(format!("({constant:?}) is not {}", SPEAKERS.join(" or "))),
+        "action" if !ACTIONS.contains(&constant) => Some(format!("({constant:?}) is not {}", ACTIONS.join(" or "))),
         _ => None,
     };
-    let hint = if field == "speaker" { nearest(constant, SPEAKERS.into_iter()) } else { None };
+    let hint = match field {
+        "speaker" => nearest(constant, SPEAKERS.into_iter()),
+        "action" => nearest(constant, ACTIONS.into_iter()),
+        _ => None,
+    };
     reason.map(|reason| (reason, hint.map(|name| format!("did you mean {name:?}?"))))
 }
 
 /// A topic belongs to one input, and none is both read and written.
 fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
     let outputs = &raw.outputs;
-    let written = [("reviews", &outputs.reviews), ("chats", &outputs.chats), ("dead_letters", &outputs.dead_letters)];
+    let written = [
+        ("reviews", &outputs.reviews),
+        ("chats", &outputs.chats),
+        ("clicks", &outputs.clicks),
+        ("dead_letters", &outputs.dead_letters),
+    ];
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (input, topic) in raw.inputs.iter().flat_map(|(input, i)| i.topics.iter().flatten().map(move |t| (input, t))) {
         let key = Key::from("inputs").child(input).child("topics");
@@ -208,16 +250,9 @@ pub fn framed(raw: &raw::Raw) -> Vec<String> {
     inputs.map(|(name, _)| format!("inputs.{name}.format")).chain(output).collect()
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Review => "review",
-        Kind::Chat => "chat",
-    }
-}
-
 impl raw::Fields {
     /// Every field with its name; taken apart, so that a field added there is not forgotten here.
-    pub(super) fn named(&self) -> [(&'static str, &Option<Source>); 12] {
+    pub(super) fn named(&self) -> [(&'static str, &Option<Source>); 17] {
         let raw::Fields {
             event_id,
             event_time,
@@ -231,6 +266,11 @@ impl raw::Fields {
             conversation,
             turn,
             speaker,
+            item,
+            category,
+            price,
+            action,
+            recommendation_id,
         } = self;
         [
             ("event_id", event_id),
@@ -245,6 +285,11 @@ impl raw::Fields {
             ("conversation", conversation),
             ("turn", turn),
             ("speaker", speaker),
+            ("item", item),
+            ("category", category),
+            ("price", price),
+            ("action", action),
+            ("recommendation_id", recommendation_id),
         ]
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::settings::{
-    DeliveryMode, GroupProtocol, InputFormat, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
+    DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -28,6 +28,8 @@ pub struct Raw {
     pub registry: Registry,
     /// What happens to a text before a model sees it.
     pub text: Text,
+    /// How clicks become sessions.
+    pub clicks: Clicks,
     /// What is removed from every text before anything else sees it.
     pub redaction: Redaction,
     /// How texts are gathered for a model.
@@ -38,6 +40,8 @@ pub struct Raw {
     pub models: BTreeMap<String, Model>,
     /// Where the models run.
     pub inference: Inference,
+    /// What stages remember between records. The changelog topics in Kafka hold all of it.
+    pub state: State,
     /// What is kept of a record that could not be processed.
     pub dead_letters: DeadLetters,
     /// Health, metrics and the dashboard.
@@ -116,7 +120,7 @@ pub struct Delivery {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Input {
     /// What the records are. Required.
-    pub kind: Option<Kind>,
+    pub kind: Option<InputKind>,
     /// The topics, by their exact names; a topic belongs to one input. Required.
     pub topics: Option<Vec<String>>,
     /// How the records are written.
@@ -127,26 +131,26 @@ pub struct Input {
     pub fields: Fields,
 }
 
-/// The fields of both kinds; each may be found elsewhere than under its own name.
+/// The fields of all kinds; each may be found elsewhere than under its own name.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Fields {
     /// Unique within the input. Absent: `topic/partition/offset`.
     pub event_id: Option<Source>,
     /// When it was written: RFC 3339, or seconds or milliseconds since 1970. Absent: the record's timestamp.
     pub event_time: Option<Source>,
-    /// What is scored. Every record has it.
+    /// What is scored; every review and chat has it.
     pub text: Option<Source>,
-    /// What it is about.
+    /// What it is about; reviews and chats only.
     pub product: Option<Source>,
     /// Who makes the product.
     pub brand: Option<Source>,
-    /// Where it was written: app, web, shop, social network.
+    /// Where it was written: app, web, shop, social network; reviews and chats only.
     pub channel: Option<Source>,
-    /// Who wrote it; `redaction.user` says what becomes of it.
+    /// Who wrote or clicked; `redaction.user` says what becomes of it. Every click has it.
     pub user: Option<Source>,
     /// The writer's own rating, a number on the shop's own scale; reviews only.
     pub rating: Option<Source>,
-    /// BCP 47 tag. Absent: recognised from the text.
+    /// BCP 47 tag; reviews and chats only. Absent: recognised from the text.
     pub language: Option<Source>,
     /// The conversation that the turn belongs to; chats only.
     pub conversation: Option<Source>,
@@ -154,6 +158,16 @@ pub struct Fields {
     pub turn: Option<Source>,
     /// `customer`, `agent` or `bot`; chats only.
     pub speaker: Option<Source>,
+    /// What was clicked; clicks only, and each has it.
+    pub item: Option<Source>,
+    /// The item's category; clicks only.
+    pub category: Option<Source>,
+    /// The item's price in the shop's currency, a number; clicks only.
+    pub price: Option<Source>,
+    /// `view`, `cart`, `favourite`, `purchase`, `impression` or `remove`; clicks only, and each has it.
+    pub action: Option<Source>,
+    /// The recommendation that led to the click; clicks only.
+    pub recommendation_id: Option<Source>,
 }
 
 /// Where a field's value is found.
@@ -191,6 +205,8 @@ pub struct Outputs {
     pub reviews: String,
     /// Topic of the scored chats.
     pub chats: String,
+    /// Topic of the scored clicks.
+    pub clicks: String,
     /// Topic of the records that could not be processed.
     pub dead_letters: String,
     /// How scored events are written. Protobuf is smaller; JSON can be read by eye.
@@ -230,6 +246,24 @@ pub struct Text {
     /// Milliseconds that an event may be dated ahead of the clock; one further ahead goes to the dead letters, since it would carry every window of event time with it.
     #[schemars(range(min = 0, max = 31_536_000_000_u64))]
     pub future_ms_max: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Clicks {
+    /// Milliseconds without a click of the user after which the next one opens a new session. Shorter cuts visits with a pause in two; longer makes one of two visits, and a late click reaches further back. A purchase ends no session.
+    #[schemars(range(min = 1000, max = 86_400_000))]
+    pub session_gap_ms: u64,
+    /// Milliseconds that a click may be behind the newest of its partition and still be taken into its session, which revises what was said of it. Later ones are scored by no model and counted. More forgives phones that were offline; it keeps more sessions open in state.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub grace_ms: u64,
+    /// Minutes that the shop's clocks are ahead of UTC, for the hour and the day of the week that features tell: 480 in Shanghai, -300 in New York in winter.
+    #[schemars(range(min = -840, max = 840))]
+    pub utc_offset_minutes: i32,
+    /// Milliseconds that a click may be dated ahead of the clock; one further ahead goes to the dead letters, since it would carry the partition's sessions with it.
+    #[schemars(range(min = 0, max = 31_536_000_000_u64))]
+    pub future_ms_max: u64,
+    /// Puts the features into the scored click, by name: some three kilobytes a click in JSON.
+    pub include_features: bool,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -300,6 +334,15 @@ pub struct Inference {
     pub library: Option<PathBuf>,
     /// Handed to ONNX Runtime's session options as they are: name = value, both strings.
     pub session_options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct State {
+    /// Where each instance makes a directory for its local copies: a cache that spares a restart most of the changelog, and holds what memory has no room for. It can be lost, or be thrown away while the program does not run. Only stages that remember something use it.
+    pub directory: PathBuf,
+    /// Bytes of a stage's state in memory, shared out equally among the partitions that the instance reads. What is beyond it is on disk, and costs a read when it is needed. On top come the changes that wait for their commit (32 MiB for each partition at most), what is due soon (4 MiB), and an eighth of this for blocks of the disk.
+    #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

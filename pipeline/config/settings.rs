@@ -22,11 +22,13 @@ pub struct Settings {
     pub outputs: Outputs,
     pub registry: Option<Registry>,
     pub text: Text,
+    pub clicks: Clicks,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
     pub models: Vec<Model>,
     pub inference: Inference,
+    pub state: State,
     pub dead_letters: DeadLetters,
     pub http: Http,
     pub log: Log,
@@ -118,11 +120,51 @@ pub enum Kind {
     Chat,
 }
 
+/// What the records of an input are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// What a customer wrote about a product.
+    Review,
+    /// One turn of a conversation.
+    Chat,
+    /// What a user did to an item of a shop.
+    Click,
+}
+
+impl InputKind {
+    /// `None` for clicks.
+    pub fn text(self) -> Option<Kind> {
+        match self {
+            InputKind::Review => Some(Kind::Review),
+            InputKind::Chat => Some(Kind::Chat),
+            InputKind::Click => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            InputKind::Review => "review",
+            InputKind::Chat => "chat",
+            InputKind::Click => "click",
+        }
+    }
+}
+
+impl From<Kind> for InputKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Review => InputKind::Review,
+            Kind::Chat => InputKind::Chat,
+        }
+    }
+}
+
 /// One kind of event from one or several topics.
 #[derive(Clone, Debug)]
 pub struct Input {
     pub name: String,
-    pub kind: Kind,
+    pub kind: InputKind,
     pub topics: Vec<String>,
     pub format: InputFormat,
     /// Where each of our fields is found in the writer's record; a field that is not named here is looked up under its own name.
@@ -159,15 +201,17 @@ pub enum FieldSource {
 pub struct Outputs {
     pub reviews: String,
     pub chats: String,
+    pub clicks: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }
 
 impl Outputs {
-    pub fn topic(&self, kind: Kind) -> &str {
+    pub fn topic(&self, kind: InputKind) -> &str {
         match kind {
-            Kind::Review => &self.reviews,
-            Kind::Chat => &self.chats,
+            InputKind::Review => &self.reviews,
+            InputKind::Chat => &self.chats,
+            InputKind::Click => &self.clicks,
         }
     }
 }
@@ -207,6 +251,20 @@ pub struct Text {
     pub payload_bytes_max: usize,
     /// An event dated further ahead than this is refused.
     pub future_max: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Clicks {
+    /// A click this long after the last one opens a new session.
+    pub session_gap: Duration,
+    /// A click older than the newest of its partition by more than this is in no session.
+    pub grace: Duration,
+    /// What the shop's clocks show ahead of UTC.
+    pub utc_offset_minutes: i32,
+    /// A click dated further ahead than this is refused.
+    pub future_max: Duration,
+    /// The features go into the scored click.
+    pub include_features: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -281,6 +339,14 @@ pub struct Inference {
 pub enum Device {
     Cpu,
     Cuda { id: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Each instance makes a directory of its own in it.
+    pub directory: PathBuf,
+    /// Of a stage's state in memory.
+    pub memory_bytes_max: usize,
 }
 
 #[derive(Clone, Debug)]

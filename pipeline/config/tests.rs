@@ -36,7 +36,8 @@ fn defaults_are_sound() {
     assert_eq!(settings.delivery.epoch_ms_max, Duration::from_millis(25));
     assert_eq!(settings.delivery.in_flight_bytes_max, 64 << 20);
     let inputs: Vec<_> = settings.inputs.iter().map(|i| (i.name.as_str(), i.kind, i.topics.join(" "))).collect();
-    let expected = [("chats", Kind::Chat, "chats".to_owned()), ("reviews", Kind::Review, "reviews".to_owned())];
+    let expected =
+        [("chats", InputKind::Chat, "chats".to_owned()), ("reviews", InputKind::Review, "reviews".to_owned())];
     assert_eq!(inputs, expected);
     assert!(settings.registry.is_none());
     assert_eq!(settings.redaction.kinds.len(), 6);
@@ -113,14 +114,16 @@ fn fields_are_those_of_the_schemas() {
     };
     let review = of(include_str!("../../schemas/groundswell/v1/review.proto"));
     let chat = of(include_str!("../../schemas/groundswell/v1/chat.proto"));
+    let click = of(include_str!("../../schemas/groundswell/v1/click.proto"));
     let ours: BTreeSet<_> = raw::Fields::default().named().map(|(name, _)| name).into();
-    assert_eq!(ours, review.union(&chat).copied().collect());
+    assert_eq!(ours, [&review, &chat, &click].into_iter().flatten().copied().collect());
     let file = |kind: &str, name: &str| {
         format!("[inputs.a]\nkind = '{kind}'\ntopics = ['t']\n[inputs.a.fields]\n{name} = '/x'")
     };
     for name in ours {
         assert_eq!(loaded(&file("review", name), &[], &[]).is_ok(), review.contains(name), "{name} of a review");
         assert_eq!(loaded(&file("chat", name), &[], &[]).is_ok(), chat.contains(name), "{name} of a chat");
+        assert_eq!(loaded(&file("click", name), &[], &[]).is_ok(), click.contains(name), "{name} of a click");
     }
 }
 

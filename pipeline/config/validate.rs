@@ -35,14 +35,26 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
             payload_bytes_max: raw.text.payload_bytes_max,
             future_max: Duration::from_millis(raw.text.future_ms_max),
         },
+        clicks: clicks(&raw.clicks),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,
         models: models(raw, judge),
         inference: inference(&raw.inference, judge),
+        state: State { directory: raw.state.directory.clone(), memory_bytes_max: raw.state.memory_bytes_max },
         dead_letters: DeadLetters { payload: payload(&raw.dead_letters, judge) },
         http: Http { listen: listen(&raw.http.listen, judge) },
         log: log(&raw.log, judge),
+    }
+}
+
+fn clicks(raw: &raw::Clicks) -> Clicks {
+    Clicks {
+        session_gap: Duration::from_millis(raw.session_gap_ms),
+        grace: Duration::from_millis(raw.grace_ms),
+        utc_offset_minutes: raw.utc_offset_minutes,
+        future_max: Duration::from_millis(raw.future_ms_max),
+        include_features: raw.include_features,
     }
 }
 

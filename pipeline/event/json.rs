@@ -214,6 +214,19 @@ pub(crate) mod rounded {
     }
 }
 
+/// As [`rounded`], for an optional number.
+pub(crate) mod rounded_option {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        number.map(rounded::round).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        serde::Deserialize::deserialize(deserializer)
+    }
+}
+
 /// As [`rounded`], for a map.
 pub(crate) mod rounded_map {
     use std::collections::BTreeMap;

@@ -15,18 +15,22 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
-use super::partition::{Asked, Freed, Partition, Tenure, Ticket};
+use super::partition::{Asked, Freed, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, Unprepared};
 use super::report::Report;
+use super::restore::{From, Keeper, Restored, unusable};
 use super::scoring::{Answered, Scoring, Work};
 use crate::config::Delivery;
-use crate::event::{Error, Fault, RawRecord, TopicPartition};
+use crate::event::{Error, Fault, Output, RawRecord, TopicPartition};
 use crate::infer::Done;
 use crate::kafka::Membership;
 use crate::sink::{DeadLetters, Epoch, Failure, Sink, SinkEvent};
 use crate::source::{Room, Source, SourceCommand, SourceEvent, Subscription};
 use crate::stages::Stage;
+use crate::state::{Change, Mark, State, StateError, checksum};
 
+/// How often local copies of the state are brought to where it stands: at most so much is read again after a crash.
+const CHECKPOINT: Duration = Duration::from_secs(10);
 /// How often gauges are set and hung workers looked for.
 const TICK: Duration = Duration::from_millis(250);
 /// Signals handled before batches are dispatched and an epoch is cut, so that neither waits behind a flood of records.
@@ -47,6 +51,7 @@ pub enum Signal<S: Stage> {
     Prepared(Vec<Ready<S>>),
     Inferred(Done<Work>),
     Sink(SinkEvent),
+    Restored(Restored),
     /// Finish what is under way, then end.
     Stop,
 }
@@ -64,6 +69,8 @@ pub struct Parts<S: Stage> {
     /// Starts the source once the sink is ready.
     pub start_source: Box<dyn FnOnce() -> Result<Source, Error> + Send>,
     pub report: Report,
+    /// `None`: the stage keeps no state.
+    pub keeper: Option<Keeper>,
 }
 
 /// See the module.
@@ -79,6 +86,8 @@ pub struct Engine<S: Stage> {
     start_source: Option<Box<dyn FnOnce() -> Result<Source, Error> + Send>>,
     source: Option<Source>,
     report: Report,
+    keeper: Option<Keeper>,
+    next_checkpoint: Instant,
 
     partitions: HashMap<Tenure, Partition<S>, RandomState>,
     tenures: HashMap<TopicPartition, Tenure, RandomState>,
@@ -103,6 +112,15 @@ struct Committing {
     submits: u32,
 }
 
+/// Whether it is known what became of the epoch at which everything is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It was not committed, or there was none.
+    Known,
+    /// Only the broker knows: the changelog says what the state is.
+    Unknown,
+}
+
 /// Partitions to be given up as soon as what they have concluded is committed.
 struct Revocation {
     partitions: Vec<TopicPartition>,
@@ -125,6 +143,8 @@ impl<S: Stage> Engine<S> {
             start_source: Some(parts.start_source),
             source: None,
             report: parts.report,
+            keeper: parts.keeper,
+            next_checkpoint: Instant::now() + CHECKPOINT,
             partitions: HashMap::default(),
             tenures: HashMap::default(),
             next_tenure: 0,
@@ -147,6 +167,7 @@ impl<S: Stage> Engine<S> {
         self.sink.stop_retrying();
         // The group is left only now, after the last commit was answered or given up. Leaving revokes every partition;
         // with the inbox closed nobody waits for an answer to that.
+        self.park_all();
         drop(self.revocation);
         drop(self.inbox);
         drop(self.source);
@@ -160,6 +181,7 @@ impl<S: Stage> Engine<S> {
             let refused = self.scoring.dispatch(now);
             self.answer(refused);
             self.resubmit(now);
+            self.check_states()?;
             self.cut(now);
             self.finish_revocation(now);
             self.tick(now)?;
@@ -204,6 +226,7 @@ impl<S: Stage> Engine<S> {
                 Ok(())
             }
             Signal::Sink(event) => self.on_sink(event),
+            Signal::Restored(restored) => self.on_restored(restored),
             Signal::Stop => {
                 self.begin_stop();
                 Ok(())
@@ -257,28 +280,111 @@ impl<S: Stage> Engine<S> {
 
     fn on_assigned(&mut self, partitions: Vec<TopicPartition>) {
         for name in &partitions {
-            self.begin_tenure(name.clone());
+            if let Some(former) = self.tenures.get(name).copied() {
+                self.end_tenure(former);
+            }
+            let from = name.clone();
+            self.begin_tenure(name.clone(), |engine, tenure| engine.restore(tenure, &from, From::LocalCopy));
         }
+        self.share_memory();
         self.report.assigned(&partitions, self.tenures.len());
     }
 
-    fn begin_tenure(&mut self, name: TopicPartition) {
+    fn begin_tenure(&mut self, name: TopicPartition, memory: impl FnOnce(&mut Self, Tenure) -> Memory) {
         let tenure = Tenure(self.next_tenure);
         self.next_tenure = self.next_tenure.wrapping_add(1);
-        if let Some(former) = self.tenures.insert(name.clone(), tenure) {
-            self.end_tenure(former);
-        }
-        self.partitions.insert(tenure, Partition::new(name));
+        let memory = memory(self, tenure);
+        self.tenures.insert(name.clone(), tenure);
+        self.partitions.insert(tenure, Partition::new(name, memory));
     }
 
     /// Throws away what a tenure holds. What is under way for it elsewhere finds no home.
     fn end_tenure(&mut self, tenure: Tenure) {
-        let Some(partition) = self.partitions.remove(&tenure) else { return };
+        let Some(partition) = self.take_tenure(tenure) else { return };
+        let name = partition.name.clone();
+        if let (Some(keeper), Memory::Here(state)) = (&mut self.keeper, partition.into_memory()) {
+            keeper.park(&name, state);
+        }
+    }
+
+    fn take_tenure(&mut self, tenure: Tenure) -> Option<Partition<S>> {
+        let partition = self.partitions.remove(&tenure)?;
         let held = partition.held();
         self.room.give_back(held.records, held.bytes);
         if self.tenures.get(&partition.name) == Some(&tenure) {
             self.tenures.remove(&partition.name);
         }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.forget(tenure);
+        }
+        Some(partition)
+    }
+
+    // --- state
+
+    /// Has a partition's state read back; its records wait.
+    fn restore(&mut self, tenure: Tenure, name: &TopicPartition, from: From) -> Memory {
+        let share = self.memory_share();
+        let Some(keeper) = &mut self.keeper else { return Memory::Stateless };
+        keeper.restore(tenure, name.clone(), from, share);
+        Memory::Restoring
+    }
+
+    fn on_restored(&mut self, Restored { tenure, state }: Restored) -> Result<(), Error> {
+        let share = self.memory_share();
+        let Some(partition) = self.partitions.get_mut(&tenure) else { return Ok(()) };
+        let mut state = state?;
+        state.set_budget(share);
+        state.begin_checkpoint();
+        partition.set_restored(state);
+        self.advance(Some(tenure));
+        Ok(())
+    }
+
+    /// The same for every partition that this instance reads.
+    fn memory_share(&self) -> usize {
+        self.keeper.as_ref().map_or(0, |keeper| keeper.memory_bytes_max() / self.tenures.len().max(1))
+    }
+
+    fn share_memory(&mut self) {
+        let share = self.memory_share();
+        self.partitions.values_mut().filter_map(Partition::state).for_each(|state| state.set_budget(share));
+    }
+
+    /// A state that cannot be used ends the process, unless its local copy is to blame: then everything is read again,
+    /// as soon as the epoch under way, which was cut before, is decided.
+    fn check_states(&mut self) -> Result<(), Error> {
+        if self.keeper.is_none() {
+            return Ok(());
+        }
+        let faults = self.partitions.values().filter_map(Partition::fault);
+        let Some(fault) = faults.max_by_key(|fault| !matches!(fault, StateError::Damaged(_))) else { return Ok(()) };
+        if !matches!(fault, StateError::Damaged(_)) {
+            return Err(unusable(fault));
+        }
+        if self.committing.is_none() {
+            self.rewind(Outcome::Known);
+        }
+        Ok(())
+    }
+
+    fn continue_checkpoints(&mut self, now: Instant) {
+        let begin = now >= self.next_checkpoint;
+        if begin {
+            self.next_checkpoint = now + CHECKPOINT;
+        }
+        for state in self.partitions.values_mut().filter_map(Partition::state) {
+            if begin {
+                state.begin_checkpoint();
+            }
+            state.continue_checkpoint();
+        }
+    }
+
+    /// The process ends: the next one finds what this one remembers.
+    fn park_all(&mut self) {
+        let tenures: Vec<Tenure> = self.partitions.keys().copied().collect();
+        tenures.into_iter().for_each(|tenure| self.end_tenure(tenure));
     }
 
     fn on_revoked(&mut self, partitions: &[TopicPartition], lost: bool, done: Sender<()>) {
@@ -312,6 +418,7 @@ impl<S: Stage> Engine<S> {
                 self.end_tenure(tenure);
             }
         }
+        self.share_memory();
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
     }
@@ -396,7 +503,7 @@ impl<S: Stage> Engine<S> {
     // --- epochs
 
     fn cut(&mut self, now: Instant) {
-        if self.committing.is_some() || self.rewinding || !self.is_due(now) {
+        if self.committing.is_some() || self.rewinding || !self.is_due(now) || self.is_faulty() {
             return;
         }
         let Some(metadata) = self.membership().and_then(|m| m.metadata()) else {
@@ -408,12 +515,17 @@ impl<S: Stage> Engine<S> {
         let mut offsets = Vec::new();
         let mut tenures = Vec::new();
         let mut freed = Freed::default();
+        let mut changelog = Vec::new();
         for (tenure, partition) in &mut self.partitions {
             let most = self.delivery.epoch_events_max - entries.len();
-            if let Some((next, part)) = partition.cut(most, &mut entries) {
-                offsets.push((partition.name.clone(), next));
-                tenures.push((*tenure, next));
-                freed += part;
+            if let Some(cut) = partition.cut(most, &mut entries) {
+                offsets.push((partition.name.clone(), cut.next));
+                tenures.push((*tenure, cut.next));
+                freed += cut.freed;
+                if let Some(keeper) = &mut self.keeper {
+                    let topic = keeper.changelog(&partition.name.topic);
+                    changelog.extend(cut.changes.into_iter().map(|change| to_output(&topic, &partition.name, change)));
+                }
             }
         }
         let left: usize = self.partitions.values().map(Partition::done).sum();
@@ -423,7 +535,15 @@ impl<S: Stage> Engine<S> {
         }
         self.epoch_number += 1;
         self.committing = Some(Committing { tenures, freed, since: now, submits: 1 });
-        self.submit(Epoch { number: self.epoch_number, entries, offsets, metadata, produced: false });
+        self.submit(Epoch {
+            number: self.epoch_number,
+            entries,
+            changelog,
+            acknowledged: Vec::new(),
+            offsets,
+            metadata,
+            produced: false,
+        });
     }
 
     /// Enough is concluded, or the first of it has waited long enough, or somebody waits for the partitions.
@@ -438,6 +558,10 @@ impl<S: Stage> Engine<S> {
     fn patience(&self) -> Duration {
         let backlog = self.stopping.is_none() && !self.room.is_ample() && self.done() * 2 < self.room.records();
         self.delivery.epoch_ms_max * if backlog { BACKLOG_PATIENCE } else { 1 }
+    }
+
+    fn is_faulty(&self) -> bool {
+        self.keeper.is_some() && self.partitions.values().any(|partition| partition.fault().is_some())
     }
 
     fn done(&self) -> usize {
@@ -457,7 +581,7 @@ impl<S: Stage> Engine<S> {
     fn on_sink(&mut self, event: SinkEvent) -> Result<(), Error> {
         match event {
             SinkEvent::Ready => self.start_source()?,
-            SinkEvent::Committed { .. } => self.on_committed(),
+            SinkEvent::Committed { epoch, .. } => self.on_committed(&epoch),
             SinkEvent::Failed { epoch, failure, why } => self.on_failed_epoch(epoch, failure, &why),
             SinkEvent::Dead(error) => return Err(error),
         }
@@ -471,12 +595,19 @@ impl<S: Stage> Engine<S> {
         Ok(())
     }
 
-    fn on_committed(&mut self) {
+    fn on_committed(&mut self, epoch: &Epoch) {
         let Some(committing) = self.committing.take() else { return };
         self.room.give_back(committing.freed.records, committing.freed.bytes);
         for (tenure, next) in committing.tenures {
-            if let Some(partition) = self.partitions.get_mut(&tenure) {
-                partition.set_committed(next);
+            let Some(partition) = self.partitions.get_mut(&tenure) else { continue };
+            let position = self.keeper.as_mut().and_then(|keeper| {
+                let topic = keeper.changelog(&partition.name.topic);
+                position(epoch, &topic, partition.name.partition)
+            });
+            partition.set_committed(next, position);
+            if self.keeper.is_some() {
+                // Records may wait for what is not committed to become less.
+                self.advance(Some(tenure));
             }
         }
     }
@@ -490,7 +621,7 @@ impl<S: Stage> Engine<S> {
         if failure == Failure::Stale && owned && patient {
             self.resubmit = Some((Instant::now() + RESUBMIT_AFTER, epoch));
         } else {
-            self.rewind();
+            self.rewind(if failure == Failure::Stale { Outcome::Known } else { Outcome::Unknown });
         }
     }
 
@@ -506,7 +637,7 @@ impl<S: Stage> Engine<S> {
             .as_ref()
             .is_some_and(|c| c.tenures.iter().all(|(tenure, _)| self.partitions.contains_key(tenure)));
         if !owned {
-            self.rewind();
+            self.rewind(Outcome::Known);
             return;
         }
         let Some(metadata) = self.membership().and_then(|m| m.metadata()) else {
@@ -521,7 +652,7 @@ impl<S: Stage> Engine<S> {
     }
 
     /// Throws everything away that is not committed and reads it again.
-    fn rewind(&mut self) {
+    fn rewind(&mut self, outcome: Outcome) {
         if let Some(committing) = self.committing.take() {
             self.room.give_back(committing.freed.records, committing.freed.bytes);
         }
@@ -530,7 +661,16 @@ impl<S: Stage> Engine<S> {
         self.scoring.clear();
         let names: Vec<TopicPartition> = self.tenures.keys().cloned().collect();
         for name in names {
-            self.begin_tenure(name);
+            let former = self.tenures.get(&name).copied();
+            let Some(former) = former.and_then(|former| self.take_tenure(former)) else { continue };
+            let memory = former.into_memory();
+            self.begin_tenure(name.clone(), |engine, tenure| match (memory, outcome) {
+                (Memory::Stateless, _) => Memory::Stateless,
+                (Memory::Restoring, _) => engine.restore(tenure, &name, From::LocalCopy),
+                (Memory::Here(state), _) if state.fault().is_some() => engine.restore(tenure, &name, From::Changelog),
+                (Memory::Here(state), Outcome::Known) => Memory::Here(aborted(state)),
+                (Memory::Here(state), Outcome::Unknown) => engine.restore(tenure, &name, From::Memory(aborted(state))),
+            });
         }
         self.rewinding = true;
         if let Some(source) = &self.source {
@@ -547,6 +687,11 @@ impl<S: Stage> Engine<S> {
         self.next_tick = now + TICK;
         let given_up = self.scoring.expire(now)?;
         self.answer(given_up);
+        self.continue_checkpoints(now);
+        if let Some(keeper) = &self.keeper {
+            let states = self.partitions.values_mut().filter_map(Partition::state);
+            self.report.states(states, keeper.memory_bytes_max(), keeper.local_bytes());
+        }
         self.report.tick(&self.room, &self.scoring, self.committing.as_ref().map(|c| c.since));
         Ok(())
     }
@@ -565,6 +710,34 @@ impl<S: Stage> Engine<S> {
         let drained = self.committing.is_none() && self.partitions.values().all(Partition::is_empty);
         drained || now >= deadline
     }
+}
+
+fn aborted(mut state: Box<State>) -> Box<State> {
+    state.abort();
+    state
+}
+
+/// A change of a partition's state as a record of the changelog's partition of the same number.
+fn to_output(topic: &Arc<str>, name: &TopicPartition, (key, value): Change) -> Output {
+    let payload = value.map(|value| value.bytes().clone());
+    Output { topic: topic.clone(), partition: Some(name.partition), key: Some(key), payload, headers: Vec::new() }
+}
+
+/// Where the epoch's last change of a partition lies in the changelog.
+fn position(epoch: &Epoch, topic: &str, partition: i32) -> Option<Mark> {
+    epoch.acknowledged.iter().find_map(|acknowledged| {
+        let change = epoch.changelog.get(acknowledged.place)?;
+        let found = *change.topic == *topic && change.partition == Some(partition);
+        found.then(|| Mark {
+            offset: acknowledged.offset,
+            timestamp_ms: acknowledged.timestamp_ms,
+            checksum: checksum(
+                change.key.as_deref().unwrap_or_default(),
+                change.payload.as_deref().unwrap_or_default(),
+            ),
+            set_ms: Timestamp::now().as_millisecond(),
+        })
+    })
 }
 
 /// How the source is started once the sink is ready.

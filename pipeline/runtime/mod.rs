@@ -9,6 +9,7 @@ mod offline;
 mod partition;
 mod prepare;
 mod report;
+mod restore;
 mod schemas;
 mod scoring;
 mod start;
@@ -16,8 +17,9 @@ mod start;
 pub use models::{Loaded, Models};
 pub use offline::Offline;
 pub use prepare::ResolveSchema;
+pub use restore::changelog;
 pub use schemas::Registered;
-pub use start::{Running, start, text_stage};
+pub use start::{Running, remembers, start, start_stage, text_stage};
 
 /// Cores this process may use.
 fn cores() -> usize {

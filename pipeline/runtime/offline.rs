@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use jiff::Timestamp;
 
 use super::Models;
-use super::partition::{Asked, Partition, Tenure, Ticket};
+use super::partition::{Asked, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, ResolveSchema, Unprepared};
 use super::scoring::{Answered, Scoring, Work};
 use crate::config::Settings;
@@ -16,6 +16,7 @@ use crate::infer::Done;
 use crate::sink::{DeadLetters, Entry};
 use crate::source::Room;
 use crate::stages::Stage;
+use crate::state::{Kinds, State};
 
 /// Records under way at a time: enough for batches of equal lengths, few enough for constant memory.
 const WINDOW_RECORDS: usize = 2048;
@@ -57,8 +58,8 @@ impl<S: Stage> Offline<S> {
             let _ = signals.send(Signal::Inferred(done));
         })?;
         Ok(Self {
+            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }, memory(&*stage)),
             stage,
-            partition: Partition::new(TopicPartition { topic: "input".into(), partition: 0 }),
             prepare,
             scoring,
             letters: DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone()),
@@ -173,8 +174,18 @@ impl<S: Stage> Offline<S> {
     fn emit_done(&mut self, emit: &mut impl FnMut(Entry) -> Result<(), Error>) -> Result<(), Error> {
         self.partition.conclude(&self.stage, &self.letters, Timestamp::now());
         let mut entries = Vec::new();
-        self.partition.cut(usize::MAX, &mut entries);
+        if let Some(cut) = self.partition.cut(usize::MAX, &mut entries) {
+            self.partition.set_committed(cut.next, None);
+        }
         self.room.give_back(entries.len(), entries.iter().map(|entry| entry.record.bytes()).sum());
         entries.into_iter().try_for_each(emit)
+    }
+}
+
+/// There is no changelog: what is remembered is gone with the run.
+fn memory<S: Stage>(stage: &S) -> Memory {
+    match stage.kinds() {
+        kinds if kinds.is_empty() => Memory::Stateless,
+        kinds => Memory::Here(Box::new(State::unbounded(Kinds::new(&kinds), stage.grace_ms()))),
     }
 }

@@ -7,6 +7,10 @@ use jiff::Timestamp;
 use crate::event::{Answer, Ask, RawRecord, Rejection, TopicPartition};
 use crate::sink::{DeadLetters, Entry};
 use crate::stages::Stage;
+use crate::state::{Change, Mark, State, StateError, View};
+
+/// Changes of the state that may wait for their commit, in bytes: nothing more is observed until some are committed.
+const OVERLAY_BYTES_MAX: usize = 32 << 20;
 
 /// An assignment of a partition. A partition that is given up and comes back, or is rewound, gets a new one: whatever
 /// is still under way for the old one finds no home and is dropped.
@@ -39,7 +43,28 @@ pub struct Partition<S: Stage> {
     first_offset: Option<i64>,
     /// The offset behind what this tenure has committed.
     committed: Option<i64>,
-    state: S::State,
+    memory: Memory,
+}
+
+/// What a partition remembers.
+#[derive(Default)]
+pub enum Memory {
+    /// Nothing: the stage keeps no state.
+    #[default]
+    Stateless,
+    /// It is being read back from its changelog; records wait.
+    Restoring,
+    Here(Box<State>),
+}
+
+/// What was taken for an epoch.
+#[derive(Debug, PartialEq)]
+pub struct Cut {
+    /// The offset behind it.
+    pub next: i64,
+    pub freed: Freed,
+    /// What it has changed in the state.
+    pub changes: Vec<Change>,
 }
 
 struct Slot<S: Stage> {
@@ -81,7 +106,7 @@ pub struct Freed {
 }
 
 impl<S: Stage> Partition<S> {
-    pub fn new(name: TopicPartition) -> Self {
+    pub fn new(name: TopicPartition, memory: Memory) -> Self {
         Self {
             name,
             slots: VecDeque::new(),
@@ -91,7 +116,7 @@ impl<S: Stage> Partition<S> {
             next_offset: 0,
             first_offset: None,
             committed: None,
-            state: S::State::default(),
+            memory,
         }
     }
 
@@ -116,19 +141,22 @@ impl<S: Stage> Partition<S> {
     pub fn observe(&mut self, stage: &S, mut asked: impl FnMut(Asked)) {
         while let Some(slot) = self.slots.get_mut(self.observed) {
             let Progress::Waiting(..) = slot.stage else { return };
+            if !self.memory.is_open() {
+                return;
+            }
+            let sequence = self.first + self.observed as u64;
             let Progress::Waiting(record, prepared) = std::mem::replace(&mut slot.stage, Progress::Moving) else {
                 return;
             };
             let (event, asks) = match prepared {
                 Ok(prepared) => {
-                    let (event, asks) = stage.observe(&mut self.state, prepared);
+                    let (event, asks) = self.memory.observe(sequence, |view| stage.observe(view, prepared));
                     (Outcome::Event(event), asks)
                 }
                 Err(rejection) => (Outcome::Rejected(rejection), Vec::new()),
             };
             let missing = asks.len();
             slot.stage = Progress::Asking { record, event, answers: vec![None; missing], missing };
-            let sequence = self.first + self.observed as u64;
             self.observed += 1;
             if missing > 0 {
                 asked(Asked { sequence, asks });
@@ -157,8 +185,11 @@ impl<S: Stage> Partition<S> {
                 break;
             };
             let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+            let sequence = self.first + self.done as u64;
             let concluded = match event {
-                Outcome::Event(event) => stage.conclude(&record, event, &answers, now),
+                Outcome::Event(event) => {
+                    self.memory.conclude(sequence, |view| stage.conclude(view, &record, event, &answers, now))
+                }
                 Outcome::Rejected(rejection) => Err(rejection),
             };
             slot.stage = Progress::Done(entry(record, concluded, letters));
@@ -172,8 +203,8 @@ impl<S: Stage> Partition<S> {
         self.done
     }
 
-    /// Takes up to `most` concluded records, in order, and the offset behind them.
-    pub fn cut(&mut self, most: usize, entries: &mut Vec<Entry>) -> Option<(i64, Freed)> {
+    /// Takes up to `most` concluded records, in order.
+    pub fn cut(&mut self, most: usize, entries: &mut Vec<Entry>) -> Option<Cut> {
         let count = self.done.min(most);
         let mut next = None;
         let mut freed = Freed::default();
@@ -187,11 +218,49 @@ impl<S: Stage> Partition<S> {
         self.first += count as u64;
         self.observed -= count;
         self.done -= count;
-        next.map(|next| (next, freed))
+        let next = next?;
+        let changes = match &mut self.memory {
+            Memory::Here(state) => state.cut(self.first - 1),
+            Memory::Stateless | Memory::Restoring => Vec::new(),
+        };
+        Some(Cut { next, freed, changes })
     }
 
-    pub fn set_committed(&mut self, next: i64) {
+    /// What was cut last is committed. `position`: the last record of it in the changelog, where there is one.
+    pub fn set_committed(&mut self, next: i64, position: Option<Mark>) {
         self.committed = Some(next);
+        if let Memory::Here(state) = &mut self.memory {
+            state.committed();
+            if let Some(position) = position {
+                state.set_position(position);
+            }
+        }
+    }
+
+    /// The state has been read back: records that wait for it can be observed.
+    pub fn set_restored(&mut self, state: Box<State>) {
+        if matches!(self.memory, Memory::Restoring) {
+            self.memory = Memory::Here(state);
+        }
+    }
+
+    pub fn state(&mut self) -> Option<&mut State> {
+        match &mut self.memory {
+            Memory::Here(state) => Some(state),
+            Memory::Stateless | Memory::Restoring => None,
+        }
+    }
+
+    /// What makes the state unusable, if anything does: nothing of this partition may be cut then.
+    pub fn fault(&self) -> Option<&StateError> {
+        match &self.memory {
+            Memory::Here(state) => state.fault(),
+            Memory::Stateless | Memory::Restoring => None,
+        }
+    }
+
+    pub fn into_memory(self) -> Memory {
+        self.memory
     }
 
     /// The offset behind what was committed; before the first commit, the first offset read.
@@ -209,13 +278,39 @@ impl<S: Stage> Partition<S> {
         })
     }
 
+    /// True where nothing is under way. Records that wait for the state to be read back are not.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.is_empty() || matches!(self.memory, Memory::Restoring)
     }
 
     fn slot(&mut self, sequence: u64) -> Option<&mut Slot<S>> {
         let index = sequence.checked_sub(self.first)?;
         self.slots.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Memory {
+    /// Whether another record may be observed.
+    fn is_open(&self) -> bool {
+        match self {
+            Memory::Stateless => true,
+            Memory::Restoring => false,
+            Memory::Here(state) => state.fault().is_none() && state.overlay_bytes() < OVERLAY_BYTES_MAX,
+        }
+    }
+
+    fn observe<R>(&mut self, sequence: u64, observe: impl FnOnce(&mut View<'_>) -> R) -> R {
+        match self {
+            Memory::Here(state) => state.observe(sequence, observe),
+            Memory::Stateless | Memory::Restoring => observe(&mut View::stateless()),
+        }
+    }
+
+    fn conclude<R, E>(&mut self, sequence: u64, conclude: impl FnOnce(&mut View<'_>) -> Result<R, E>) -> Result<R, E> {
+        match self {
+            Memory::Here(state) => state.conclude(sequence, conclude),
+            Memory::Stateless | Memory::Restoring => conclude(&mut View::stateless()),
+        }
     }
 }
 
@@ -254,35 +349,43 @@ mod tests {
     use crate::config::DeadLetterPayload;
     use crate::event::{Encoding, ModelId, Origin, Output, Prediction, Priority, Reason};
     use crate::stages::Prepare;
+    use crate::state::{Kind, Kinds, Table};
 
     /// Asks as often as the payload's first byte says, and remembers how many records it has seen.
     struct Counting;
 
+    const COUNTS: Table<str, u64> = Table::new(Kind::new(1, "counts"));
+
     impl Stage for Counting {
         type Prepared = u8;
-        type Event = usize;
-        type State = usize;
+        type Event = u64;
         const NAME: &'static str = "counting";
 
         fn prepare(&self, _: &RawRecord, _: Timestamp) -> Result<Prepare<u8>, Rejection> {
             Ok(Prepare::Ready(0))
         }
 
-        fn observe(&self, seen: &mut usize, asks: u8) -> (usize, Vec<Ask>) {
-            *seen += 1;
+        fn kinds(&self) -> Vec<Kind> {
+            vec![COUNTS.kind()]
+        }
+
+        fn observe(&self, state: &mut View<'_>, asks: u8) -> (u64, Vec<Ask>) {
+            let seen = COUNTS.get(state, "seen").unwrap_or(0) + 1;
+            COUNTS.put(state, "seen", &seen);
             let ask = Ask {
                 model: ModelId(0),
                 priority: Priority::Normal,
                 encoding: Arc::new(Encoding { ids: Box::new([1]), truncated: false }),
                 text_key: 0,
             };
-            (*seen, vec![ask; usize::from(asks)])
+            (seen, vec![ask; usize::from(asks)])
         }
 
         fn conclude(
             &self,
+            _: &mut View<'_>,
             _: &RawRecord,
-            seen: usize,
+            seen: u64,
             answers: &[Answer],
             _: Timestamp,
         ) -> Result<Vec<Output>, Rejection> {
@@ -303,7 +406,8 @@ mod tests {
     }
 
     fn partition() -> Partition<Counting> {
-        Partition::new(TopicPartition { topic: "in".into(), partition: 0 })
+        let state = State::unbounded(Kinds::new(&Counting.kinds()), 0);
+        Partition::new(TopicPartition { topic: "in".into(), partition: 0 }, Memory::Here(Box::new(state)))
     }
 
     fn letters() -> DeadLetters {
@@ -364,9 +468,10 @@ mod tests {
                     partition.answer(open.swap_remove(rng.usize(..open.len())), answer());
                 }
                 partition.conclude(&Counting, &letters, Timestamp::UNIX_EPOCH);
-                if let Some((next, part)) = partition.cut(most, &mut entries) {
-                    prop_assert_eq!(next, entries[entries.len() - 1].record.origin.offset + 1);
-                    freed += part;
+                if let Some(cut) = partition.cut(most, &mut entries) {
+                    prop_assert_eq!(cut.next, entries[entries.len() - 1].record.origin.offset + 1);
+                    freed += cut.freed;
+                    partition.set_committed(cut.next, None);
                 }
             }
             prop_assert!(partition.is_empty());

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::scoring::Scoring;
-use crate::config::Kind;
+use crate::config::InputKind;
 use crate::event::{Error, Origin, RawRecord, Reason, TopicPartition};
 use crate::sink::{Entry, Epoch, Failure};
 use crate::source::Room;
+use crate::state::State;
 use crate::telemetry::{
     AbortCause, BrokerFailed, CacheMeasured, ChunkReceived, DeadLettered, EpochAborted, EpochCommitted, Health,
-    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, Stopping,
+    InFlight, InFlightBounds, LagMeasured, QueueMeasured, Rebalance, Rebalanced, StateMeasured, Stopping,
 };
 
 /// One stage's voice.
@@ -33,8 +34,8 @@ pub struct CommitReport {
 
 impl CommitReport {
     pub fn new(stage: &'static str, health: Arc<Health>, outputs: &crate::config::Outputs) -> Self {
-        let kinds = [(Kind::Review, "review"), (Kind::Chat, "chat")];
-        let kinds = kinds.map(|(kind, name)| (Arc::from(outputs.topic(kind)), name)).to_vec();
+        let kinds = [InputKind::Review, InputKind::Chat, InputKind::Click];
+        let kinds = kinds.map(|kind| (Arc::from(outputs.topic(kind)), kind.name())).to_vec();
         Self { stage, health, kinds }
     }
 
@@ -124,6 +125,29 @@ impl Report {
         if let Some(error) = error {
             self.health.fatal(error.to_string());
         }
+    }
+
+    /// What the states of this instance's partitions hold.
+    pub fn states<'a>(&self, states: impl Iterator<Item = &'a mut State>, limit_bytes: usize, spilled_bytes: u64) {
+        let mut sum = StateMeasured {
+            stage: self.stage,
+            entries: 0,
+            bytes: 0,
+            limit_bytes,
+            uncommitted_bytes: 0,
+            spilled_bytes,
+            expired: 0,
+            fired: 0,
+        };
+        for state in states {
+            let (measured, counts) = (state.measured(), state.take_counts());
+            sum.entries += measured.entries_in_memory;
+            sum.bytes += measured.memory_bytes;
+            sum.uncommitted_bytes += measured.overlay_bytes;
+            sum.expired += counts.expired;
+            sum.fired += counts.fired;
+        }
+        sum.emit();
     }
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::prepare::ResolveSchema;
 use crate::codec::registry::{Client, RegistryError, Resolved, subject};
-use crate::codec::{SCORED_FILES, Schemas};
+use crate::codec::{SchemaFile, Schemas};
 use crate::config::{OutputFormat, Settings};
 use crate::event::{Error, Fault};
 use crate::telemetry::RegistryRetried;
@@ -63,8 +63,9 @@ impl Registered {
         })
     }
 
-    /// The schema id that framed outputs to this topic carry: registered now where the configuration asks for it.
-    pub fn output_schema(&self, settings: &Settings, topic: &str) -> Result<Option<u32>, Error> {
+    /// The schema id that framed outputs to this topic carry: of these files, registered now where the configuration asks
+    /// for it.
+    pub fn output_schema(&self, settings: &Settings, topic: &str, files: &[SchemaFile]) -> Result<Option<u32>, Error> {
         if settings.outputs.format != OutputFormat::ProtobufFramed {
             return Ok(None);
         }
@@ -78,8 +79,8 @@ impl Registered {
         loop {
             attempt += 1;
             let id = match registry.register {
-                true => client.register(&subject, &SCORED_FILES),
-                false => client.lookup(&subject, &SCORED_FILES),
+                true => client.register(&subject, files),
+                false => client.lookup(&subject, files),
             };
             match id {
                 Ok(id) => return Ok(Some(id)),

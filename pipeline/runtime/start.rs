@@ -10,15 +10,17 @@ use super::engine::{Engine, Parts, Signal, source_starter};
 use super::models::Models;
 use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
+use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
-use crate::codec::{Decoder, Encoder};
-use crate::config::{Kind, Settings};
+use crate::codec::{Decoder, Encoder, SCORED_FILES};
+use crate::config::{Kind, Settings, State};
 use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
 use crate::stages::text::{TextOutput, TextStage};
-use crate::telemetry::{Health, ModelWarm};
+use crate::state::{Kinds, Local};
+use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
 use crate::text::Redactor;
 
 /// A stage at work.
@@ -48,21 +50,29 @@ impl Running {
 pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let stage = Arc::new(text_stage(settings, models, &registered)?);
-    let topics = settings.inputs.iter().flat_map(|input| input.topics.clone()).collect();
+    let texts = settings.inputs.iter().filter(|input| input.kind.text().is_some());
+    let topics = texts.flat_map(|input| input.topics.clone()).collect();
     start_stage(settings, models, stage, &registered, topics, health)
+}
+
+/// The name of the stage that keeps state for the partitions of such inputs, where one does.
+pub fn remembers(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Review | Kind::Chat => None,
+    }
 }
 
 /// The text stage, ready to prepare and conclude.
 pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered) -> Result<TextStage, Error> {
     let mut decoders = HashMap::default();
-    for input in &settings.inputs {
+    for input in settings.inputs.iter().filter(|input| input.kind.text().is_some()) {
         for topic in &input.topics {
             decoders.insert(topic.clone(), Decoder::new(input, registered.schemas())?);
         }
     }
     let output = |kind: Kind| -> Result<TextOutput, Error> {
-        let topic = settings.outputs.topic(kind);
-        let schema = registered.output_schema(settings, topic)?;
+        let topic = settings.outputs.topic(kind.into());
+        let schema = registered.output_schema(settings, topic, &SCORED_FILES)?;
         Ok(TextOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
     };
     Ok(TextStage {
@@ -75,7 +85,8 @@ pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered)
     })
 }
 
-fn start_stage<S: Stage>(
+/// Starts any stage that reads these topics.
+pub fn start_stage<S: Stage>(
     settings: &Settings,
     models: &Models,
     stage: Arc<S>,
@@ -96,6 +107,8 @@ fn start_stage<S: Stage>(
     }
     let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
     let group = format!("{}-{}", settings.kafka.group_prefix, S::NAME);
+    let kinds = Kinds::new(&stage.kinds());
+    let keeper = keeper(settings, &*stage, &kinds, &group, sender(&signals, Signal::Restored))?;
     let sink = SinkOptions {
         kafka: settings.kafka.clone(),
         mode: settings.delivery.mode,
@@ -104,6 +117,7 @@ fn start_stage<S: Stage>(
         group: group.clone(),
         stage: S::NAME,
         dead_letters: letters.clone(),
+        changelog: !kinds.is_empty(),
     };
     let sink = Sink::start(sink, reported(CommitReport::new(S::NAME, health.clone(), &settings.outputs), &signals))?;
     let subscription = Subscription {
@@ -125,6 +139,7 @@ fn start_stage<S: Stage>(
         inbox,
         start_source: source_starter(subscription, room, signals.clone()),
         report: Report::new(S::NAME, health),
+        keeper,
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
@@ -135,6 +150,39 @@ fn start_stage<S: Stage>(
         let _ = signals.send(Signal::Stop);
     };
     Ok(Running { stop: Box::new(stop), thread })
+}
+
+/// What a stage with state needs beside the others: none where it has no kinds.
+fn keeper<S: Stage>(
+    settings: &Settings,
+    stage: &S,
+    kinds: &Kinds,
+    group: &str,
+    emit: impl Fn(Restored) + Clone + Send + 'static,
+) -> Result<Option<Keeper>, Error> {
+    if kinds.is_empty() {
+        return Ok(None);
+    }
+    if let Some((one, other)) = kinds.duplicate() {
+        let why = format!("state kinds {} and {} have the same id ({})", one.name(), other.name(), one.id());
+        return Err(Error::new(Fault::Bug, why));
+    }
+    let State { directory, memory_bytes_max } = settings.state.clone();
+    let directory = directory.join(format!("{group}-{}", settings.instance));
+    let (local, discarded) = Local::open(&directory, (memory_bytes_max / 8) as u64).map_err(|e| unusable(&e))?;
+    if let Some(why) = discarded {
+        LocalCopiesDiscarded { stage: S::NAME, why: &why }.emit();
+    }
+    let options = KeeperOptions {
+        stage: S::NAME,
+        kafka: settings.kafka.clone(),
+        group: group.to_owned(),
+        kinds: kinds.clone(),
+        grace_ms: stage.grace_ms(),
+        memory_bytes_max,
+        local,
+    };
+    Keeper::start(options, emit).map(Some)
 }
 
 /// The sink's callback: tells of what has become visible, and frees it, on the sink's thread.

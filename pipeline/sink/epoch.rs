@@ -29,6 +29,10 @@ pub struct Epoch {
     pub number: u64,
     /// In each partition's order.
     pub entries: Vec<Entry>,
+    /// What the epoch changes in the stage's state, produced behind the entries' outputs. None of it can be set aside.
+    pub changelog: Vec<Output>,
+    /// Once it is committed: the last record of the changelog in each partition of it.
+    pub acknowledged: Vec<Acknowledged>,
     /// Last processed offset + 1 of each partition.
     pub offsets: Vec<(TopicPartition, i64)>,
     /// The group's metadata when the epoch was cut.
@@ -43,6 +47,16 @@ pub struct Entry {
     pub outputs: Vec<Output>,
     /// Why the record went to the dead letters, if it did.
     pub rejected: Option<Reason>,
+}
+
+/// Where a record of an epoch's changelog lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its place in `Epoch::changelog`.
+    pub place: usize,
+    pub offset: i64,
+    /// As the broker has it.
+    pub timestamp_ms: i64,
 }
 
 /// What became of an epoch.
@@ -85,6 +99,8 @@ pub struct SinkOptions {
     pub group: String,
     pub stage: &'static str,
     pub dead_letters: DeadLetters,
+    /// The stage keeps state: acknowledgements of its changelog's records are wanted.
+    pub changelog: bool,
 }
 
 /// The thread that owns the producer.
@@ -144,7 +160,7 @@ impl SinkOptions {
             DeliveryMode::ExactlyOnce => Some((self.id.as_str(), self.transaction_timeout)),
             DeliveryMode::AtLeastOnce => None,
         };
-        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes)
+        EpochProducer::new(&self.kafka, &self.id, transaction, batch_bytes, self.changelog)
     }
 }
 
@@ -175,7 +191,10 @@ impl Committer {
         while let Ok((mut epoch, membership)) = inbox.recv() {
             let started = Instant::now();
             match self.commit(&mut epoch, &*membership) {
-                Ok(()) => emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() }),
+                Ok(()) => {
+                    epoch.acknowledged = self.producer.take_acknowledged();
+                    emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() });
+                }
                 Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
                 Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
             }
@@ -242,7 +261,7 @@ impl Committer {
         self.began = Instant::now();
         let deadline = self.began + self.options.transaction_timeout;
         self.producer.begin()?;
-        let produced = self.producer.produce(outputs(epoch), deadline, &self.stop);
+        let produced = self.producer.produce(outputs(epoch), first_change(epoch), deadline, &self.stop);
         if let Err(purged @ Trouble::Purged(_)) = produced {
             let refused = self.producer.refused_output(offsets, &epoch.metadata, REQUEST_TIMEOUT);
             return Err(refused.unwrap_or(purged));
@@ -261,7 +280,7 @@ impl Committer {
     ) -> Result<(), Trouble> {
         if !epoch.produced {
             let deadline = Instant::now() + self.options.transaction_timeout;
-            self.producer.produce(outputs(epoch), deadline, &self.stop)?;
+            self.producer.produce(outputs(epoch), first_change(epoch), deadline, &self.stop)?;
             epoch.produced = true;
         }
         membership.commit(offsets, &epoch.metadata).map_err(|e| commit_trouble(&e))
@@ -296,6 +315,9 @@ impl Committer {
         let most = self.batch_bytes.unwrap_or(BATCH_BYTES).min(together);
         let alone: Vec<usize> =
             refused.iter().copied().filter(|position| refused.len() == 1 || bytes(position) >= most).collect();
+        if let Some(change) = alone.iter().find(|position| **position >= first_change(epoch)) {
+            return Err(Undone::Dead(change_too_large(outputs[*change])));
+        }
         if !alone.is_empty() {
             return self.set_aside(epoch, &alone);
         }
@@ -416,7 +438,19 @@ fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
 }
 
 fn outputs(epoch: &Epoch) -> impl Iterator<Item = &Output> {
-    epoch.entries.iter().flat_map(|entry| &entry.outputs)
+    epoch.entries.iter().flat_map(|entry| &entry.outputs).chain(&epoch.changelog)
+}
+
+/// Outputs from this position on are the changelog's.
+fn first_change(epoch: &Epoch) -> usize {
+    epoch.entries.iter().map(|entry| entry.outputs.len()).sum()
+}
+
+/// Without it the state could not be rebuilt.
+fn change_too_large(change: &Output) -> Error {
+    let (topic, bytes) = (&change.topic, change.bytes());
+    Error::new(Fault::Config, format!("an entry of the state of {bytes} bytes is larger than topic {topic} takes"))
+        .hint(format!("raise max.message.bytes of {topic}"))
 }
 
 fn offset_list(epoch: &Epoch) -> Result<TopicPartitionList, Undone> {

@@ -19,4 +19,4 @@ mod fences;
 mod producer;
 
 pub use dead_letter::{DeadLetters, HEADER_PREFIX, Opened, open};
-pub use epoch::{Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};
+pub use epoch::{Acknowledged, Entry, Epoch, Failure, Sink, SinkEvent, SinkOptions};

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header as KafkaHeader, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::epoch::Acknowledged;
 use crate::config::Kafka;
 use crate::event::{Error, Output};
 use crate::kafka::{self, GroupMetadata, broker_error, is_refusal, is_stale};
@@ -56,12 +57,13 @@ pub struct EpochProducer {
 
 impl EpochProducer {
     /// With a transactional id for transactions, without for plain idempotent produce. `batch_bytes` bounds what is sent
-    /// together, where it is given.
+    /// together, where it is given. `acknowledgements`: they are kept for `take_acknowledged`.
     pub fn new(
         kafka: &Kafka,
         client_id: &str,
         transaction: Option<(&str, Duration)>,
         batch_bytes: Option<usize>,
+        acknowledgements: bool,
     ) -> Result<EpochProducer, Error> {
         let mut config = kafka::client_config(kafka);
         let mut default = |key: &str, value: &str| {
@@ -78,8 +80,8 @@ impl EpochProducer {
         config
             .set("client.id", client_id)
             .set("enable.idempotence", "true")
-            // Success is an empty queue; only failures need a report.
-            .set("delivery.report.only.error", "true");
+            // Success is an empty queue; only failures need a report, unless somebody asks where records lie.
+            .set("delivery.report.only.error", if acknowledgements { "false" } else { "true" });
         if let Some(bytes) = batch_bytes {
             config.set("batch.size", bytes.to_string());
         }
@@ -102,13 +104,15 @@ impl EpochProducer {
     }
 
     /// Hands the outputs to librdkafka and waits until the broker has acknowledged all of them, or until told to stop.
+    /// From the position `watched` on it is kept where they lie.
     pub fn produce<'a>(
         &self,
         outputs: impl Iterator<Item = &'a Output>,
+        watched: usize,
         deadline: Instant,
         stop: &AtomicBool,
     ) -> Result<(), Trouble> {
-        self.producer.context().reports().start_attempt();
+        self.producer.context().reports().start_attempt(watched);
         for (position, output) in outputs.enumerate() {
             self.send(position, output, deadline)?;
         }
@@ -124,6 +128,12 @@ impl EpochProducer {
             self.wait(ACKNOWLEDGED_STEP);
         }
         self.delivery_failures()
+    }
+
+    /// Where the watched outputs of the last `produce` lie: the last of each partition.
+    pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        let acknowledged = std::mem::take(&mut self.producer.context().reports().acknowledged);
+        acknowledged.into_iter().map(|(_, _, last)| last).collect()
     }
 
     fn send(&self, position: usize, output: &Output, deadline: Instant) -> Result<(), Trouble> {
@@ -295,14 +305,20 @@ struct Reports {
     attempt: usize,
     /// Position of an output within its epoch, and why it was not delivered.
     failed: Vec<(usize, KafkaError)>,
+    /// Outputs from this position on are watched.
+    watched: usize,
+    /// The last watched output in each partition.
+    acknowledged: Vec<(String, i32, Acknowledged)>,
 }
 
 impl Reports {
     const POSITION_BITS: u32 = 32;
 
-    fn start_attempt(&mut self) {
+    fn start_attempt(&mut self, watched: usize) {
         self.attempt = (self.attempt + 1) & 0xffff;
         self.failed.clear();
+        self.watched = watched;
+        self.acknowledged.clear();
     }
 
     fn opaque(attempt: usize, position: usize) -> usize {
@@ -310,9 +326,26 @@ impl Reports {
     }
 
     fn add(&mut self, opaque: usize, error: KafkaError) {
-        if opaque >> Self::POSITION_BITS == self.attempt {
-            self.failed.push((opaque & ((1 << Self::POSITION_BITS) - 1), error));
+        if let Some(position) = self.position(opaque) {
+            self.failed.push((position, error));
         }
+    }
+
+    fn acknowledge(&mut self, opaque: usize, message: &BorrowedMessage<'_>) {
+        let Some(place) = self.position(opaque).and_then(|position| position.checked_sub(self.watched)) else { return };
+        let (offset, timestamp_ms) = (message.offset(), message.timestamp().to_millis().unwrap_or(-1));
+        let acknowledged = Acknowledged { place, offset, timestamp_ms };
+        let (topic, partition) = (message.topic(), message.partition());
+        match self.acknowledged.iter_mut().find(|(t, p, _)| *p == partition && t == topic) {
+            None => self.acknowledged.push((topic.to_owned(), partition, acknowledged)),
+            Some((_, _, last)) if last.offset < offset => *last = acknowledged,
+            Some(_) => {}
+        }
+    }
+
+    /// `None`: the report is of an earlier attempt.
+    fn position(&self, opaque: usize) -> Option<usize> {
+        (opaque >> Self::POSITION_BITS == self.attempt).then_some(opaque & ((1 << Self::POSITION_BITS) - 1))
     }
 }
 
@@ -330,8 +363,9 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
-        if let Err((error, _)) = result {
-            self.reports().add(opaque, error.clone());
+        match result {
+            Ok(message) => self.reports().acknowledge(opaque, message),
+            Err((error, _)) => self.reports().add(opaque, error.clone()),
         }
     }
 }

@@ -5,11 +5,13 @@
 //! answers and emits. `observe` never reads what `conclude` writes, so what comes out does not depend on how records
 //! were cut into batches and epochs.
 
+pub mod clicks;
 pub mod text;
 
 use jiff::Timestamp;
 
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection};
+use crate::state::{Kind, View};
 
 /// What `prepare` makes of a record.
 #[derive(Debug)]
@@ -25,20 +27,31 @@ pub trait Stage: Send + Sync + 'static {
     type Prepared: Send + 'static;
     /// What `observe` hands to `conclude`.
     type Event: Send + 'static;
-    /// What a partition must remember.
-    type State: Default + Send + 'static;
 
     /// Names the consumer group, the transactional id, dead letters and metrics.
     const NAME: &'static str;
 
+    /// Every kind of state that the stage keeps. None, and it has no changelog and pays for none.
+    fn kinds(&self) -> Vec<Kind> {
+        Vec::new()
+    }
+
+    /// How far a partition's clock stays behind its highest event time, in milliseconds.
+    fn grace_ms(&self) -> i64 {
+        0
+    }
+
     /// Decodes, validates and cleans one record. A rejection becomes a dead letter.
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Self::Prepared>, Rejection>;
 
-    fn observe(&self, state: &mut Self::State, prepared: Self::Prepared) -> (Self::Event, Vec<Ask>);
+    /// Changes of the state are seen by the records that follow, and kept once the record's epoch has committed.
+    fn observe(&self, state: &mut View<'_>, prepared: Self::Prepared) -> (Self::Event, Vec<Ask>);
 
-    /// `answers` stand in the order of the asks. A rejection becomes a dead letter.
+    /// `answers` stand in the order of the asks. A rejection becomes a dead letter, and takes back what this call has
+    /// changed in the state, which is another than `observe`'s.
     fn conclude(
         &self,
+        state: &mut View<'_>,
         record: &RawRecord,
         event: Self::Event,
         answers: &[Answer],

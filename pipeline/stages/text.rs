@@ -14,6 +14,7 @@ use crate::event::{
     Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1,
 };
 use crate::infer::{Head, HeadKind};
+use crate::state::View;
 use crate::telemetry::{Redacted, TextsTruncated};
 use crate::text::{self, Language, Redactor};
 
@@ -61,7 +62,6 @@ pub struct Waiting {
 impl Stage for TextStage {
     type Prepared = (Waiting, Vec<Ask>);
     type Event = Waiting;
-    type State = ();
 
     const NAME: &'static str = "text";
 
@@ -72,12 +72,13 @@ impl Stage for TextStage {
         }
     }
 
-    fn observe(&self, (): &mut (), (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
+    fn observe(&self, _: &mut View<'_>, (waiting, asks): Self::Prepared) -> (Waiting, Vec<Ask>) {
         (waiting, asks)
     }
 
     fn conclude(
         &self,
+        _: &mut View<'_>,
         record: &RawRecord,
         waiting: Waiting,
         answers: &[Answer],

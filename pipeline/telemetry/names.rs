@@ -313,6 +313,78 @@ pub(super) static PRODUCERS_REBUILT: Metric = Metric {
     help: "Producers replaced after a fatal error or a commit whose outcome was unknown.",
 };
 
+// State
+pub(super) static STATE_ENTRIES: Metric = Metric {
+    name: "groundswell_state_entries",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Entries of the stage's state that are in memory.",
+};
+pub(super) static STATE_SIZE: Metric = Metric {
+    name: "groundswell_state_size_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "Memory that the stage's committed state takes, overhead included.",
+};
+pub(super) static STATE_LIMIT: Metric = Metric {
+    name: "groundswell_state_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "Memory that the stage's committed state may take; what is beyond it is on disk.",
+};
+pub(super) static STATE_UNCOMMITTED: Metric = Metric {
+    name: "groundswell_state_uncommitted_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "Memory taken by changes of the state that are not committed yet.",
+};
+pub(super) static STATE_SPILLED: Metric = Metric {
+    name: "groundswell_state_spilled_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["stage"],
+    help: "What the local copy of the stage's state takes on disk.",
+};
+pub(super) static STATE_EXPIRED: Metric = Metric {
+    name: "groundswell_state_expired_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Entries of the state deleted at the end of their time to live; those of epochs that were aborted count again.",
+};
+pub(super) static TIMERS_FIRED: Metric = Metric {
+    name: "groundswell_timers_fired_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Timers that fired; those of epochs that were aborted count again.",
+};
+pub(super) static RESTORED: Metric = Metric {
+    name: "groundswell_restored_records_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage"],
+    help: "Records of changelogs read to rebuild the state.",
+};
+pub(super) static RESTORE_REMAINING: Metric = Metric {
+    name: "groundswell_restore_remaining_records",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["topic", "partition"],
+    help: "Records of the changelog still to be read before the input partition goes on.",
+};
+pub(super) static LOCAL_COPIES: Metric = Metric {
+    name: "groundswell_local_copies_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["stage", "outcome"],
+    help: "What became of a partition's local copy: reused, in_memory, or not: missing, damaged, unknown, stale.",
+};
+
 // Process
 pub(super) static BUILD_INFO: Metric = Metric {
     name: "groundswell_build_info",
@@ -366,6 +438,16 @@ pub static ALL: &[&Metric] = &[
     &COMMIT,
     &EVENT_TO_VISIBLE,
     &PRODUCERS_REBUILT,
+    &STATE_ENTRIES,
+    &STATE_SIZE,
+    &STATE_LIMIT,
+    &STATE_UNCOMMITTED,
+    &STATE_SPILLED,
+    &STATE_EXPIRED,
+    &TIMERS_FIRED,
+    &RESTORED,
+    &RESTORE_REMAINING,
+    &LOCAL_COPIES,
     &BUILD_INFO,
     &LOG_LINES_SUPPRESSED,
 ];

@@ -9,19 +9,20 @@ use crate::support::Outcome;
 #[test]
 fn every_command_has_a_help_with_an_example() -> Outcome<()> {
     let letters = ["dead-letters list", "dead-letters show", "dead-letters replay"];
-    for name in ["demo", "run", "check", "score", "replay", "topics"].into_iter().chain(letters) {
+    for name in ["demo", "run", "check", "score", "detect", "replay", "topics"].into_iter().chain(letters) {
         let arguments: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         let said = groundswell(&arguments)?.ended(0);
         assert!(said.out.contains(&format!("Usage: groundswell {name}")), "{}", said.out);
         assert!(said.out.contains(&format!("Example: groundswell {name}")), "{}", said.out);
     }
     let said = groundswell(&["--help"])?.ended(0);
-    let listed: Vec<usize> = ["demo", "run", "check", "score", "replay", "topics", "dead-letters", "completions"]
-        .iter()
-        .map(|name| {
-            said.out.find(&format!("\n  {name} ")).ok_or_else(|| format!("{name} is not listed:\n{}", said.out))
-        })
-        .collect::<Result<_, _>>()?;
+    let listed: Vec<usize> =
+        ["demo", "run", "check", "score", "detect", "replay", "topics", "dead-letters", "completions"]
+            .iter()
+            .map(|name| {
+                said.out.find(&format!("\n  {name} ")).ok_or_else(|| format!("{name} is not listed:\n{}", said.out))
+            })
+            .collect::<Result<_, _>>()?;
     assert!(listed.is_sorted(), "in the order in which they are met:\n{}", said.out);
     assert!(said.out.contains("3   broker or registry unreachable"), "exit codes are told:\n{}", said.out);
     Ok(())

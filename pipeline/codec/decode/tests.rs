@@ -14,9 +14,9 @@ use crate::event::{Header, Origin, Record};
 const TIME_MS: i64 = 1_795_341_600_000;
 const TIME: &str = "2026-11-22T10:00:00.000Z";
 
-fn input(kind: Kind, format: InputFormat, fields: &[(&str, FieldSource)]) -> Input {
+fn input(kind: impl Into<InputKind>, format: InputFormat, fields: &[(&str, FieldSource)]) -> Input {
     let fields = fields.iter().map(|(name, source)| (name.to_string(), source.clone())).collect::<BTreeMap<_, _>>();
-    Input { name: "in".to_string(), kind, topics: vec!["in".to_string()], format, fields }
+    Input { name: "in".to_string(), kind: kind.into(), topics: vec!["in".to_string()], format, fields }
 }
 
 fn record(payload: impl Into<Vec<u8>>) -> RawRecord {
@@ -346,4 +346,62 @@ fn a_framed_message_that_cannot_be_read_says_why() {
     });
     let refused = outcome(&decoder, &record([vec![0, 0, 0, 0, 7, 0], deep].concat())).unwrap_err();
     assert!(refused.starts_with("malformed: not a Post: "), "{refused}");
+}
+
+/// A click as JSON, or the rejection as it is shown.
+fn clicked(decoder: &ClickDecoder, record: &RawRecord) -> Result<Value, String> {
+    match decoder.decode(record) {
+        Ok(Decoded::Event(click)) => Ok(serde_json::to_value(click).unwrap()),
+        Ok(Decoded::NeedsSchema(id)) => Ok(json!({"needs": id})),
+        Err(rejection) => Err(rejection.to_string()),
+    }
+}
+
+#[test]
+fn a_click_is_the_same_in_every_format() {
+    let fields = vec![
+        ("user", FieldSource::Key),
+        ("item", pointer("/sku")),
+        ("category", pointer("/cat/id")),
+        ("event_time", pointer("/ts")),
+        ("brand", FieldSource::Constant("b-1".to_string())),
+    ];
+    let decoder = ClickDecoder::new(&input(InputKind::Click, InputFormat::Json, &fields), None).unwrap();
+    let shop =
+        r#"{"sku": 17, "cat": {"id": "c-1"}, "ts": 1795341600, "action": "Purchase", "price": "9.5", "page": "x"}"#;
+    let expected = json!({
+        "event_id": "in/3/42", "event_time": TIME, "user": "key-1", "item": "17", "category": "c-1", "brand": "b-1",
+        "price": 9.5, "action": "purchase", "attributes": {"page": "x"}
+    });
+    assert_eq!(clicked(&decoder, &record(shop)), Ok(expected.clone()));
+
+    let ours: v1::Click = serde_json::from_value(expected.clone()).unwrap();
+    let decoder = ClickDecoder::new(&input(InputKind::Click, InputFormat::Protobuf, &[]), None).unwrap();
+    assert_eq!(clicked(&decoder, &record(ours.encode_to_vec())), Ok(expected.clone()));
+
+    let schemas = Arc::new(Schemas::new(8, Duration::from_secs(60)));
+    let framed = input(InputKind::Click, InputFormat::ProtobufFramed, &[]);
+    let decoder = ClickDecoder::new(&framed, Some(schemas.clone())).unwrap();
+    let payload = [&[0, 0, 0, 0, 9, 0][..], &ours.encode_to_vec()].concat();
+    assert_eq!(clicked(&decoder, &record(payload)), Ok(json!({"needs": 9})));
+}
+
+#[test]
+fn what_makes_no_click_is_refused() {
+    let decoder = ClickDecoder::new(&input(InputKind::Click, InputFormat::Protobuf, &[]), None).unwrap();
+    let whole = || v1::Click { user: "u".into(), item: "p".into(), action: 1, ..v1::Click::default() };
+    let check = |click: v1::Click, expected: &str| {
+        assert_eq!(clicked(&decoder, &record(click.encode_to_vec())), Err(expected.to_string()), "{click:?}");
+    };
+    check(v1::Click { user: String::new(), ..whole() }, "missing: user is required: missing or empty at /user");
+    check(v1::Click { item: String::new(), ..whole() }, "missing: item is required: missing or empty at /item");
+    check(v1::Click { action: 0, ..whole() }, "missing: action is required: missing or empty at /action");
+    check(
+        v1::Click { action: 99, ..whole() },
+        "invalid: action: expected one of view, cart, favourite, purchase, impression, remove, found number 99",
+    );
+    check(
+        v1::Click { price: Some(f64::NAN), ..whole() },
+        "invalid: price: expected a finite number of 0 or more, found NaN",
+    );
 }

@@ -4,6 +4,7 @@ mod delivery;
 mod inference;
 mod process;
 mod source;
+mod state;
 
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
@@ -14,6 +15,7 @@ pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,
 };
+pub use state::{LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured};
 
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,26 @@ fn emit_everything() {
     let aborted = |cause| EpochAborted { stage: "text", cause, epochs: 2, error: None }.emit();
     AbortCause::ALL.into_iter().for_each(aborted);
     ProducerRebuilt { stage: "text", error: "fenced" }.emit();
+    let (topic, partition) = ("clicks", 3);
+    for local_copy in LocalCopy::ALL {
+        RestoreStarted { stage: "clicks", topic, partition, records: 9, local_copy }.emit();
+    }
+    RestoreProgressed { stage: "clicks", topic, partition, records: 4, remaining: 5 }.emit();
+    for complete in [true, false] {
+        RestoreEnded { stage: "clicks", topic, partition, records: 9, took: MS, complete }.emit();
+    }
+    LocalCopiesDiscarded { stage: "clicks", why: "damaged" }.emit();
+    StateMeasured {
+        stage: "clicks",
+        entries: 3,
+        bytes: 300,
+        limit_bytes: 1_000,
+        uncommitted_bytes: 10,
+        spilled_bytes: 50,
+        expired: 2,
+        fired: 1,
+    }
+    .emit();
     Started { instance: "a", stages: &["text"] }.emit();
     Stopping { signal: "SIGTERM", within: MS }.emit();
     Stopped { error: None }.emit();

@@ -1,0 +1,134 @@
+//! Many series, one promise: of the alarms of a period, the expected share that is false stays below a bound.
+
+/// LORD++ (Ramdas, Yang, Wainwright & Jordan, Online control of the false discovery rate with decaying memory, NeurIPS
+/// 2017, section 3), with its budget spent evenly over a period.
+///
+/// Test `t` is at the level `α_t = w γ_t + (α − w) γ_{t−τ₁} + α Σ_{j≥2} γ_{t−τ_j}`, where `τ_j` is the time of the `j`-th
+/// alarm and `γ` any sequence that is not negative and adds up to at most 1. Here `γ` is `1/N` for the `N` tests that a
+/// period is expected to hold, so that the sum needs no memory of times: each alarm adds `α/N` to the level for the rest of
+/// the period. After a period all begins anew; of more tests than expected, the later ones are at the level 0.
+///
+/// The bound on the false discovery rate holds if the p-values of series where nothing happens are independent of each
+/// other and no smaller than uniform; of the modified rate, E[false] / E[alarms], without independence between them so
+/// long as each is no smaller than uniform given the alarms before it.
+#[derive(Clone, Debug)]
+pub struct Fdr {
+    /// α.
+    bound: f64,
+    /// N.
+    tests_expected: u64,
+    period_ms: i64,
+    period: Option<i64>,
+    tests: u64,
+    alarms: u64,
+}
+
+impl Fdr {
+    /// A bound within 0–1, a period above 0 and at least one test are made of what is outside these.
+    pub fn new(bound: f64, tests_expected: u64, period_ms: i64) -> Self {
+        let bound = if bound.is_finite() { bound.clamp(0.0, 1.0) } else { 0.0 };
+        let (tests_expected, period_ms) = (tests_expected.max(1), period_ms.max(1));
+        Self { bound, tests_expected, period_ms, period: None, tests: 0, alarms: 0 }
+    }
+
+    /// Whether this p-value, at this time, is an alarm. A time before the period under way counts into it.
+    pub fn is_alarm(&mut self, time_ms: i64, p_value: f64) -> bool {
+        let period = time_ms.div_euclid(self.period_ms);
+        if self.period.is_none_or(|under_way| period > under_way) {
+            self.period = Some(period);
+            self.tests = 0;
+            self.alarms = 0;
+        }
+        let alarm = p_value <= self.level();
+        self.tests = self.tests.saturating_add(1);
+        self.alarms += u64::from(alarm);
+        alarm
+    }
+
+    /// The level at which the next test of the period will be judged.
+    pub fn level(&self) -> f64 {
+        if self.tests >= self.tests_expected {
+            return 0.0;
+        }
+        // w, half of the bound: the paper's choice leaves as much to the first alarm as to the time before it.
+        let start = self.bound / 2.0;
+        let earned = match self.alarms {
+            0 => 0.0,
+            more => self.bound - start + self.bound * (more - 1) as f64,
+        };
+        (start + earned) / self.tests_expected as f64
+    }
+
+    /// Alarms of the period under way.
+    pub fn alarms(&self) -> u64 {
+        self.alarms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::tests::Dice;
+
+    /// The mean, over runs, of the share of false alarms among the alarms; and the share of true ones that were found.
+    fn measured(bound: f64, true_share: f64, smallness: f64, seed: u64) -> (f64, f64) {
+        const RUNS: usize = 300;
+        const TESTS: u64 = 2_000;
+        let mut dice = Dice::new(seed);
+        let (mut false_share, mut found, mut there) = (0.0, 0.0, 0.0);
+        for _ in 0..RUNS {
+            let mut fdr = Fdr::new(bound, TESTS, 1_000_000);
+            let (mut wrong, mut all) = (0.0, 0.0);
+            for time in 0..TESTS {
+                let is_true = dice.unit() < true_share;
+                let p = if is_true { dice.unit().powf(smallness) } else { dice.unit() };
+                let alarm = fdr.is_alarm(time as i64, p);
+                there += f64::from(u8::from(is_true));
+                found += f64::from(u8::from(alarm && is_true));
+                wrong += f64::from(u8::from(alarm && !is_true));
+                all += f64::from(u8::from(alarm));
+            }
+            false_share += wrong / f64::max(all, 1.0);
+        }
+        (false_share / RUNS as f64, found / f64::max(there, 1.0))
+    }
+
+    #[test]
+    fn the_share_of_false_alarms_is_below_the_bound() {
+        for (seed, bound) in [(1, 0.05), (2, 0.2)] {
+            for (true_share, smallness) in [(0.0, 1.0), (0.01, 30.0), (0.1, 30.0), (0.5, 5.0)] {
+                let (rate, _) = measured(bound, true_share, smallness, seed);
+                // Three standard errors of a mean of 300 that lie within 0–1.
+                let error = 3.0 * (bound * (1.0 - bound) / 300.0).sqrt();
+                assert!(rate <= bound + error, "bound {bound}, {true_share} true: {rate}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_far_out_is_found_the_more_the_more_there_is() {
+        let (_, few) = measured(0.1, 0.01, 30.0, 5);
+        let (_, many) = measured(0.1, 0.2, 30.0, 5);
+        assert!(few > 0.6 && many > few, "{few}, {many}");
+    }
+
+    #[test]
+    fn without_a_sign_of_anything_a_bound_is_rarely_used_up() {
+        let mut dice = Dice::new(11);
+        let runs_with_an_alarm = (0..1_000).filter(|_| {
+            let mut fdr = Fdr::new(0.1, 500, 1_000);
+            (0..500).any(|time| fdr.is_alarm(time, dice.unit()))
+        });
+        assert!(runs_with_an_alarm.count() < 80, "half of the bound, in expectation");
+    }
+
+    #[test]
+    fn a_period_begins_anew_and_an_overrun_one_is_silent() {
+        let mut fdr = Fdr::new(0.1, 2, 1_000);
+        assert!(fdr.is_alarm(0, 0.0) && fdr.is_alarm(1, 0.0));
+        assert!(!fdr.is_alarm(2, 1e-12), "more tests than were expected");
+        assert!(fdr.is_alarm(1_000, 1e-12));
+        assert_eq!(fdr.alarms(), 1);
+        assert!(fdr.is_alarm(5, 1e-12), "a late one counts into the period under way");
+    }
+}

@@ -1,0 +1,94 @@
+//! How far out a statistic is, learned from its own past: peaks over a threshold.
+//!
+//! The threshold is the quantile that a share `TAIL_SHARE` of the past exceeds, followed by stochastic approximation
+//! (Robbins & Monro, 1951). What exceeds it does so by amounts that are taken as exponential (Balkema & de Haan, 1974,
+//! and Pickands, 1975, with shape 0: the statistics that come here are logarithms or bounded; the use for streams is that of
+//! Siffer et al., Anomaly Detection in Streams with Extreme Value Theory, KDD 2017).
+
+use super::P_MIN;
+
+/// Share of the past above the threshold. Of 140 readings that is four, of a day of 5-minute buckets nine.
+const TAIL_SHARE: f64 = 0.03;
+/// The threshold follows as if this many readings were remembered.
+const READINGS_MAX: f32 = 1_000.0;
+/// So many exceedances are remembered.
+const EXCEEDANCES_MAX: f32 = 30.0;
+/// Before any is seen, so many are believed in…
+const EXCEEDANCES_PRIOR: f32 = 3.0;
+/// …of this mean, in units of the statistic; all are logarithms or in spreads, where a half is little and not nothing.
+const EXCESS_PRIOR: f32 = 0.5;
+/// One exceedance counts for at most this many times the mean, so that one incident does not hide the next.
+const EXCESS_MAX: f32 = 3.0;
+/// Says nothing before.
+const START: f32 = 64.0;
+/// In the beginning the threshold moves by up to this many mean excesses.
+const STEP: f32 = 3.0;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Tail {
+    threshold: f32,
+    /// Mean excess, and how many exceedances it stands for.
+    excess: f32,
+    exceedances: f32,
+    readings: f32,
+    largest: f32,
+}
+
+const FLOOR: f32 = 0.0;
+impl Default for Tail {
+    fn default() -> Self {
+        Self { threshold: 0.0, excess: EXCESS_PRIOR, exceedances: EXCEEDANCES_PRIOR, readings: 0.0, largest: 0.0 }
+    }
+}
+
+impl Tail {
+    /// The probability that the past gives to a statistic as large as this one; 1 below the threshold. Then remembers
+    /// it.
+    pub fn observe(&mut self, statistic: f64) -> f64 {
+        let p = self.p_value(statistic);
+        self.learn(statistic as f32);
+        p
+    }
+
+    fn p_value(&self, statistic: f64) -> f64 {
+        let over = statistic - f64::from(self.threshold);
+        if over <= 0.0 || self.readings < START {
+            return 1.0;
+        }
+        (TAIL_SHARE * (-over / f64::from(self.excess)).exp()).max(P_MIN)
+    }
+
+    fn learn(&mut self, statistic: f32) {
+        self.readings = (self.readings + 1.0).min(READINGS_MAX);
+        if self.readings <= START {
+            return self.start(statistic);
+        }
+        let over = statistic - self.threshold;
+        // Steps whose expectation is zero where a share `TAIL_SHARE` lies above.
+        let share = TAIL_SHARE as f32;
+        let step = STEP * self.excess.max(1e-3) / (self.readings * share.sqrt());
+        if over > 0.0 {
+            self.exceedances = (self.exceedances + 1.0).min(EXCEEDANCES_MAX);
+            self.excess += (over - self.excess).min(EXCESS_MAX * self.excess) / self.exceedances;
+            self.threshold += step * (1.0 - share);
+        } else {
+            self.threshold = (self.threshold - step * share).max(FLOOR);
+        }
+    }
+
+    /// Of the first readings the two largest are kept: their smaller one is the quantile, about.
+    fn start(&mut self, statistic: f32) {
+        if self.readings <= 1.0 {
+            self.largest = 0.0;
+        }
+        if statistic > self.largest {
+            (self.threshold, self.largest) = (self.largest, statistic);
+        } else {
+            self.threshold = self.threshold.max(statistic);
+        }
+        if self.readings >= START {
+            self.exceedances = EXCEEDANCES_PRIOR + 2.0;
+            self.excess = (self.largest - self.threshold + EXCEEDANCES_PRIOR * EXCESS_PRIOR) / self.exceedances;
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The stage's three steps: decode and validate; sessions and features; the scored click.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use jiff::Timestamp;
+
+use super::features::FEATURES;
+use super::{Click, Observed, Rules, SessionSoFar, observe};
+use crate::codec::{ClickDecoder, Decoded, Encoder};
+use crate::config;
+use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, v1};
+use crate::stages::Prepare;
+use crate::state::Tables;
+use crate::text::Redactor;
+
+/// Clicks, each with its session and how likely that is to buy.
+pub struct ClicksStage {
+    /// By topic.
+    pub decoders: HashMap<String, ClickDecoder, RandomState>,
+    pub settings: config::Clicks,
+    pub payload_bytes_max: usize,
+    /// Says what becomes of the user's name.
+    pub redactor: Redactor,
+    pub model: Option<PurchaseModel>,
+    pub topic: Arc<str>,
+    pub encoder: Encoder<v1::ScoredClick>,
+}
+
+/// The purchase model as this stage needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurchaseModel {
+    pub name: String,
+    pub version: String,
+    /// By place in the model's input: the place in [`FEATURES`].
+    inputs: Vec<usize>,
+}
+
+/// A click on its way: the scored click but for its probability.
+#[derive(Debug)]
+pub struct Waiting {
+    scored: v1::ScoredClick,
+    /// The output's key.
+    user: Bytes,
+    asked: bool,
+}
+
+impl ClicksStage {
+    pub const NAME: &'static str = "clicks";
+
+    /// Decodes and validates one record. A rejection becomes a dead letter.
+    pub fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
+        let size = record.payload.as_ref().map_or(0, Bytes::len);
+        if size > self.payload_bytes_max {
+            let message = format!("{size} bytes are more than text.payload_bytes_max ({})", self.payload_bytes_max);
+            return Err(Rejection::new(Reason::TooLarge, message));
+        }
+        let Some(decoder) = self.decoders.get(&*record.origin.topic) else {
+            let message = format!("no input is configured for topic {}", record.origin.topic);
+            return Err(Rejection::new(Reason::Malformed, message));
+        };
+        let mut event = match decoder.decode(record)? {
+            Decoded::Event(event) => event,
+            Decoded::NeedsSchema(id) => return Ok(Prepare::NeedsSchema(id)),
+        };
+        // State and outputs know a user by the pseudonym alone where one is asked for.
+        if let Some(user) = self.redactor.user(&event.user) {
+            event.user = user;
+        }
+        let click = Click::new(event);
+        refuse_future(&click, now, milliseconds(self.settings.future_max))?;
+        Ok(Prepare::Ready(click))
+    }
+
+    /// Takes the click into its session. With a model, gives the row that it is to be asked about.
+    pub fn observe(&self, tables: &mut impl Tables, click: Click) -> (Waiting, Option<Box<[f32]>>) {
+        let mut row = Vec::with_capacity(FEATURES.len());
+        let observed = observe(tables, &Rules::from(&self.settings), &click, &mut row);
+        let user = Bytes::copy_from_slice(click.event.user.as_bytes());
+        let mut scored = skeleton(click.event);
+        match observed {
+            Observed::TooLate { .. } => {
+                scored.too_late = true;
+                (Waiting { scored, user, asked: false }, None)
+            }
+            Observed::Counted(session) => {
+                scored.session = Some(session.into());
+                if self.settings.include_features {
+                    scored.features = named(&row);
+                }
+                let asked = self.model.as_ref().map(|model| model.row(&row));
+                (Waiting { scored, user, asked: asked.is_some() }, asked)
+            }
+        }
+    }
+
+    /// `answer` is the model's, where it was asked: that a purchase follows later in the session.
+    pub fn conclude(
+        &self,
+        record: &RawRecord,
+        waiting: Waiting,
+        answer: Option<Result<f32, Arc<str>>>,
+        now: Timestamp,
+    ) -> Result<Vec<Output>, Rejection> {
+        let Waiting { mut scored, user, asked } = waiting;
+        scored.origin = Some(origin(record));
+        scored.scored_time = Some(prost_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() });
+        if let (true, Some(model)) = (asked, &self.model) {
+            scored.purchase_probability = Some(probability(model, answer)?);
+            scored.model = Some(v1::Model { name: model.name.clone(), version: model.version.clone() });
+        }
+        Ok(vec![Output {
+            topic: self.topic.clone(),
+            partition: None,
+            key: Some(user),
+            payload: Some(self.encoder.encode(&scored)),
+            headers: Vec::new(),
+        }])
+    }
+}
+
+impl PurchaseModel {
+    /// `features`: the names of the model's inputs, in their order, as its card lists them. Fails on one that this
+    /// program does not compute.
+    pub fn new(name: &str, version: &str, features: &[String]) -> Result<Self, Error> {
+        let place = |wanted: &String| {
+            FEATURES.iter().position(|feature| feature.name == *wanted).ok_or_else(|| {
+                Error::new(Fault::Config, format!("model {name} reads the feature {wanted:?}, which is not computed"))
+                    .hint("docs/features.md lists those that are")
+            })
+        };
+        let inputs = features.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { name: name.to_owned(), version: version.to_owned(), inputs })
+    }
+
+    /// Numbers of a row that the model reads.
+    pub fn width(&self) -> usize {
+        self.inputs.len()
+    }
+
+    fn row(&self, features: &[f32]) -> Box<[f32]> {
+        self.inputs.iter().map(|place| features[*place]).collect()
+    }
+}
+
+/// One of them would carry all windows of the partition along.
+pub fn refuse_future(click: &Click, now: Timestamp, ahead_ms_max: i64) -> Result<(), Rejection> {
+    let ahead = click.at_ms.saturating_sub(now.as_millisecond());
+    if ahead <= ahead_ms_max {
+        return Ok(());
+    }
+    let message = format!("event_time is {ahead} ms ahead, more than clicks.future_ms_max ({ahead_ms_max})");
+    Err(Rejection::new(Reason::Future, message))
+}
+
+fn probability(model: &PurchaseModel, answer: Option<Result<f32, Arc<str>>>) -> Result<f64, Rejection> {
+    let refused =
+        |why: &str| Rejection::new(Reason::Model, format!("model {} failed on this session alone: {why}", model.name));
+    match answer {
+        Some(Ok(probability)) if (0.0..=1.0).contains(&probability) => Ok(f64::from(probability)),
+        Some(Ok(other)) => Err(refused(&format!("{other} is no probability"))),
+        Some(Err(why)) => Err(refused(&why)),
+        None => Err(refused("it gave no answer")),
+    }
+}
+
+fn origin(record: &RawRecord) -> v1::Origin {
+    let crate::event::Origin { topic, partition, offset } = &record.origin;
+    v1::Origin { topic: topic.to_string(), partition: *partition, offset: *offset }
+}
+
+fn skeleton(click: v1::Click) -> v1::ScoredClick {
+    v1::ScoredClick {
+        event_id: click.event_id,
+        event_time: click.event_time,
+        user: Some(click.user),
+        item: click.item,
+        category: click.category,
+        action: click.action,
+        recommendation_id: click.recommendation_id,
+        ..v1::ScoredClick::default()
+    }
+}
+
+fn named(row: &[f32]) -> BTreeMap<String, f64> {
+    FEATURES.iter().zip(row).map(|(feature, value)| (feature.name.clone(), f64::from(*value))).collect()
+}
+
+fn milliseconds(time: std::time::Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl From<&config::Clicks> for Rules {
+    fn from(settings: &config::Clicks) -> Self {
+        Rules {
+            gap_ms: milliseconds(settings.session_gap),
+            grace_ms: milliseconds(settings.grace),
+            utc_offset_minutes: settings.utc_offset_minutes,
+        }
+    }
+}
+
+impl From<SessionSoFar> for v1::ClickSession {
+    fn from(session: SessionSoFar) -> Self {
+        let time = |ms: i64| {
+            let nanos = (ms.rem_euclid(1000) * 1_000_000) as i32;
+            Some(prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos })
+        };
+        let tally = session.tally;
+        v1::ClickSession {
+            id: session.name(),
+            revision: session.revision,
+            merged: session.merged.map(|id| format!("{id:016x}")),
+            first_time: time(session.first_ms),
+            last_time: time(session.last_ms),
+            clicks: tally.clicks(),
+            views: tally.views,
+            carts: tally.carts,
+            favourites: tally.favourites,
+            purchases: tally.purchases,
+            impressions: tally.impressions,
+            removes: tally.removes,
+            items: session.items,
+            categories: session.categories,
+            cart_items: session.cart_items,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{FieldSource, Input, InputFormat, InputKind, OutputFormat, Redaction, UserRedaction};
+    use crate::event::{Origin, Record};
+    use crate::state::State;
+
+    const NOW_S: i64 = 1_795_341_600;
+
+    fn stage(model: &[&str]) -> ClicksStage {
+        let fields = [("user", "/user_id"), ("item", "/item_id"), ("event_time", "/ts")];
+        let fields = fields.map(|(name, at)| (name.to_owned(), FieldSource::Pointer(at.to_owned()))).into();
+        let (name, topics) = ("clicks".to_owned(), vec!["clicks".to_owned()]);
+        let input = Input { name, kind: InputKind::Click, topics, format: InputFormat::Json, fields };
+        let model: Vec<String> = model.iter().map(|name| name.to_string()).collect();
+        let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
+        ClicksStage {
+            decoders: [("clicks".to_owned(), ClickDecoder::new(&input, None).unwrap())].into_iter().collect(),
+            settings: config::Clicks {
+                session_gap: Duration::from_secs(1800),
+                grace: Duration::from_secs(600),
+                utc_offset_minutes: 0,
+                future_max: Duration::from_secs(3600),
+                include_features: true,
+            },
+            payload_bytes_max: 1000,
+            redactor: Redactor::new(&redaction),
+            model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
+            topic: "clicks.scored".into(),
+            encoder: Encoder::new(OutputFormat::Json, None).unwrap(),
+        }
+    }
+
+    fn record(json: &str) -> RawRecord {
+        let origin = Origin { topic: "clicks".into(), partition: 3, offset: 42 };
+        let payload = Some(Bytes::copy_from_slice(json.as_bytes()));
+        Record { origin, key: None, headers: Vec::new(), timestamp_ms: Some(NOW_S * 1000), payload }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW_S).unwrap()
+    }
+
+    fn prepared(stage: &ClicksStage, json: &str) -> Result<Click, String> {
+        match stage.prepare(&record(json), now()).map_err(|rejection| rejection.to_string())? {
+            Prepare::Ready(click) => Ok(click),
+            Prepare::NeedsSchema(id) => Err(format!("needs schema {id}")),
+        }
+    }
+
+    #[test]
+    fn a_click_is_taken_or_refused() {
+        let stage = stage(&[]);
+        let click = prepared(&stage, r#"{"user_id": 7, "item_id": "p", "action": "CART", "ts": 1795341600}"#).unwrap();
+        assert_eq!((click.event.user.as_str(), click.action, click.at_ms), ("7", v1::Action::Cart, NOW_S * 1000));
+        assert_eq!((click.event.event_id.as_str(), click.category), ("clicks/3/42", None));
+        let check = |json: &str, expected: &str| assert_eq!(prepared(&stage, json), Err(expected.to_owned()), "{json}");
+        check(r#"{"item_id": "p", "action": "cart"}"#, "missing: user is required: missing or empty at /user_id");
+        check(r#"{"user_id": "u", "action": "cart"}"#, "missing: item is required: missing or empty at /item_id");
+        check(r#"{"user_id": "u", "item_id": "p"}"#, "missing: action is required: missing or empty at /action");
+        check(
+            r#"{"user_id": "u", "item_id": "p", "action": "click"}"#,
+            "invalid: action: expected one of view, cart, favourite, purchase, impression, remove, found a string at /action",
+        );
+        check(
+            r#"{"user_id": "u", "item_id": "p", "action": "view", "price": -2}"#,
+            "invalid: price: expected a finite number of 0 or more, found -2",
+        );
+        check(
+            r#"{"user_id": "u", "item_id": "p", "action": "view", "ts": 1795345201}"#,
+            "future: event_time is 3601000 ms ahead, more than clicks.future_ms_max (3600000)",
+        );
+    }
+
+    #[test]
+    fn a_click_is_scored_with_its_session() {
+        let stage = stage(&["is_cart", "clicks"]);
+        let mut state = State::in_memory(&super::super::kinds(), 600_000);
+        let mut answer = |json: &str, answer: Option<Result<f32, Arc<str>>>| {
+            let record = record(json);
+            let click = prepared(&stage, json).unwrap();
+            let (waiting, row) = state.observe(|tables| stage.observe(tables, click));
+            let outputs = stage.conclude(&record, waiting, answer, now()).map_err(|rejection| rejection.to_string());
+            let payload = |outputs: Vec<Output>| serde_json::from_slice(&outputs[0].payload.clone().unwrap()).unwrap();
+            (row, outputs.map(payload))
+        };
+        let view = r#"{"user_id": "u", "item_id": "p", "action": "view", "ts": 1795341000}"#;
+        let (row, scored): (_, Result<serde_json::Value, _>) = answer(view, Some(Ok(0.25)));
+        assert_eq!(row.as_deref(), Some(&[0.0, 1.0][..]));
+        let scored = scored.unwrap();
+        assert_eq!(scored["purchase_probability"], 0.25);
+        assert_eq!(scored["model"], serde_json::json!({"name": "purchase", "version": "v1"}));
+        assert_eq!([&scored["session"]["clicks"], &scored["session"]["views"]], [1, 1]);
+        assert_eq!(scored["features"]["since_cart"], -1.0);
+
+        let cart = r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341601}"#;
+        let (row, failed) = answer(cart, Some(Err("it broke".into())));
+        assert_eq!(row.as_deref(), Some(&[1.0, 2.0][..]));
+        assert_eq!(failed, Err("model: model purchase failed on this session alone: it broke".to_owned()));
+
+        let (row, late) = answer(r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341000}"#, None);
+        let late = late.unwrap();
+        assert_eq!((row, &late["too_late"]), (None, &serde_json::Value::Bool(true)));
+        assert!(late.get("session").is_none() && late.get("purchase_probability").is_none(), "{late}");
+    }
+
+    #[test]
+    fn a_model_that_reads_what_is_not_computed_is_refused() {
+        let error = PurchaseModel::new("m", "v", &["clicks".to_owned(), "shoe_size".to_owned()]).unwrap_err();
+        assert_eq!(error.message, "model m reads the feature \"shoe_size\", which is not computed");
+    }
+}

@@ -1,0 +1,316 @@
+//! What a stage sees of its state: bytes under bytes, and typed tables over them.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use prost::DecodeError;
+
+use super::Kind;
+
+/// What a stage remembers, as one record sees it. Reads see what earlier records wrote. `observe` and `conclude` each
+/// have their own: what one writes the other cannot see, even under the same kind and key.
+pub trait Tables {
+    /// The partition's clock: the highest event time seen by `advance`, less grace. `i64::MIN` before the first event.
+    fn stream_time(&self) -> i64;
+
+    /// Moves the clock on, never back, and says whether the event is late. To be called first for each record. In
+    /// `conclude` the clock is that of the record when it was observed, and stays.
+    fn advance(&mut self, event_ms: i64) -> Arrival;
+
+    /// The next entry of a firing kind whose time has come, in the order of due time, kind and key; it has been removed.
+    /// At most [`super::DUE_PER_RECORD_MAX`] a record: the rest comes with the records that follow.
+    fn next_due(&mut self) -> Option<Due>;
+
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value>;
+
+    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]);
+
+    /// For kinds that fire: replaces value and due time.
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64);
+
+    fn delete(&mut self, kind: Kind, key: &[u8]);
+
+    /// Something that must end the process, such as a value that cannot be read: nothing of this record is committed.
+    fn fail(&mut self, why: String);
+}
+
+/// An entry's value, with the version of the encoding in which it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    pub version: u8,
+    pub bytes: Bytes,
+}
+
+/// An entry whose time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The kind's id.
+    pub kind: u8,
+    pub key: Bytes,
+    pub value: Value,
+    pub due_ms: i64,
+}
+
+/// How an event stands to the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    OnTime,
+    /// Older than the clock, which is behind the highest event time by the grace already.
+    Late {
+        by_ms: i64,
+    },
+}
+
+/// What a table's keys are made of. Keys of one type stand in the same order as their bytes.
+pub trait Key {
+    type Owned;
+    fn write(&self, into: &mut Vec<u8>);
+    /// `None` where the bytes are no such key.
+    fn read(bytes: &[u8]) -> Option<Self::Owned>;
+}
+
+/// Reads a value of the version given, an older one than the kind's.
+pub type Upgrade<V> = fn(u8, &[u8]) -> Result<V, DecodeError>;
+
+/// A kind of state with types: keys as bytes, values as Protobuf messages.
+#[derive(Debug)]
+pub struct Table<K: ?Sized, V> {
+    kind: Kind,
+    upgrade: Option<Upgrade<V>>,
+    key: PhantomData<fn(&K)>,
+}
+
+impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, upgrade: None, key: PhantomData }
+    }
+
+    /// Reads values of older versions. Without it they are read like new ones, as Protobuf allows where fields were added.
+    pub const fn upgrading(self, upgrade: Upgrade<V>) -> Self {
+        Self { upgrade: Some(upgrade), ..self }
+    }
+
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn get(&self, tables: &mut (impl Tables + ?Sized), key: &K) -> Option<V> {
+        let value = tables.get(self.kind, &bytes_of(key))?;
+        self.decode(tables, &value)
+    }
+
+    pub fn put(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: &V) {
+        tables.put(self.kind, &bytes_of(key), &value.encode_to_vec());
+    }
+
+    /// For kinds that fire.
+    pub fn put_until(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: &V, due_ms: i64) {
+        tables.put_until(self.kind, &bytes_of(key), &value.encode_to_vec(), due_ms);
+    }
+
+    pub fn delete(&self, tables: &mut (impl Tables + ?Sized), key: &K) {
+        tables.delete(self.kind, &bytes_of(key));
+    }
+
+    /// Key and value of something that fell due; `None` if it is of another kind.
+    pub fn due(&self, tables: &mut (impl Tables + ?Sized), due: &Due) -> Option<(K::Owned, V)> {
+        if due.kind != self.kind.id() {
+            return None;
+        }
+        let Some(key) = K::read(&due.key) else {
+            tables.fail(format!("a key of state kind {} is not of its type", self.kind.name()));
+            return None;
+        };
+        self.decode(tables, &due.value).map(|value| (key, value))
+    }
+
+    fn decode(&self, tables: &mut (impl Tables + ?Sized), value: &Value) -> Option<V> {
+        let decoded = match self.upgrade {
+            Some(upgrade) if value.version != self.kind.newest_version() => upgrade(value.version, &value.bytes),
+            _ => V::decode(&*value.bytes),
+        };
+        let name = self.kind.name();
+        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version))).ok()
+    }
+}
+
+fn bytes_of<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(32);
+    key.write(&mut bytes);
+    bytes
+}
+
+impl Key for [u8] {
+    type Owned = Vec<u8>;
+
+    fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(self);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Vec<u8>> {
+        Some(bytes.to_vec())
+    }
+}
+
+impl Key for str {
+    type Owned = String;
+
+    fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(self.as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<String> {
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+impl Key for String {
+    type Owned = String;
+
+    fn write(&self, into: &mut Vec<u8>) {
+        self.as_str().write(into);
+    }
+
+    fn read(bytes: &[u8]) -> Option<String> {
+        str::read(bytes)
+    }
+}
+
+impl Key for u32 {
+    type Owned = u32;
+
+    fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<u32> {
+        bytes.try_into().ok().map(u32::from_be_bytes)
+    }
+}
+
+impl Key for u64 {
+    type Owned = u64;
+
+    fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
+impl Key for i64 {
+    type Owned = i64;
+
+    /// With the sign turned, so that negative numbers stand first.
+    fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&(self.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<i64> {
+        bytes.try_into().ok().map(|bytes| (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
+    }
+}
+
+/// The first part is closed by two zero bytes, with each zero byte inside it followed by 255, so that no pair of one
+/// first part stands among those of another.
+impl<A: Key, B: Key> Key for (A, B) {
+    type Owned = (A::Owned, B::Owned);
+
+    fn write(&self, into: &mut Vec<u8>) {
+        for byte in bytes_of(&self.0) {
+            into.push(byte);
+            if byte == 0 {
+                into.push(255);
+            }
+        }
+        into.extend_from_slice(&[0, 0]);
+        self.1.write(into);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self::Owned> {
+        let mut first = Vec::new();
+        let mut at = 0;
+        loop {
+            match (bytes.get(at)?, bytes.get(at + 1)) {
+                (0, Some(0)) => break,
+                (0, Some(255)) => {
+                    first.push(0);
+                    at += 2;
+                }
+                (0, _) => return None,
+                (byte, _) => {
+                    first.push(*byte);
+                    at += 1;
+                }
+            }
+        }
+        Some((A::read(&first)?, B::read(&bytes[at + 2..])?))
+    }
+}
+
+impl<T: Tables + ?Sized> Tables for &mut T {
+    fn stream_time(&self) -> i64 {
+        (**self).stream_time()
+    }
+
+    fn advance(&mut self, event_ms: i64) -> Arrival {
+        (**self).advance(event_ms)
+    }
+
+    fn next_due(&mut self) -> Option<Due> {
+        (**self).next_due()
+    }
+
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
+        (**self).get(kind, key)
+    }
+
+    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+        (**self).put(kind, key, value);
+    }
+
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64) {
+        (**self).put_until(kind, key, value, due_ms);
+    }
+
+    fn delete(&mut self, kind: Kind, key: &[u8]) {
+        (**self).delete(kind, key);
+    }
+
+    fn fail(&mut self, why: String) {
+        (**self).fail(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written<K: Key + ?Sized>(key: &K) -> Vec<u8> {
+        bytes_of(key)
+    }
+
+    proptest! {
+        #[test]
+        fn keys_read_as_written_and_stand_in_order(
+            a in (any::<String>(), any::<i64>()),
+            b in (any::<String>(), any::<i64>()),
+        ) {
+            prop_assert_eq!(<(String, i64)>::read(&written(&a)), Some(a.clone()));
+            prop_assert_eq!(written(&a).cmp(&written(&b)), a.cmp(&b));
+            prop_assert_eq!(written(&a.1).cmp(&written(&b.1)), a.1.cmp(&b.1));
+            let numbers = (a.1.cast_unsigned(), 7u32);
+            prop_assert_eq!(<(u64, u32)>::read(&written(&numbers)), Some(numbers));
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(255u8), any::<u8>()], 0..20)) {
+            let _ = <(String, u64)>::read(&bytes);
+            let _ = <(u32, String)>::read(&bytes);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use bytes::Bytes;
+
+use super::kind::Lifetime;
+use super::partition::{Side, State, full_key, id_of};
+use super::{Arrival, Due, Kind, StateError, Stored, Tables, Value};
+
+/// Entries that expire, and timers that fire, with one record: a jump of the clock is worked off with the records that
+/// follow, not with the one that made it.
+pub const DUE_PER_RECORD_MAX: usize = 64;
+
+/// The state as one record sees it.
+pub struct View<'a> {
+    /// `None`: the stage has no kinds of state.
+    state: Option<&'a mut State>,
+    side: Side,
+    sequence: u64,
+    /// `conclude` sees the clock as it was when the record was observed.
+    highest: Option<i64>,
+    fired: usize,
+}
+
+impl<'a> View<'a> {
+    /// For stages without state.
+    pub fn stateless() -> View<'static> {
+        View { state: None, side: Side::Observe, sequence: 0, highest: None, fired: 0 }
+    }
+
+    pub(super) fn new(state: &'a mut State, side: Side, sequence: u64, highest: Option<i64>) -> View<'a> {
+        View { state: Some(state), side, sequence, highest, fired: 0 }
+    }
+
+    /// Deletes entries whose time to live is over.
+    pub(super) fn expire(&mut self) {
+        let now = self.stream_time();
+        let (side, sequence) = (self.side, self.sequence);
+        let Some(state) = &mut self.state else { return };
+        for _ in 0..state.due_per_record_max {
+            let Some((key, _)) = state.pop_due(side, now, false) else { return };
+            state.counts.expired += 1;
+            state.changes(side).overlay.put(sequence, (key, None));
+        }
+    }
+
+    fn change(&mut self, kind: Kind, key: &[u8], value: Option<(Option<i64>, &[u8])>) {
+        let (side, sequence) = (self.side, self.sequence);
+        let Some(state) = self.known(kind) else { return };
+        let key = full_key(side, kind.id(), key);
+        let Some((due_ms, payload)) = value else {
+            state.changes(side).overlay.put(sequence, (key, None));
+            return;
+        };
+        let stored = Stored::new(kind.newest_version(), due_ms, payload);
+        if due_ms.is_some() {
+            let before = state.visible(side, &key).and_then(|stored| stored.due_ms());
+            state.ensure_due(side, &key, &stored, before);
+        }
+        state.changes(side).overlay.put(sequence, (key, Some(stored)));
+    }
+
+    /// The state, if the kind is one of the stage's.
+    fn known(&mut self, kind: Kind) -> Option<&mut State> {
+        let state = self.state.as_deref_mut()?;
+        if state.kinds().get(kind.id()) == Some(kind) {
+            return Some(state);
+        }
+        let why = format!("state kind {} (id {}) is not among those that the stage declares", kind.name(), kind.id());
+        state.check(Err(StateError::Stage(why)));
+        None
+    }
+}
+
+impl Tables for View<'_> {
+    fn stream_time(&self) -> i64 {
+        let Some(state) = &self.state else { return i64::MIN };
+        match self.highest.unwrap_or_else(|| state.highest()) {
+            i64::MIN => i64::MIN,
+            highest => highest.saturating_sub(state.grace_ms()),
+        }
+    }
+
+    fn advance(&mut self, event_ms: i64) -> Arrival {
+        if let (Some(state), None) = (&mut self.state, self.highest) {
+            state.advance(event_ms);
+            self.expire();
+        }
+        match self.stream_time().saturating_sub(event_ms) {
+            by_ms @ 1.. => Arrival::Late { by_ms },
+            _ => Arrival::OnTime,
+        }
+    }
+
+    fn next_due(&mut self) -> Option<Due> {
+        let now = self.stream_time();
+        let (side, sequence) = (self.side, self.sequence);
+        let state = self.state.as_deref_mut().filter(|state| self.fired < state.due_per_record_max)?;
+        let (key, stored) = state.pop_due(side, now, true)?;
+        self.fired += 1;
+        state.counts.fired += 1;
+        state.changes(side).overlay.put(sequence, (key.clone(), None));
+        let due_ms = stored.due_ms()?;
+        Some(Due { kind: id_of(&key), key: key.slice(1..), value: value(&stored), due_ms })
+    }
+
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
+        let (side, now) = (self.side, self.stream_time());
+        let state = self.known(kind)?;
+        let stored = state.visible(side, &full_key(side, kind.id(), key))?;
+        let expired = matches!(kind.lifetime(), Lifetime::Expires(_)) && stored.due_ms().is_some_and(|due| due <= now);
+        (!expired).then(|| value(&stored))
+    }
+
+    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+        if kind.lifetime() == Lifetime::Fires {
+            return self.fail(format!("state kind {} fires and is put without a due time", kind.name()));
+        }
+        let due_ms = kind.expiry(self.stream_time());
+        self.change(kind, key, Some((due_ms, value)));
+    }
+
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64) {
+        if kind.lifetime() != Lifetime::Fires {
+            return self.fail(format!("state kind {} does not fire and is put with a due time", kind.name()));
+        }
+        self.change(kind, key, Some((Some(due_ms), value)));
+    }
+
+    fn delete(&mut self, kind: Kind, key: &[u8]) {
+        self.change(kind, key, None);
+    }
+
+    fn fail(&mut self, why: String) {
+        if let Some(state) = &mut self.state {
+            state.check(Err(StateError::Stage(why)));
+        }
+    }
+}
+
+fn value(stored: &Stored) -> Value {
+    Value { version: stored.version(), bytes: stored.payload() }
+}
+
+impl State {
+    /// The next entry that is due, one of those that fire or one of those that expire.
+    fn pop_due(&mut self, side: Side, now: i64, fires: bool) -> Option<(Bytes, Stored)> {
+        loop {
+            let changes = self.changes(side);
+            let queue = if fires { &mut changes.timers } else { &mut changes.expiries };
+            let (at, key) = match queue.pop(now) {
+                Ok(item) => item?,
+                Err(error) => {
+                    self.check(Err(error));
+                    return None;
+                }
+            };
+            let Some(stored) = self.visible(side, &key) else { continue };
+            match stored.due_ms() {
+                Some(due_ms) if due_ms == at => return Some((key, stored)),
+                // It was put again since; its item goes where it belongs.
+                Some(due_ms) if due_ms > at => self.ensure_due(side, &key, &stored, None),
+                // An item of its own comes up for it, or it has no due time any more.
+                _ => {}
+            }
+        }
+    }
+}
