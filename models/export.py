@@ -67,6 +67,8 @@ def parse():
 def adjust(network, dev, logits, labels, settings):
     for head, names in labels.items():
         factors, addends = calibrate.fit(dev, logits[head], head, names)
+        if head == "sentiment" and "neutral" in names:
+            addends[names.index("neutral")] += settings["neutral"]
         if head == "intent":
             addends = calibrate.let_outside_in(dev, logits[head], names, factors, addends, settings["outside_recall"])
         calibrate.fold(network.heads[head], factors, addends)

@@ -149,9 +149,10 @@ class Pair:
         self.count, self.seed, self.texts, self.numbers, self.read = count, school.seed, texts, numbers, read
         self.chinese = _is_chinese(texts)
         self.spread = None if read is None else (read.mean(0), read.std(0) + 1e-6)
-        self.decay = school.settings["decay"]
+        self.decays, self.decay = school.settings["decays"], None
         parts = [self._held_out(self._linear)]
         if read is not None:
+            self.decay = self._best_decay()
             parts.append(self._held_out(self._dense))
         self.weights, self.bias = _weigh(parts, numbers, count)
         self.held_out = self._together(parts)
@@ -167,10 +168,20 @@ class Pair:
     def _together(self, parts):
         return (sum(w * part for w, part in zip(self.weights, parts)) + self.bias).astype(np.float32)
 
+    def _folds(self):
+        return StratifiedKFold(FOLDS, shuffle=True, random_state=self.seed).split(self.numbers, self.numbers)
+
+    def _best_decay(self):
+        """The weight decay under which the first fold's answers are likeliest."""
+        seen, unseen = next(self._folds())
+        wanted, costs = torch.from_numpy(self.numbers[unseen]), {}
+        for self.decay in self.decays:
+            costs[self.decay] = functional.cross_entropy(torch.from_numpy(self._dense(seen, self.read[unseen])), wanted)
+        return min(costs, key=costs.get)
+
     def _held_out(self, machine):
         found = np.zeros((len(self.texts), self.count), np.float32)
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=self.seed)
-        for seen, unseen in folds.split(self.numbers, self.numbers):
+        for seen, unseen in self._folds():
             texts = [self.texts[i] for i in unseen] if machine == self._linear else self.read[unseen]
             found[unseen] = machine(seen, texts)
         return found

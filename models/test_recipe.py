@@ -218,10 +218,20 @@ class Teachers(unittest.TestCase):
         chance = np.random.default_rng(3)
         numbers = chance.integers(0, 2, 60)
         words = [f"{'good' if number else 'bad'} thing {chance.integers(9)}" for number in numbers]
-        school = types.SimpleNamespace(seed=1, settings={"decay": 1.0})
+        school = types.SimpleNamespace(seed=1, settings={"decays": [1.0]})
         pair = teachers.Pair(2, words, numbers, None, school)
         self.assertEqual((pair.held_out.argmax(1) == numbers).mean(), 1.0)
         self.assertEqual(pair.of(["a good one", "a bad one"], None).argmax(1).tolist(), [1, 0])
+
+    def test_two_teachers_are_weighed_by_what_they_know(self):
+        chance = np.random.default_rng(4)
+        numbers = chance.integers(0, 2, 800)
+        read = chance.normal(size=(800, 6)).astype(np.float32)
+        read[:, 0] += 4 * numbers
+        school = types.SimpleNamespace(seed=1, settings={"decays": [0.3, 3.0]})
+        pair = teachers.Pair(2, [f"word {chance.integers(9)}" for _ in numbers], numbers, read, school)
+        self.assertIn(pair.decay, (0.3, 3.0))
+        self.assertGreater((pair.held_out.argmax(1) == numbers).mean(), 0.75)
 
     def test_pieces_are_spelled_as_people_write_them(self):
         self.assertEqual(teachers._spelled(["re", "##fund", "me"]), "refund me")

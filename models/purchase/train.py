@@ -137,7 +137,7 @@ def by_time(config, rows, fold):
         starts[session] = min(at, starts.get(session, at))
     start = np.array([starts[session] for session in rows.sessions])
     days = (rows.event_ms.max() - rows.event_ms.min()) / DAY_MS
-    cut = rows.event_ms.min() + int(days * 2 / 3) * DAY_MS
+    cut = int(rows.event_ms.min()) + int(days * 2 / 3) * DAY_MS
     early, held = start < cut, fold == 0
     # A session that runs over the cut is left out: its label would look ahead.
     ended = np.isin(rows.sessions, rows.sessions[~early | (rows.event_ms >= cut)], invert=True)

@@ -162,7 +162,7 @@ impl Watch {
         let Verdict { expected_low, expected_high, score, alert, .. } =
             self.detector.observe(&self.settings, time_ms, reading);
         let [low, high] = [expected_low, expected_high].map(rounded);
-        Ok(format!("{timestamp},{value},{low},{high},{score:.6},{}\n", u8::from(alert)))
+        Ok(format!("{timestamp},{value},{low},{high},{:.6},{}\n", score + 0.0, u8::from(alert)))
     }
 
     fn reading(&self, value: &str) -> Result<Reading, String> {

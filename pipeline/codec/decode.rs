@@ -17,10 +17,6 @@ use crate::config::{Input, InputFormat, InputKind, Kind};
 use crate::event::{Error, Fault, RawRecord, Reason, Rejection, v1};
 
 /// What came of a record that was not refused.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "taken apart where it is returned; a box would cost every record an allocation"
-)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decoded<T = TextEvent> {
     Event(T),

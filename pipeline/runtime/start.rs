@@ -18,7 +18,6 @@ use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
-use crate::stages::clicks::ClicksStage;
 use crate::stages::text::{TextOutput, TextStage};
 use crate::state::{Kinds, Local};
 use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
@@ -59,8 +58,7 @@ pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Resul
 /// The name of the stage that keeps state for the partitions of such inputs, where one does.
 pub fn remembers(kind: InputKind) -> Option<&'static str> {
     match kind {
-        InputKind::Review | InputKind::Chat => None,
-        InputKind::Click => Some(ClicksStage::NAME),
+        InputKind::Review | InputKind::Chat | InputKind::Click => None,
     }
 }
 

@@ -97,7 +97,7 @@ fn clicks(rng: &mut Rng) -> Vec<Click> {
 /// The same clicks as they may arrive where none is later than the grace.
 fn delayed(clicks: &[Click], rules: &Rules, rng: &mut Rng) -> Vec<Click> {
     let mut arrivals: Vec<_> =
-        clicks.iter().map(|click| (click.at_ms + rng.i64(..=rules.grace_ms), click.clone())).collect();
+        clicks.iter().map(|click| (click.at_ms + rng.i64(0..=rules.grace_ms), click.clone())).collect();
     arrivals.sort_by_key(|(arrival_ms, _)| *arrival_ms);
     arrivals.into_iter().map(|(_, click)| click).collect()
 }

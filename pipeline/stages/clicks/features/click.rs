@@ -18,7 +18,7 @@ pub fn features() -> Vec<Feature> {
         of("weekday", "day of the week on the shop's clocks, 0 is Monday", "days", |v| {
             Some(local_time(v.last.at_ms, v.rules).1)
         }),
-        of("price", "the item's price", "the shop's currency", |v| price(v)),
+        of("price", "the item's price", "the shop's currency", price),
         of("price_to_category", "the item's price over the mean price clicked in its category so far", "ratio", |v| {
             Some(price(v)? / v.known.category.price_mean()?)
         }),

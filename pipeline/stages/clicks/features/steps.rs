@@ -3,8 +3,11 @@
 use super::super::view::{STEPS, Step};
 use super::{Feature, Value, Window};
 
+/// Name, meaning, unit, and the number.
+type Part = (&'static str, &'static str, &'static str, fn(&Step) -> f64);
+
 /// What is told of each step.
-const PARTS: [(&str, &str, &str, fn(&Step) -> f64); 6] = [
+const PARTS: [Part; 6] = [
     ("action", "what was done: 1 view, 2 cart, 3 favourite, 4 purchase, 5 impression, 6 remove", "code", |step| {
         f64::from(i32::from(step.action))
     }),
