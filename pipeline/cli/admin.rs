@@ -134,8 +134,10 @@ impl Cluster {
 
 /// The brokers did not answer, or refused to.
 pub fn unreachable(servers: &str, error: &KafkaError) -> Error {
-    broker_error(format_args!("the brokers at {servers} do not answer as they should"), error)
-        .hint("kafka.bootstrap_servers and kafka.librdkafka say how they are reached")
+    broker_error(format_args!("the brokers at {servers} do not answer as they should"), error).hint(
+        "kafka.bootstrap_servers says where they are, kafka.librdkafka how they are spoken to (TLS, SASL); in a clone, \
+         `make kafka` runs one at localhost:9092",
+    )
 }
 
 /// An entry that the broker answers with for a topic that it does not have carries an error.

@@ -142,7 +142,8 @@ fn describe_head(head: &Head) -> String {
         0.0 => String::new(),
         threshold => format!("; from a probability of {threshold}"),
     };
-    format!("{}: {what} {}{more}{sentiment}{from}", head.name, shown.join(", "))
+    let none = head.none.and_then(|at| head.labels.get(at)).map(|l| format!("; {l} gives nothing")).unwrap_or_default();
+    format!("{}: {what} {}{more}{sentiment}{from}{none}", head.name, shown.join(", "))
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -195,6 +196,8 @@ mod tests {
         };
         assert_eq!(describe_head(&head(2)), "topic: any of l0, l1; from a probability of 0.5");
         assert!(describe_head(&head(10)).contains("l7 and 2 more"));
+        let out_of_scope = Head { none: Some(1), ..head(2) };
+        assert!(describe_head(&out_of_scope).ends_with("from a probability of 0.5; l1 gives nothing"));
         let embedding = Head { kind: HeadKind::Embedding { dimensions: Some(64) }, ..head(0) };
         assert_eq!(describe_head(&embedding), "topic: an embedding of 64 dimensions");
     }

@@ -23,6 +23,8 @@ pub(super) const KILLED: i32 = 143;
 ///
 /// SIGTERM or Ctrl-C finishes what is under way and commits it, within delivery.shutdown_ms_max; a second one leaves at
 /// once, which is safe: what is not committed is read again.
+///
+/// Example: groundswell run --config groundswell.toml --set instance.name=a
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]

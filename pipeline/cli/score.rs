@@ -23,6 +23,8 @@ use crate::telemetry;
 ///
 /// A line that cannot be scored gives a JSON line on standard error, and exit code 1 at the end. With a configuration
 /// file, its models, redaction and the field mapping of the first input of that kind are used.
+///
+/// Example: groundswell score --kind chat chats.jsonl.gz > scored.jsonl
 #[derive(Debug, Args)]
 pub struct Score {
     #[command(flatten)]
@@ -61,6 +63,8 @@ impl Score {
             ScoreKind::Chat => Kind::Chat,
         };
         adapt(&mut settings, kind);
+        // A file that is not there is found out before any model is read.
+        let lines = Lines::open(self.file.as_deref(), settings.text.payload_bytes_max)?;
         settings.text.include_embedding |= self.embedding;
         let mut models = Models::load(&settings)?;
         if self.all_labels {
@@ -72,7 +76,6 @@ impl Score {
         let registered = Registered::new(&settings)?;
         let stage = Arc::new(text_stage(&settings, &models, &registered)?);
         let mut offline = Offline::new(&settings, stage, &models, &registered.resolver())?;
-        let lines = Lines::open(self.file.as_deref(), settings.text.payload_bytes_max)?;
         let mut out = Out {
             stdout: BufWriter::new(io::stdout().lock()),
             progress: self.progress(&lines),

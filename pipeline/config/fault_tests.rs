@@ -416,6 +416,15 @@ const OVERRIDES: &[Row] = &[
     },
     Row {
         set: &[],
+        env: &[
+            ("GROUNDSWELL_BATCH_TOKENS_MAX", "512"),
+            ("GROUNDSWELL_PORT", "tcp://10.0.0.1:80"),
+            ("GROUNDSWELL_REGISTRY_PASSWORD", "hunter2"),
+        ],
+        expected: "GROUNDSWELL_BATCH_TOKENS_MAX: the variable is not read | GROUNDSWELL__BATCH__TOKENS_MAX is: two underscores between levels",
+    },
+    Row {
+        set: &[],
         env: &[("GROUNDSWELL__KAFKA____X", "5")],
         expected: "GROUNDSWELL__KAFKA____X: the variable names no key | a variable is named GROUNDSWELL__SECTION__KEY, two underscores between levels",
     },

@@ -32,6 +32,7 @@ pub fn gather(
         drop_replaced(&mut whole, &layer);
         lay_over(Some(shape), &mut whole, layer);
     }
+    env.keys().for_each(|name| refuse_single_underscores(shape, name, faults));
     let env = env.iter().filter_map(|(name, words)| env_layer(name, words, faults)).collect::<Vec<_>>();
     let set = overrides.iter().filter_map(|argument| set_layer(argument, faults)).collect::<Vec<_>>();
     for mut layer in env.into_iter().chain(set) {
@@ -82,7 +83,26 @@ fn drop_replaced(whole: &mut Node, layer: &Node) {
     }
 }
 
-/// `GROUNDSWELL__SECTION__KEY`. A single underscore after the first word is not ours: Kubernetes sets `GROUNDSWELL_PORT` and the like for a service of that name.
+/// `GROUNDSWELL_KAFKA_BOOTSTRAP_SERVERS` would be passed over without a word, and the default stand in its place. Other
+/// variables with a single underscore are not ours: Kubernetes sets `GROUNDSWELL_PORT` and the like for a service of that
+/// name.
+fn refuse_single_underscores(shape: &Shape, name: &str, faults: &mut Faults) {
+    let Some(words) = name.strip_prefix("GROUNDSWELL_").filter(|words| !words.starts_with('_')) else { return };
+    let Shape::Section(sections) = shape else { return };
+    for section in sections {
+        let section_name = section.name.to_uppercase();
+        let Some(key) = words.strip_prefix(&section_name).and_then(|rest| rest.strip_prefix('_')) else { continue };
+        let Shape::Section(entries) = &section.shape else { continue };
+        // A secret's own variable is the user's to name.
+        let plain = |shape: &Shape| !matches!(shape, Shape::Either(_));
+        if entries.iter().any(|entry| entry.name.to_uppercase() == key && plain(&entry.shape)) {
+            let hint = format!("{ENV_PREFIX}{section_name}__{key} is: two underscores between levels");
+            faults.report(Place::Env(Arc::from(name)), Key::root().child(name), "the variable is not read", Some(hint));
+        }
+    }
+}
+
+/// `GROUNDSWELL__SECTION__KEY`.
 fn env_layer(name: &str, words: &str, faults: &mut Faults) -> Option<Node> {
     let parts: Vec<_> = name.strip_prefix(ENV_PREFIX)?.to_lowercase().split("__").map(str::to_owned).collect();
     let place = Place::Env(Arc::from(name));

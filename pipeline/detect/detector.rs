@@ -1,20 +1,18 @@
 use super::change::Change;
-use super::combine::harmonic_mean;
 use super::count::CountModel;
-use super::interval::Interval;
-use super::level::Level;
+use super::level::{Interval, Level};
 use super::novelty::Novelty;
-use super::peak::Peak;
 use super::record::Extremes;
 use super::season::{Expected, Season};
 use super::share::ShareModel;
 use super::tail::Tail;
+use super::verdict::{Peak, harmonic_mean};
 use super::{Reading, Settings, Test, Verdict};
 
 /// The tests learn from this reading on: before, level and spread are still being found.
 const READINGS_MIN: u32 = 30;
-/// A place further out is part of a burst: three and a half spreads.
-const BURST_PLACE: f64 = 1.5;
+/// A place further out is part of a burst: four and a half spreads.
+const BURST_PLACE: f64 = 1.7;
 /// The share of bursts is one of about so many of the last readings.
 const BURST_READINGS: f32 = 64.0;
 /// Differences from the season are averaged over so many readings, at most…
@@ -76,7 +74,7 @@ impl Detector {
         self.season.learn(time_ms, place);
         self.readings = self.readings.saturating_add(1);
         let p_value = if self.readings <= settings.warm_up_readings { 1.0 } else { combined(reading, &tests) };
-        let (height, alert) = self.peak.observe(-p_value.log10(), threshold(settings), settings.rest_readings);
+        let (height, alert) = self.peak.observe((1.0 / p_value).log10(), threshold(settings), settings.rest_readings);
         let score = height / (height + threshold(settings));
         Verdict { expected_low, expected_high, tests, p_value, score, alert }
     }

@@ -15,26 +15,24 @@
 //! Benchmark (those at even places in the order of their names) and checked on the other half.
 
 mod change;
-mod combine;
 mod count;
 mod detector;
 mod fdr;
-mod interval;
 mod level;
 mod novelty;
-mod peak;
 mod record;
 mod season;
 mod share;
 mod special;
 mod tail;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
-pub use combine::guaranteed;
 pub use detector::Detector;
 pub use fdr::Fdr;
+pub use verdict::guaranteed;
 
 /// No p-value is smaller. What is further out is not rarer in a way that the past could show.
 pub const P_MIN: f64 = 1e-18;
@@ -56,7 +54,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_readings: 200, warm_up_readings: 150, rest_readings: 84, alert_probability: 0.004 }
+        Self { memory_readings: 200, warm_up_readings: 150, rest_readings: 84, alert_probability: 0.003 }
     }
 }
 
@@ -101,8 +99,7 @@ impl Test {
             Test::Bursts => 3.0,
             Test::Record | Test::Model => 1.0,
             Test::Season | Test::Jump => 0.3,
-            Test::Drift => 0.1,
-            Test::Unrest => 0.03,
+            Test::Drift | Test::Unrest => 0.03,
         }
     }
 }

@@ -17,28 +17,23 @@ const EXCEEDANCES_MAX: f32 = 30.0;
 const EXCEEDANCES_PRIOR: f32 = 3.0;
 /// …of this mean, in units of the statistic; all are logarithms or in spreads, where a half is little and not nothing.
 const EXCESS_PRIOR: f32 = 0.5;
-/// One exceedance counts for at most this many times the mean, so that one incident does not hide the next.
+/// One exceedance counts for at most this many times the mean, so that one incident does not hide the next…
 const EXCESS_MAX: f32 = 3.0;
-/// Says nothing before.
+/// …and it stays above this: a series of exceedances by next to nothing must not make everything an exceedance.
+const EXCESS_MIN: f32 = 0.02;
+/// The threshold is found among the first readings, which are judged by nothing.
 const START: f32 = 64.0;
 /// In the beginning the threshold moves by up to this many mean excesses.
 const STEP: f32 = 3.0;
 
-#[derive(Clone, Copy, Debug)]
+/// Statistics are never negative.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tail {
     threshold: f32,
-    /// Mean excess, and how many exceedances it stands for.
+    /// Mean excess, and how many exceedances it stands for. In the beginning, the largest statistic.
     excess: f32,
     exceedances: f32,
     readings: f32,
-    largest: f32,
-}
-
-const FLOOR: f32 = 0.0;
-impl Default for Tail {
-    fn default() -> Self {
-        Self { threshold: 0.0, excess: EXCESS_PRIOR, exceedances: EXCEEDANCES_PRIOR, readings: 0.0, largest: 0.0 }
-    }
 }
 
 impl Tail {
@@ -66,29 +61,62 @@ impl Tail {
         let over = statistic - self.threshold;
         // Steps whose expectation is zero where a share `TAIL_SHARE` lies above.
         let share = TAIL_SHARE as f32;
-        let step = STEP * self.excess.max(1e-3) / (self.readings * share.sqrt());
+        let step = STEP * self.excess / (self.readings * share.sqrt());
         if over > 0.0 {
             self.exceedances = (self.exceedances + 1.0).min(EXCEEDANCES_MAX);
-            self.excess += (over - self.excess).min(EXCESS_MAX * self.excess) / self.exceedances;
+            let pull = (over - self.excess).min(EXCESS_MAX * self.excess);
+            self.excess = (self.excess + pull / self.exceedances).max(EXCESS_MIN);
             self.threshold += step * (1.0 - share);
         } else {
-            self.threshold = (self.threshold - step * share).max(FLOOR);
+            self.threshold = (self.threshold - step * share).max(0.0);
         }
     }
 
-    /// Of the first readings the two largest are kept: their smaller one is the quantile, about.
+    /// Of the first readings the two largest are kept: the smaller of them is the quantile, about.
     fn start(&mut self, statistic: f32) {
-        if self.readings <= 1.0 {
-            self.largest = 0.0;
-        }
-        if statistic > self.largest {
-            (self.threshold, self.largest) = (self.largest, statistic);
-        } else {
-            self.threshold = self.threshold.max(statistic);
-        }
+        let largest = self.excess;
+        self.threshold = self.threshold.max(statistic.min(largest));
+        self.excess = largest.max(statistic);
         if self.readings >= START {
             self.exceedances = EXCEEDANCES_PRIOR + 2.0;
-            self.excess = (self.largest - self.threshold + EXCEEDANCES_PRIOR * EXCESS_PRIOR) / self.exceedances;
+            let sum = self.excess - self.threshold + EXCEEDANCES_PRIOR * EXCESS_PRIOR;
+            self.excess = sum / self.exceedances;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::tests::Dice;
+
+    #[test]
+    fn exponential_statistics_get_the_probabilities_that_they_have() {
+        let (mut dice, mut tail) = (Dice::new(1), Tail::default());
+        let p_values: Vec<f64> = (0..200_000).map(|_| tail.observe(-(1.0 - dice.unit()).ln())).collect();
+        for bound in [0.03, 0.01, 0.001] {
+            let share = p_values.iter().filter(|p| **p <= bound).count() as f64 / p_values.len() as f64;
+            assert!((0.6..1.7).contains(&(share / bound)), "{bound}: {share}");
+        }
+    }
+
+    #[test]
+    fn what_is_usual_has_no_probability_below_one() {
+        let mut tail = Tail::default();
+        assert!((0..1_000).all(|_| tail.observe(0.0) == 1.0));
+        assert!(tail.observe(3.0) < 0.001);
+    }
+
+    #[test]
+    fn larger_statistics_that_stay_become_usual() {
+        let (mut dice, mut tail) = (Dice::new(2), Tail::default());
+        for _ in 0..500 {
+            tail.observe(dice.unit());
+        }
+        assert!(tail.observe(20.0) < 1e-6);
+        for _ in 0..2_000 {
+            tail.observe(20.0 + dice.unit());
+        }
+        assert!(tail.observe(20.5) > 0.01);
     }
 }

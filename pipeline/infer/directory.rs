@@ -136,7 +136,13 @@ fn onnx_file(directory: &Path) -> Result<PathBuf, Error> {
         return Ok(file);
     }
     let fault = |what: String| Error::new(Fault::Config, format!("{} {what}", directory.display()));
-    let entries = fs::read_dir(directory).map_err(|e| fault(format!("cannot be read: {e}")))?;
+    let entries = fs::read_dir(directory).map_err(|e| {
+        let error = fault(format!("cannot be read: {e}"));
+        match directory.is_relative() {
+            true => error.hint("a relative path counts from the working directory, or from where the program lies"),
+            false => error,
+        }
+    })?;
     let mut found: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "onnx")).collect();
     found.sort();

@@ -8,9 +8,8 @@ use crate::support::Outcome;
 
 #[test]
 fn every_command_has_a_help_with_an_example() -> Outcome<()> {
-    let commands =
-        ["check", "detect", "replay", "topics", "dead-letters list", "dead-letters show", "dead-letters replay"];
-    for name in commands {
+    let letters = ["dead-letters list", "dead-letters show", "dead-letters replay"];
+    for name in ["demo", "run", "check", "score", "detect", "replay", "topics"].into_iter().chain(letters) {
         let arguments: Vec<&str> = name.split(' ').chain(["--help"]).collect();
         let said = groundswell(&arguments)?.ended(0);
         assert!(said.out.contains(&format!("Usage: groundswell {name}")), "{}", said.out);
@@ -45,6 +44,11 @@ fn wrong_usage_ends_with_2_and_says_what_was_expected() -> Outcome<()> {
         (&["replay", file, "--topic", "t", "--key", "user"], "expected a JSON pointer, as in /user"),
         (&["replay", nowhere, "--topic", "t"], "error: cannot open /nowhere/reviews.jsonl: "),
         (&["replay", "-", "--topic", "t", "--loop"], "standard input cannot be read again: --loop needs a file"),
+        (&["score", nowhere, "--set", "models.text.path=/nowhere"], "error: cannot open /nowhere/reviews.jsonl: "),
+        (
+            &["score", "--set", "models.text.path=nowhere", file],
+            "hint: a relative path counts from the working directory",
+        ),
         (&["dead-letters"], "Usage: groundswell dead-letters <COMMAND>"),
         (&["dead-letters", "show", "7"], "expected PARTITION/OFFSET, as in 0/42"),
         (&["dead-letters", "list", "--reason", "bad"], "possible values: tombstone, too_large, malformed"),

@@ -80,6 +80,11 @@ fn an_evaluation_sees_every_label() -> Outcome<()> {
 }
 
 #[test]
+fn a_label_for_nothing_gives_nothing_and_an_embedding_has_length_1() -> Outcome<()> {
+    check("embedding")
+}
+
+#[test]
 fn what_cannot_be_scored_says_why() -> Outcome<()> {
     check("refusals")
 }

@@ -1,6 +1,7 @@
 //! The model that ships.
 
-use groundswell::infer::HeadKind;
+use groundswell::event::ModelId;
+use groundswell::infer::{Backend, HeadKind};
 
 use super::{backend, encode, largest_difference, open, repository, values};
 
@@ -64,9 +65,11 @@ fn it_has_a_sentiment_and_probabilities_add_up() {
     let directory = open(repository().join("models/text"));
     assert!(directory.heads.iter().any(|h| matches!(h.kind, HeadKind::Sentiment(_)) && h.name == "sentiment"));
     let mut backend = backend(&directory);
-    let encoded = encode(&directory, &texts(20));
-    for row in values(&mut backend, &encoded, 20) {
-        let sum: f32 = row.iter().sum();
-        assert!((sum - directory.heads.len() as f32).abs() < 1e-4, "{sum} over {} heads", directory.heads.len());
+    for prediction in backend.run(ModelId(0), &encode(&directory, &texts(20))).unwrap() {
+        for (head, answer) in directory.heads.iter().zip(&prediction.heads) {
+            let value = |v: &f32| if head.embeds() { v * v } else { *v };
+            let sum: f32 = answer.values.iter().map(value).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{}: {sum}", head.name);
+        }
     }
 }

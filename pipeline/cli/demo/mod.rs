@@ -47,6 +47,8 @@ const READY_LOOK: Duration = Duration::from_millis(50);
 /// Starts a broker inside this process, the pipeline as `run` runs it, and customers who write about a made-up shop in
 /// two languages; a firmware update goes wrong after 15 seconds (sooner in a run shorter than a minute). Ctrl-C ends it
 /// with a summary.
+///
+/// Example: groundswell demo --seconds 90 --rate 200
 #[derive(Debug, Args)]
 pub struct Demo {
     /// Ends by itself after so many seconds; 0 goes on until Ctrl-C.
