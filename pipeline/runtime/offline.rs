@@ -54,7 +54,7 @@ impl<S: Stage> Offline<S> {
             // Nobody listens any more once the run has ended.
             let _ = prepared.send(Signal::Prepared(ready));
         })?;
-        let scoring = models.scoring(settings, move |done| {
+        let scoring = models.served(settings).scoring(&settings.batch, move |done| {
             let _ = signals.send(Signal::Inferred(done));
         })?;
         Ok(Self {
