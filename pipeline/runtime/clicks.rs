@@ -52,7 +52,8 @@ impl Purchase {
         self.factory.clone()
     }
 
-    fn served(&self) -> Served {
+    /// As the stage asks it.
+    pub fn served(&self) -> Served {
         let RowsDirectory { name, version, rows_max, .. } = self.directory.clone();
         Served {
             models: vec![ServedModel { name, version, rows_max }],

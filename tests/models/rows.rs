@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use fastrand::Rng;
 use groundswell::columns::Rows;
-use groundswell::event::ModelId;
+use groundswell::config::{self, Settings};
+use groundswell::event::{ModelId, Origin, Prediction, RawRecord, Reason};
 use groundswell::infer::{Backend, Inputs, ModelError, RowsBackend, RowsDirectory};
+use groundswell::runtime::{Offline, Purchase, Registered, clicks_stage};
 
 use super::graphs::{FLOAT, Graph};
 use super::{encoding, inference, repository};
@@ -81,4 +85,89 @@ fn the_model_that_ships_does_not_look_at_the_neighbours() {
     let alone: Vec<f32> = drawn.iter().flat_map(|row| said(&mut backend, &rows(&[row]))).collect();
     assert_eq!(together, alone);
     assert!(together.iter().all(|probability| (0.0..=1.0).contains(probability)));
+}
+
+/// How often the model broke, by what the row that broke it asked for.
+#[derive(Default)]
+struct Counts {
+    panics: AtomicUsize,
+    hangs: AtomicUsize,
+    fails: AtomicUsize,
+}
+
+/// The real model behind one that looks at the first feature, whether the click is a view: what else it is, breaks it.
+struct Breaks {
+    inner: Box<dyn Backend>,
+    counts: Arc<Counts>,
+}
+
+impl Backend for Breaks {
+    fn run(&mut self, model: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
+        let Inputs::Rows(rows) = inputs else { panic!("clicks ask about rows") };
+        let (values, [_, width]) = Rows::tensor(rows).expect("rows of numbers");
+        // The order of config.json: is_view, is_cart, is_favourite, is_purchase.
+        let holds = |place: usize| values.chunks(width).any(|row| row[place] == 1.0);
+        if holds(1) {
+            self.counts.panics.fetch_add(1, Ordering::Relaxed);
+            panic!("asked for by a test");
+        }
+        if holds(2) {
+            self.counts.hangs.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+        if holds(3) {
+            self.counts.fails.fetch_add(1, Ordering::Relaxed);
+            return Err(ModelError::Run { model: "purchase".into(), message: "asked for by a test".into() });
+        }
+        self.inner.run(model, inputs)
+    }
+}
+
+/// Three rows among three hundred break the model, each in its way: they are set aside, and no other row suffers.
+#[test]
+fn rows_that_break_the_model_are_set_aside_alone() {
+    let sets = ["instance.name=test", "batch.timeout_ms=500", "batch.queue_delay_ms_max=50"];
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    let settings = config::load(None, &sets, std::env::vars()).unwrap();
+    let settings = Settings { inference: inference(), ..settings };
+    let purchase = Purchase::load(&settings).unwrap().expect("a model is configured");
+    let (real, counts) = (purchase.factory(), Arc::new(Counts::default()));
+    let broken = counts.clone();
+    let purchase = purchase.with_factory(Arc::new(move || {
+        Ok(Box::new(Breaks { inner: real()?, counts: broken.clone() }) as Box<dyn Backend>)
+    }));
+    let registered = Registered::new(&settings).unwrap();
+    let stage = Arc::new(clicks_stage(&settings, Some(&purchase), &registered).unwrap());
+    let mut offline = Offline::new(&settings, stage, &purchase.served(), &registered.resolver()).unwrap();
+    let mut rejected = Vec::new();
+    let mut scored = 0;
+    let records = (0..300).map(|at| Ok(click(at, [(40, "cart"), (150, "favourite"), (260, "purchase")])));
+    offline
+        .run(records, |entry| {
+            match entry.rejected {
+                Some(reason) => rejected.push((entry.record.origin.offset, reason)),
+                None => scored += 1,
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(rejected, [(40, Reason::Model), (150, Reason::Model), (260, Reason::Model)]);
+    assert_eq!(scored, 297);
+    for (what, count) in [("panics", &counts.panics), ("hangs", &counts.hangs), ("fails", &counts.fails)] {
+        assert!(count.load(Ordering::Relaxed) >= 2, "{what}: tried more than once");
+    }
+}
+
+/// A view by a user of its own, but for the offsets that do something else.
+fn click(offset: i64, others: [(i64, &str); 3]) -> RawRecord {
+    let action = others.iter().find(|(at, _)| *at == offset).map_or("view", |(_, action)| action);
+    let json =
+        serde_json::json!({"user": format!("u{offset}"), "item": "p", "action": action, "event_time": 1_767_571_200});
+    RawRecord {
+        origin: Origin { topic: "clicks".into(), partition: 0, offset },
+        key: None,
+        headers: Vec::new(),
+        timestamp_ms: None,
+        payload: Some(json.to_string().into()),
+    }
 }

@@ -97,8 +97,8 @@ impl Clicks {
             }),
             user: format!("u{user}"),
             item: format!("p-{item}"),
-            category: (item % 5 != 0).then(|| format!("c-{}", item % CATEGORIES)),
-            price: (item % 3 != 0).then(|| f64::from(item) + 0.5),
+            category: (!item.is_multiple_of(5)).then(|| format!("c-{}", item % CATEGORIES)),
+            price: (!item.is_multiple_of(3)).then(|| f64::from(item) + 0.5),
             action: action.into(),
             ..v1::Click::default()
         };
