@@ -34,17 +34,17 @@ impl<T> Thread<T> {
         let Some(mut backend) = made else { return };
         for job in &self.jobs {
             let from = Instant::now();
-            let (model, texts) = (job.model, job.texts.clone());
+            let (model, inputs) = (job.model, job.inputs.clone());
             // It lies in the slot while it runs, so that it can be taken back.
             if !self.slot.begin(job, from) {
                 return;
             }
-            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(model, &texts)));
+            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(model, &inputs)));
             let seconds = from.elapsed().as_secs_f64();
             let panicked = answer.is_err();
             let result = answer
                 .unwrap_or_else(|payload| Err(ModelError::Panicked { message: message(payload) }))
-                .and_then(|predictions| complete(model, texts.len(), predictions));
+                .and_then(|predictions| complete(model, inputs.len(), predictions));
             let next = if panicked { State::Starting { since: Instant::now() } } else { State::Idle };
             let Some(job) = self.slot.finish(next) else { return };
             self.open.fetch_sub(1, Ordering::AcqRel);
@@ -82,7 +82,7 @@ fn complete(model: ModelId, asked: usize, predictions: Vec<Prediction>) -> Resul
         true => Ok(predictions),
         false => Err(ModelError::Run {
             model: model.0.to_string(),
-            message: format!("it gave {got} predictions for {asked} texts"),
+            message: format!("it gave {got} predictions for a batch of {asked}"),
         }),
     }
 }
