@@ -16,6 +16,7 @@ mod replay;
 mod run;
 mod score;
 mod settings;
+mod stages;
 mod stop;
 mod table;
 mod topics;

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
+use crate::event::{Error, Fault, ModelId, Prediction};
 
-use super::backend::{Backend, ModelError};
+use super::backend::{Backend, Inputs, ModelError};
 use super::slot::{Slot, State};
 use super::worker::{self, Task};
 
@@ -31,10 +31,10 @@ pub(super) type Callback<T> = Arc<dyn Fn(Done<T>) + Send + Sync>;
 pub struct Job<T> {
     pub payload: T,
     pub model: ModelId,
-    pub texts: Vec<Arc<Encoding>>,
+    pub inputs: Inputs,
 }
 
-/// A job that was run, with one prediction for each of its texts, in their order.
+/// A job that was run, with one prediction for each of its texts or rows, in their order.
 #[derive(Debug)]
 pub struct Done<T> {
     pub job: Job<T>,
@@ -102,7 +102,7 @@ impl<T: Send + 'static> Pool<T> {
         let Some(worker) = self.workers.iter().find(|w| matches!(*w.slot.lock(), State::Idle)) else {
             return Err(job);
         };
-        let task = Task { model: job.model, texts: job.texts.clone() };
+        let task = Task { model: job.model, inputs: job.inputs.clone() };
         // Busy before the task is sent: the answer may come at once.
         worker.slot.set(State::Busy { job, since: now });
         match worker.tasks.try_send(task) {
@@ -194,7 +194,7 @@ mod tests {
     use crossbeam_channel::unbounded;
 
     use super::*;
-    use crate::event::HeadAnswer;
+    use crate::event::{Encoding, HeadAnswer};
 
     const TIMEOUT: Duration = Duration::from_secs(10);
     /// Ids that make the scripted backend misbehave; any other is answered by itself.
@@ -209,7 +209,8 @@ mod tests {
     }
 
     impl Backend for Scripted {
-        fn run(&mut self, _: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+        fn run(&mut self, _: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
+            let Inputs::Texts(texts) = inputs else { panic!("rows") };
             match texts[0].ids[0] {
                 PANIC => panic!("scripted"),
                 FAIL => return Err(ModelError::UnknownModel { model: 9, models: 0 }),
@@ -259,7 +260,7 @@ mod tests {
 
         fn submit(&mut self, payload: u32, ids: &[u32]) -> Result<(), Job<u32>> {
             let texts = ids.iter().map(|&id| Arc::new(Encoding { ids: [id].into(), truncated: false })).collect();
-            self.pool.submit(Job { payload, model: ModelId(0), texts }, self.start)
+            self.pool.submit(Job { payload, model: ModelId(0), inputs: Inputs::Texts(texts) }, self.start)
         }
 
         fn await_idle(&self, idle: usize) {
@@ -331,7 +332,7 @@ mod tests {
         let mut bench = Bench::new(1);
         bench.submit(1, &[SHORT, 5]).unwrap();
         let message = bench.done.recv().unwrap().result.unwrap_err().to_string();
-        assert!(message.contains("0 predictions for 2 texts"), "{message}");
+        assert!(message.contains("0 predictions for a batch of 2"), "{message}");
     }
 
     #[test]

@@ -3,21 +3,20 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
+use crate::event::{Error, Fault, ModelId, Prediction};
 
-use super::backend::{Backend, ModelError};
+use super::backend::{Backend, Inputs, ModelError};
 use super::pool::{Callback, Done, Factory};
 use super::slot::{Slot, State};
 
 /// What a worker is told; the job itself stays in the slot, so that it can be taken back.
 pub(super) struct Task {
     pub model: ModelId,
-    pub texts: Vec<Arc<Encoding>>,
+    pub inputs: Inputs,
 }
 
 pub(super) struct Thread<T> {
@@ -37,7 +36,7 @@ impl<T> Thread<T> {
         let Some(mut backend) = made else { return };
         for task in &self.tasks {
             let from = Instant::now();
-            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(task.model, &task.texts)));
+            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(task.model, &task.inputs)));
             let seconds = from.elapsed().as_secs_f64();
             let panicked = answer.is_err();
             let result = answer
@@ -74,12 +73,12 @@ impl<T> Thread<T> {
 
 /// Holds the backend to its contract: fewer answers would leave texts behind without a word.
 fn complete(task: &Task, predictions: Vec<Prediction>) -> Result<Vec<Prediction>, ModelError> {
-    let (got, asked) = (predictions.len(), task.texts.len());
+    let (got, asked) = (predictions.len(), task.inputs.len());
     match got == asked {
         true => Ok(predictions),
         false => Err(ModelError::Run {
             model: task.model.0.to_string(),
-            message: format!("it gave {got} predictions for {asked} texts"),
+            message: format!("it gave {got} predictions for a batch of {asked}"),
         }),
     }
 }
