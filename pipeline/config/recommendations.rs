@@ -87,6 +87,9 @@ pub struct Written {
     pub boosted_items: BTreeMap<String, f64>,
     /// The same of categories.
     pub boosted_categories: BTreeMap<String, f64>,
+    /// Bytes of memory for the lists that this instance reads; those that nobody asks for leave first.
+    #[schemars(range(min = 1_048_576, max = 68_719_476_736_u64))]
+    pub lists_bytes_max: usize,
     /// The member of a click's `attributes` that says, true or false, whether its item is in stock. One of which the last click said no is not recommended. Absent: everything is taken to be.
     pub stock_attribute: Option<String>,
 }
@@ -125,6 +128,7 @@ pub struct Recommendations {
     pub blocked_categories: BTreeSet<String>,
     pub boosted_items: BTreeMap<String, f64>,
     pub boosted_categories: BTreeMap<String, f64>,
+    pub lists_bytes_max: usize,
     pub stock_attribute: Option<String>,
 }
 
@@ -167,6 +171,7 @@ pub fn recommendations(raw: &Written, judge: &mut Judge) -> Recommendations {
         blocked_categories: raw.blocked_categories.iter().cloned().collect(),
         boosted_items: raw.boosted_items.clone(),
         boosted_categories: raw.boosted_categories.clone(),
+        lists_bytes_max: raw.lists_bytes_max,
         stock_attribute: raw.stock_attribute.clone(),
     }
 }

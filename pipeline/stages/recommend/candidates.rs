@@ -42,7 +42,7 @@ pub struct Candidate {
     pub score: f64,
     /// What speaks for it most.
     pub reason: Reason,
-    strongest: f64,
+    pub(super) strongest: f64,
 }
 
 /// Categories by how much of the user's interest they have, the most first. Together 1 at most.

@@ -18,6 +18,8 @@ pub mod owner;
 pub mod partial;
 mod ranking;
 mod rules;
+mod shared;
+mod stage;
 mod visitor;
 
 #[cfg(test)]
@@ -30,10 +32,13 @@ pub use owner::{List, Neighbour};
 pub use partial::{Counts, Handed};
 pub use ranking::recommend;
 pub use rules::{ActionWeights, Business, Emission, Learning, Ranking, Rules};
+pub use shared::SharedLists;
+pub use stage::{OwnerStage, Recommender, period_name};
 pub use visitor::{Response, Visit, Visitor};
 
 use prost_types::value::Kind as ValueKind;
 
+use crate::event::v1;
 use crate::stages::clicks::Click;
 use crate::state::{Kind, Table, Tables};
 use partial::Stock;
@@ -53,7 +58,8 @@ pub fn owner_kinds() -> Vec<Kind> {
     vec![owner::ANCHORS.kind(), owner::CHANGED.kind()]
 }
 
-/// What was counted and has waited long enough; to be asked for at each click, first.
+/// What was counted and has waited long enough; to be asked for at each click, first. No other timers are set by those
+/// who conclude clicks.
 pub fn due(tables: &mut impl Tables) -> Vec<Handed> {
     let mut handed = Vec::new();
     while let Some(due) = tables.next_due() {
@@ -80,29 +86,45 @@ pub struct Recommended {
 }
 
 /// Takes a click that is not too late; the partition's clock has been moved by whoever observed it.
-pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, click: &Click) -> Outcome {
+pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: &Seen) -> Outcome {
+    let Seen { user, event_id, recommendation_id, visit, stock } = seen;
     let mut outcome = Outcome::default();
-    let mut visitor = VISITORS.get(tables, &click.event.user).unwrap_or_default();
-    let visit = Visit::from(click);
-    outcome.effects = visitor.attribute(click.event.recommendation_id.as_deref(), &visit, &rules.emission);
-    if let Some(stock) = stock(click, rules) {
-        outcome.handed.extend(learn::say_stock(tables, &rules.learning, &visit.item, stock));
+    let mut visitor = VISITORS.get(tables, user).unwrap_or_default();
+    outcome.effects = visitor.attribute(recommendation_id.as_deref(), visit, &rules.emission);
+    if let Some(stock) = stock {
+        outcome.handed.extend(learn::say_stock(tables, &rules.learning, &visit.item, *stock));
     }
-    let at_ms = visit.at_ms;
     if rules.learning.weights.of(visit.action()) > 0.0 {
-        outcome.handed.extend(learn::learn(tables, &rules.learning, &visitor, &visit));
-        visitor.remember(visit);
-        let id = attribution::id(&click.event.user, &click.event.event_id);
-        if visitor.emits(id, at_ms, &rules.emission) {
-            outcome.recommended = Some(Recommended { id, items: recommend(&visitor, lists, rules, at_ms) });
+        outcome.handed.extend(learn::learn(tables, &rules.learning, &visitor, visit));
+        visitor.remember(visit.clone());
+        let id = attribution::id(user, event_id);
+        if visitor.emits(id, visit.at_ms, &rules.emission) {
+            outcome.recommended = Some(Recommended { id, items: recommend(&visitor, lists, rules, visit.at_ms) });
         }
     }
-    VISITORS.put(tables, &click.event.user, &visitor);
+    VISITORS.put(tables, user, &visitor);
     outcome
 }
 
-fn stock(click: &Click, rules: &Rules) -> Option<Stock> {
-    let name = rules.business.stock_attribute.as_ref()?;
+/// What is looked at of a click.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub user: String,
+    pub event_id: String,
+    pub recommendation_id: Option<String>,
+    pub visit: Visit,
+    pub stock: Option<Stock>,
+}
+
+impl Seen {
+    pub fn new(click: &Click, business: &Business) -> Self {
+        let v1::Click { user, event_id, recommendation_id, .. } = click.event.clone();
+        Self { user, event_id, recommendation_id, visit: Visit::from(click), stock: stock(click, business) }
+    }
+}
+
+fn stock(click: &Click, business: &Business) -> Option<Stock> {
+    let name = business.stock_attribute.as_ref()?;
     match click.event.attributes.as_ref()?.fields.get(name)?.kind.as_ref()? {
         ValueKind::BoolValue(there) => Some(Stock { at_ms: click.at_ms, out: !there }),
         _ => None,

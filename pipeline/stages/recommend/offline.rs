@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::{Anchor, Handed, List, Lists, Outcome, Rules, Visitor, click, due, kinds, owner, owner_kinds};
+use super::{Anchor, Handed, List, Lists, Outcome, Rules, Seen, Visitor, click, due, kinds, owner, owner_kinds};
 use crate::stages::clicks::{Click, Id};
 use crate::state::{InMemory, State, StateError, Tables};
 
@@ -59,7 +59,8 @@ impl Shop {
         let place = place(new.event.user.as_bytes(), self.partitions.len());
         self.partitions[place].observe(|tables| tables.advance(new.at_ms));
         let Self { rules, lists, partitions, .. } = self;
-        let (handed, outcome) = partitions[place].conclude(|tables| (due(tables), click(tables, lists, rules, new)));
+        let seen = Seen::new(new, &rules.business);
+        let (handed, outcome) = partitions[place].conclude(|tables| (due(tables), click(tables, lists, rules, &seen)));
         handed.into_iter().chain(outcome.handed.iter().cloned()).for_each(|handed| self.hand(handed));
         outcome
     }

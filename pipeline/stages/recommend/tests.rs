@@ -319,7 +319,8 @@ fn partial_counts_do_not_grow_on() {
     for item in 0..1000 {
         let new = view("a", &format!("i{item}"), item);
         state.observe(|tables| tables.advance(new.at_ms));
-        handed.extend(state.conclude(|tables| click(tables, &lists, &rules, &new)).handed);
+        let seen = Seen::new(&new, &rules.business);
+        handed.extend(state.conclude(|tables| click(tables, &lists, &rules, &seen)).handed);
     }
     assert!(handed.iter().any(|handed| handed.anchor == Anchor::Shop));
     let most = handed.iter().map(|handed| handed.counts.names.len()).max().unwrap();
