@@ -6,19 +6,20 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 5] = ["review", "chat", "click", "scored", "scored_click"];
+const FILES: [&str; 6] = ["review", "chat", "click", "scored", "scored_click", "recommendations"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 
 /// Messages that only wrap a list, because a Protobuf map cannot hold one: JSON shows the list.
 const WRAPPERS: [&str; 1] = ["Labels"];
 /// Numbers that come from 32-bit floats: written with the digits that mean something.
-const ROUNDED: [(&str, &str); 5] = [
+const ROUNDED: [(&str, &str); 6] = [
     ("Sentiment", "score"),
     ("Sentiment", "probabilities"),
     ("Label", "probability"),
     ("ScoredClick", "purchase_probability"),
     ("ScoredClick", "features"),
+    ("Recommendation", "score"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -18,6 +18,10 @@ pub enum Role {
     DeadLetters,
     /// Holds the state of an input's partitions.
     Changelog,
+    /// Between two stages.
+    Passage,
+    /// What every instance reads: the newest record of a key counts.
+    Table,
 }
 
 impl Role {
@@ -27,6 +31,8 @@ impl Role {
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
             Role::Changelog => "state",
+            Role::Passage => "between stages",
+            Role::Table => "table",
         }
     }
 }
@@ -56,14 +62,14 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             );
         }
         replication(topic, &mut add);
-        if *role != Role::Changelog {
+        if !matches!(role, Role::Changelog | Role::Table) {
             retention(topic, *role, &mut add);
         }
         match role {
             Role::Output => output_size(topic, settings, &mut add),
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
-            Role::Changelog => changelog(topic, &mut add),
-            Role::Input => {}
+            Role::Changelog | Role::Table => changelog(topic, &mut add),
+            Role::Input | Role::Passage => {}
         }
     }
     found
@@ -103,7 +109,8 @@ fn replication(topic: &Topic, add: &mut impl FnMut(String, String)) {
 
 fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
     if topic.setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        let lost = if role == Role::Input { "before they are read" } else { "that share a key" };
+        let lost =
+            if matches!(role, Role::Input | Role::Passage) { "before they are read" } else { "that share a key" };
         add(
             format!(
                 "cleanup.policy={}: records {lost} are lost to newer ones of the same key",

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::recommendations;
 use super::settings::{
     DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
 };
@@ -30,6 +31,8 @@ pub struct Raw {
     pub text: Text,
     /// How clicks become sessions.
     pub clicks: Clicks,
+    /// What users are shown next. Whatever changes how clicks are counted must be the same for all instances: from `weight_view` to `publish_ms`.
+    pub recommendations: recommendations::Written,
     /// What is removed from every text before anything else sees it.
     pub redaction: Redaction,
     /// How texts are gathered for a model.
@@ -207,6 +210,8 @@ pub struct Outputs {
     pub chats: String,
     /// Topic of the scored clicks.
     pub clicks: String,
+    /// Topic of the recommendations.
+    pub recommendations: String,
     /// Topic of the records that could not be processed.
     pub dead_letters: String,
     /// How scored events are written. Protobuf is smaller; JSON can be read by eye.

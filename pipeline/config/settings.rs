@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert};
 
+use super::recommendations::Recommendations;
+
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +25,7 @@ pub struct Settings {
     pub registry: Option<Registry>,
     pub text: Text,
     pub clicks: Clicks,
+    pub recommendations: Recommendations,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
@@ -202,6 +205,7 @@ pub struct Outputs {
     pub reviews: String,
     pub chats: String,
     pub clicks: String,
+    pub recommendations: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }

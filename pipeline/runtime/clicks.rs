@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::models::Served;
+use super::recommend::{recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::start::{Running, start_stage};
@@ -68,10 +69,13 @@ impl Purchase {
 pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let stage = Arc::new(clicks_stage(settings, purchase, &registered)?);
+    let lists = stage.recommender.as_ref().map(|recommender| recommender.lists.clone());
+    let beside = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    start_stage(settings, &served, stage, &registered, topics, health)
+    let clicks = start_stage(settings, &served, stage, &registered, topics, health)?;
+    Ok(beside.into_iter().flatten().fold(clicks, Running::with))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.
@@ -96,6 +100,7 @@ pub fn clicks_stage(
         model: purchase.map(|purchase| purchase.model.clone()),
         topic: Arc::from(topic),
         encoder: Encoder::new(settings.outputs.format, schema)?,
+        recommender: recommender(settings, registered)?,
         counts: Mutex::default(),
     })
 }

@@ -6,6 +6,7 @@
 //! were cut into batches and epochs.
 
 pub mod clicks;
+pub mod recommend;
 pub mod text;
 
 use jiff::Timestamp;

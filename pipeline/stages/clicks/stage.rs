@@ -12,6 +12,7 @@ use super::{Click, Observed, Rules, SessionSoFar, observe};
 use crate::codec::{ClickDecoder, Decoded, Encoder};
 use crate::config;
 use crate::event::{Answer, Ask, Error, Fault, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection, v1};
+use crate::stages::recommend::{self, Recommender, Seen};
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, View};
 use crate::telemetry::ClicksObserved;
@@ -31,6 +32,8 @@ pub struct ClicksStage {
     pub model: Option<PurchaseModel>,
     pub topic: Arc<str>,
     pub encoder: Encoder<v1::ScoredClick>,
+    /// `None`: nothing is recommended.
+    pub recommender: Option<Recommender>,
     /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
     pub counts: Mutex<ClicksObserved>,
 }
@@ -50,6 +53,8 @@ pub struct Waiting {
     scored: v1::ScoredClick,
     /// The output's key.
     user: Bytes,
+    /// What is recommended by; none where the click was too late.
+    seen: Option<Seen>,
 }
 
 impl Stage for ClicksStage {
@@ -59,7 +64,8 @@ impl Stage for ClicksStage {
     const NAME: &'static str = "clicks";
 
     fn kinds(&self) -> Vec<Kind> {
-        super::kinds()
+        // Those of recommendations too, where none are made: what was remembered while they were can be read back.
+        [super::kinds(), recommend::kinds()].concat()
     }
 
     fn grace_ms(&self) -> i64 {
@@ -69,6 +75,7 @@ impl Stage for ClicksStage {
     fn report(&self) {
         let counts = std::mem::take(&mut *self.counts());
         counts.emit(self.model.as_ref().map_or("", |model| &model.name));
+        self.recommender.iter().for_each(Recommender::report);
     }
 
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
@@ -89,12 +96,14 @@ impl Stage for ClicksStage {
         let mut row = Vec::with_capacity(FEATURES.len());
         let observed = observe(state, &Rules::from(&self.settings), &click, &mut row);
         let user = Bytes::copy_from_slice(click.event.user.as_bytes());
+        let mut seen = self.recommender.as_ref().map(|recommender| Seen::new(&click, &recommender.rules.business));
         let mut scored = skeleton(click.event);
         let mut asks = Vec::new();
         match observed {
             Observed::TooLate { .. } => {
                 self.counts().too_late += 1;
                 scored.too_late = true;
+                seen = None;
             }
             Observed::Counted(session) => {
                 self.count(&session);
@@ -105,14 +114,14 @@ impl Stage for ClicksStage {
                 asks.extend(self.model.as_ref().map(|model| model.ask(&row)));
             }
         }
-        (Waiting { scored, user }, asks)
+        (Waiting { scored, user, seen }, asks)
     }
 
     fn conclude(
         &self,
-        _: &mut View<'_>,
+        state: &mut View<'_>,
         record: &RawRecord,
-        Waiting { mut scored, user }: Waiting,
+        Waiting { mut scored, user, seen }: Waiting,
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
@@ -124,13 +133,17 @@ impl Stage for ClicksStage {
             scored.purchase_probability = Some(probability);
             scored.model = Some(v1::Model { name: model.name.clone(), version: model.version.clone() });
         }
-        Ok(vec![Output {
+        let mut outputs = vec![Output {
             topic: self.topic.clone(),
             partition: None,
             key: Some(user),
             payload: Some(self.encoder.encode(&scored)),
             headers: Vec::new(),
-        }])
+        }];
+        if let (Some(recommender), Some(seen)) = (&self.recommender, &seen) {
+            outputs.extend(recommender.conclude(state, record, seen, now));
+        }
+        Ok(outputs)
     }
 }
 
@@ -307,6 +320,7 @@ mod tests {
             model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
             topic: "clicks.scored".into(),
             encoder: Encoder::new(OutputFormat::Json, None).unwrap(),
+            recommender: None,
             counts: Mutex::default(),
         }
     }

@@ -32,6 +32,8 @@ pub struct Expected {
     /// By input offset, without the time at which each was concluded.
     pub scored: Vec<(i64, String)>,
     pub rejected: usize,
+    /// What is handed to the owners of items and categories: keys and values.
+    pub counts: Vec<(Bytes, Bytes)>,
     pub entries: BTreeMap<Bytes, Stored>,
 }
 
@@ -72,12 +74,18 @@ impl Undisturbed {
             let payload = outputs.first().and_then(|output| output.payload.clone()).ok_or("no output")?;
             let (_, text) = without_time(&Record::new(payload))?;
             expected.scored.push((*offset, text));
+            let counts = outputs.iter().filter(|output| *output.topic == *self.counts_topic());
+            expected.counts.extend(counts.filter_map(|output| output.key.clone().zip(output.payload.clone())));
         }
         if let Some(fault) = state.fault() {
             return Err(format!("the state is broken: {fault}").into());
         }
         expected.entries = state.entries();
         Ok(expected)
+    }
+
+    fn counts_topic(&self) -> &str {
+        self.stage.recommender.as_ref().map_or("", |recommender| &recommender.counts_topic)
     }
 
     fn prepare(&self, record: &RawRecord) -> Outcome<Option<<ClicksStage as Stage>::Prepared>> {
