@@ -56,10 +56,17 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
+    name("outputs.alerts", &outputs.alerts, judge);
+    name("outputs.trends", &outputs.trends, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
-    let scored =
-        [("outputs.reviews", &outputs.reviews), ("outputs.chats", &outputs.chats), ("outputs.clicks", &outputs.clicks)];
-    for (key, topic) in scored {
+    let results = [
+        ("outputs.reviews", &outputs.reviews),
+        ("outputs.chats", &outputs.chats),
+        ("outputs.clicks", &outputs.clicks),
+        ("outputs.alerts", &outputs.alerts),
+        ("outputs.trends", &outputs.trends),
+    ];
+    for (key, topic) in results {
         if *topic == outputs.dead_letters {
             let message = format!("{key} ({topic:?}) and outputs.dead_letters ({topic:?}) are the same topic");
             judge.clash(["outputs.dead_letters", key], message, Some("a reader of one could not read the other"));
@@ -69,6 +76,8 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
+        alerts: outputs.alerts.clone(),
+        trends: outputs.trends.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use super::alerts::Alerts;
 use ureq::tls::{Certificate, ClientCert};
 
 /// Everything the program needs to run.
@@ -23,6 +24,7 @@ pub struct Settings {
     pub registry: Option<Registry>,
     pub text: Text,
     pub clicks: Clicks,
+    pub alerts: Alerts,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
@@ -202,6 +204,8 @@ pub struct Outputs {
     pub reviews: String,
     pub chats: String,
     pub clicks: String,
+    pub alerts: String,
+    pub trends: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }

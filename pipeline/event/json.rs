@@ -54,6 +54,22 @@ impl Named for v1::Action {
     const EXPECTED: &'static str = "one of view, cart, favourite, purchase, impression, remove";
 }
 
+impl Named for v1::AlertState {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("pending", Self::Pending),
+        ("firing", Self::Firing),
+        ("resolved", Self::Resolved),
+        ("retracted", Self::Retracted),
+    ];
+    const EXPECTED: &'static str = "one of pending, firing, resolved, retracted";
+}
+
+impl Named for v1::Severity {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("info", Self::Info), ("warning", Self::Warning), ("critical", Self::Critical)];
+    const EXPECTED: &'static str = "one of info, warning, critical";
+}
+
 /// `with` for an enum field. A value that a newer writer added reads as unspecified, and is left out of JSON.
 pub(crate) struct Enum<T>(PhantomData<T>);
 
