@@ -50,6 +50,11 @@ impl Track {
         (self.state() == AlertState::Resolved).then_some(self.last)
     }
 
+    /// It is under way, and late data cannot take it back. What follows from the texts alone follows from this.
+    pub fn holds(&self) -> bool {
+        self.is_active() && !self.provisional
+    }
+
     pub fn is_active(&self) -> bool {
         matches!(self.state(), AlertState::Pending | AlertState::Firing)
     }
@@ -127,15 +132,18 @@ impl Track {
     }
 
     fn confirm(&mut self, moment: &Moment, level: f64, since: i64) -> Change {
-        let firing_ms = self.firing_ms;
+        let fired = self.firing_ms > 0;
         let (resolved_ms, flaps, number) = (self.resolved_ms, self.flaps, self.number);
         self.state = AlertState::Unspecified.into();
         self.begin(moment, level, since);
         (self.resolved_ms, self.flaps, self.number) = (resolved_ms, flaps, number);
         self.provisional = false;
-        if firing_ms > 0 {
+        if fired {
+            // As if nobody had looked before: with the first bucket in which it had lasted long enough.
+            let bucket_ms = moment.settings.bucket_ms();
+            let pending = i64::try_from(moment.rule.pending.as_millis()).unwrap_or(i64::MAX);
             self.state = AlertState::Firing.into();
-            self.firing_ms = firing_ms;
+            self.firing_ms = (moment.now + 1).saturating_mul(bucket_ms).saturating_add(pending);
         } else {
             self.fire_when_due(moment);
         }

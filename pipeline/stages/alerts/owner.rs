@@ -166,7 +166,7 @@ impl<T: Tables> Scoped<'_, T> {
             out.push(Emit::Trend(publish::trend(&self.name, at, &bucket, false, self.settings)));
         }
         self.judge(&mut watched, at, &bucket, mix, out);
-        if watched.tracks.iter().any(Track::is_active) {
+        if watched.tracks.iter().any(Track::holds) {
             // An alert must be able to end without another text.
             let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
             CLOSE.put_until(self.tables, &(at + 1, self.key()), &Empty {}, due_ms);
@@ -180,7 +180,7 @@ impl<T: Tables> Scoped<'_, T> {
             let mut track = track(watched, &rule.name);
             let Some(emerging) = self.tested(&rule.scopes, watched, at) else { continue };
             let look = Look::new(rule, watched, at, track.told(), bucket_ms);
-            let level = if track.is_active() && !track.provisional {
+            let level = if track.holds() {
                 None
             } else {
                 let level = self.fdr().level();
@@ -244,12 +244,12 @@ impl<T: Tables> Scoped<'_, T> {
 }
 
 impl Watched {
-    /// Puts the bucket among the closed ones, and learns those that have become the past. While an alert is under way nothing
-    /// is learned, until it is the new normal.
+    /// Puts the bucket among the closed ones, and learns those that have become the past. While a confirmed alert is under
+    /// way nothing is learned, until it is the new normal.
     fn learn(&mut self, at: i64, bucket: &Bucket, settings: &Alerts) {
         let bucket_ms = settings.bucket_ms();
         let new_normal = settings.new_normal.as_millis() as i64;
-        let surging = |track: &Track| track.is_active() && (at - track.since) * bucket_ms < new_normal;
+        let surging = |track: &Track| track.holds() && (at - track.since) * bucket_ms < new_normal;
         let surges = self.tracks.iter().any(surging);
         let rise = self.rise.get_or_insert_with(|| Rise::new(at));
         match surges {
