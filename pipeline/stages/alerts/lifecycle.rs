@@ -41,10 +41,6 @@ const CRITICAL: (f64, f64) = (3.0, 50.0);
 const REFRESH_BUCKETS: i64 = 5;
 
 impl Track {
-    pub fn new(rule: &AlertRule) -> Track {
-        Track { rule: rule.name.clone(), ..Track::default() }
-    }
-
     /// The last bucket of an incident that is over.
     pub fn told(&self) -> Option<i64> {
         (self.state() == AlertState::Resolved).then_some(self.last)
@@ -251,7 +247,8 @@ mod tests {
     impl Life {
         fn new() -> Life {
             let settings = settings();
-            Life { track: Track::new(&settings.rules[1]), settings, now: 100 }
+            let track = Track { rule: settings.rules[1].name.clone(), ..Track::default() };
+            Life { track, settings, now: 100 }
         }
 
         fn step(&mut self, look: Look, closed: bool, alarm: bool) -> Change {
