@@ -26,8 +26,12 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 const LEVEL_MS: i64 = 2 * DAY_MS;
 /// …shares change less, and are made of fewer events.
 const SHARE_MS: i64 = 7 * DAY_MS;
-/// What is on top of level and season follows the last so many buckets.
+/// What is on top of level and season follows the last so many buckets; fewer while the hours are not known, since it is
+/// the day itself then that comes and goes.
 const TREND_BUCKETS: f64 = 120.0;
+const TREND_BUCKETS_EARLY: f64 = 30.0;
+/// While the hours are not known, traffic may change by so much an hour, and what was half an hour ago says less.
+const DRIFT_PER_HOUR: f64 = 0.35;
 /// …and is within these bounds, so that neither a lull nor a surge becomes the measure.
 const TREND: (f64, f64) = (0.25, 4.0);
 /// The hour of the day speaks once so much was seen, the day of the week likewise.
@@ -206,14 +210,15 @@ impl Rise {
         let events = if f64::from(self.buckets) < CLIP_AFTER_BUCKETS {
             events
         } else {
-            let (mean, size) = (expected * self.trend(), self.size(0));
+            let (mean, size) = (expected * self.trend(), self.size(0, bucket_ms));
             events.min(mean + REACH * (mean + mean * mean / size).sqrt() + REACH_EVENTS)
         };
         let n = run as f64;
         fade(&mut self.events, LEVEL_MS as f64 / bucket_ms as f64, n, events);
         fade(&mut self.buckets, LEVEL_MS as f64 / bucket_ms as f64, n, 1.0);
-        fade(&mut self.trend_events, TREND_BUCKETS, n, events);
-        fade(&mut self.trend_expected, TREND_BUCKETS, n, expected);
+        let trend = if self.knows_hours(bucket_ms) { TREND_BUCKETS } else { TREND_BUCKETS_EARLY };
+        fade(&mut self.trend_events, trend, n, events);
+        fade(&mut self.trend_expected, trend, n, expected);
         let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
         let (hour, day) = places(at, bucket_ms);
         // A week of the hour, six of the day.
@@ -274,16 +279,29 @@ impl Rise {
             mean += self.level_at(at, bucket_ms) * (end - at) as f64;
             at = end;
         }
-        ((mean * self.trend()).max(1e-9), self.size(i))
+        ((mean * self.trend()).max(1e-9), self.size(i, bucket_ms))
     }
 
-    fn size(&self, i: usize) -> f64 {
+    fn size(&self, i: usize, bucket_ms: i64) -> f64 {
         let events = f64::from(self.events) + PRIOR;
         let mean = WINDOWS[i] as f64 * events / f64::from(self.buckets).max(1.0);
         let prior = SPREAD_PRIOR * mean * mean;
         let (excess, squares) = pair(&self.count_spread, i);
         let own = ((excess + COUNT_SPREAD * prior) / (squares + prior).max(1e-12)).max(SPREAD_MIN);
-        1.0 / (own + 1.0 / events)
+        1.0 / (own + self.drift(i, bucket_ms) + 1.0 / events)
+    }
+
+    /// How far the level may have gone since what it is known from, squared.
+    fn drift(&self, i: usize, bucket_ms: i64) -> f64 {
+        if self.knows_hours(bucket_ms) {
+            return 0.0;
+        }
+        let age = LAG as f64 + TREND_BUCKETS_EARLY + WINDOWS[i] as f64 / 2.0;
+        (DRIFT_PER_HOUR * age * bucket_ms as f64 / HOUR_MS as f64).min(1.0).powi(2)
+    }
+
+    fn knows_hours(&self, bucket_ms: i64) -> bool {
+        (self.learned_to - self.first).saturating_mul(bucket_ms) >= HOURS_AFTER_MS
     }
 
     fn beta(&self, i: usize) -> (f64, f64) {
@@ -303,7 +321,7 @@ impl Rise {
         let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
         let (hour, day) = places(at, bucket_ms);
         let seen_ms = (self.learned_to - self.first).saturating_mul(bucket_ms);
-        let hour = if seen_ms >= HOURS_AFTER_MS { factor(&self.hours, hour) } else { 1.0 };
+        let hour = if self.knows_hours(bucket_ms) { factor(&self.hours, hour) } else { 1.0 };
         let day = if seen_ms >= DAYS_AFTER_MS { factor(&self.days, day) } else { 1.0 };
         level * hour * day
     }

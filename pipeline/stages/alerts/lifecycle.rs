@@ -7,7 +7,7 @@ use super::hash;
 use super::look::{Look, quantity};
 use super::state::Track;
 use crate::config::{AlertRule, Alerts, Signal};
-use crate::detect::rise::Window;
+use crate::detect::rise::{WINDOWS, Window};
 use crate::event::v1::{AlertState, Severity};
 
 /// What has become of an alert with a bucket.
@@ -37,6 +37,8 @@ const FLAPS_MAX: u32 = 3;
 /// Factors of the effect, and texts beyond what is expected, of the severities.
 const WARNING: (f64, f64) = (2.0, 15.0);
 const CRITICAL: (f64, f64) = (3.0, 50.0);
+/// Longer windows say that it went on, and for too long afterwards.
+const SUSTAINED_BUCKETS: i64 = 15;
 /// Written again when so many buckets have passed, so that the evidence stays fresh.
 const REFRESH_BUCKETS: i64 = 5;
 
@@ -171,8 +173,11 @@ impl Track {
         Change::Written
     }
 
+    /// In the window that found it, or one that lies within the incident by now.
     fn goes_on(&self, moment: &Moment) -> bool {
-        moment.look.goes_on(moment.rule, self.window as usize)
+        let within = |i: &usize| WINDOWS[*i] <= SUSTAINED_BUCKETS && WINDOWS[*i] <= moment.now + 1 - self.since;
+        let longest = (0..WINDOWS.len()).rev().find(within).unwrap_or_default();
+        moment.look.goes_on(moment.rule, longest.max(self.window as usize))
     }
 
     fn keep_ms(&self, moment: &Moment) -> i64 {

@@ -50,18 +50,19 @@ impl Look {
     }
 
     /// Since when it is out of the ordinary.
-    pub fn since(rule: &AlertRule, watched: &Watched, now: i64, bucket_ms: i64) -> i64 {
+    pub fn since(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> i64 {
         let Some(past) = &watched.rise else { return now };
+        let first = told.map_or(past.first, |told| past.first.max(told + 1));
         let at = |at: i64| rise::sums(&watched.cells, at, at + 1);
         match rule.signal {
             Signal::Volume => {
                 let from = now + 1 - WINDOWS[3];
                 let expected: Vec<f64> = past.expected_each(from, now + 1, bucket_ms).collect();
-                rise::since(now, past.first, |i| at(i).events, |i| expected[(i - from) as usize])
+                rise::since(now, first, |i| at(i).events, |i| expected[(i - from) as usize])
             }
             Signal::NegativeShare => {
                 let share = past.share();
-                rise::since(now, past.first, |i| at(i).hits, |i| at(i).events * share)
+                rise::since(now, first, |i| at(i).hits, |i| at(i).events * share)
             }
         }
     }

@@ -131,7 +131,8 @@ impl<T: Tables> Scoped<'_, T> {
             let mut track = track(watched, &rule.name);
             let look = Look::new(rule, &seen, at, track.told(), self.settings.bucket_ms());
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
-            let since = || Look::since(rule, &seen, at, self.settings.bucket_ms());
+            let told = track.told();
+            let since = || Look::since(rule, &seen, at, told, self.settings.bucket_ms());
             let change = track.see(&moment, level, since);
             if change != Change::None {
                 open.iter().for_each(|(_, bucket)| remember(&mut track, bucket));
@@ -188,7 +189,8 @@ impl<T: Tables> Scoped<'_, T> {
                 self.fdr().is_alarm(end_ms, look.p_value).then_some(level)
             };
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
-            let change = track.close(&moment, level, || Look::since(rule, watched, at, bucket_ms));
+            let told = track.told();
+            let change = track.close(&moment, level, || Look::since(rule, watched, at, told, bucket_ms));
             if track.is_active() {
                 remember(&mut track, bucket);
             }
