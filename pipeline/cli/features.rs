@@ -285,6 +285,7 @@ mod tests {
             model: None,
             topic: "clicks.scored".into(),
             encoder: Encoder::new(OutputFormat::Protobuf, None).unwrap(),
+            recommender: None,
             counts: std::sync::Mutex::default(),
         };
         let mut state = State::in_memory(&stage.kinds(), stage.grace_ms());

@@ -57,14 +57,18 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
     name("outputs.recommendations", &outputs.recommendations, judge);
+    name("outputs.alerts", &outputs.alerts, judge);
+    name("outputs.trends", &outputs.trends, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
-    let scored = [
+    let results = [
         ("outputs.reviews", &outputs.reviews),
         ("outputs.chats", &outputs.chats),
         ("outputs.clicks", &outputs.clicks),
         ("outputs.recommendations", &outputs.recommendations),
+        ("outputs.alerts", &outputs.alerts),
+        ("outputs.trends", &outputs.trends),
     ];
-    for (key, topic) in scored {
+    for (key, topic) in results {
         if *topic == outputs.dead_letters {
             let message = format!("{key} ({topic:?}) and outputs.dead_letters ({topic:?}) are the same topic");
             judge.clash(["outputs.dead_letters", key], message, Some("a reader of one could not read the other"));
@@ -75,6 +79,8 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
         recommendations: outputs.recommendations.clone(),
+        alerts: outputs.alerts.clone(),
+        trends: outputs.trends.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
     }

@@ -8,6 +8,7 @@
 //!
 //! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets and of certificates, and the host's name where the instance has none.
 
+mod alerts;
 mod check;
 mod fault;
 mod inputs;
@@ -29,6 +30,7 @@ use std::path::Path;
 
 use crate::event;
 
+pub use alerts::{AlertRule, Alerts, Inhibition, Matching, ScopeKind, Signal, Silence};
 pub use fault::{Fault, Faults, Place};
 pub use key::Key;
 pub use layers::DEFAULTS;
