@@ -501,6 +501,7 @@ mod tests {
 
         let mut bench = Bench::new(2);
         bench.submit(1, &[HANG]).unwrap();
+        bench.entered.recv().unwrap();
         bench.release.send(()).unwrap();
         let Bench { pool, done, .. } = bench;
         assert_eq!(pool.stop(Instant::now() + Duration::from_secs(60)), 0);

@@ -175,8 +175,9 @@ fn a_pool_of_sessions() {
         check_done(done.recv().unwrap());
         pool.submit(job(n)).unwrap();
     }
+    (0..3).for_each(|_| check_done(done.recv().unwrap()));
     assert_eq!(pool.stop(Instant::now() + Duration::from_secs(60)), 0);
-    assert_eq!(done.into_iter().map(check_done).count(), 3);
+    assert_eq!(done.into_iter().count(), 0);
 }
 
 /// Texts whose largest ids are from 3 on, so that each job has answers of its own.
