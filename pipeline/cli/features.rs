@@ -278,6 +278,7 @@ mod tests {
     fn online(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, Vec<f32>)> {
         let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
         let stage = ClicksStage {
+            recommender: None,
             decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
             settings: settings(),
             payload_bytes_max: 10_000,
