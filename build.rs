@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 5] = ["review", "chat", "click", "scored", "scored_click"];
+const FILES: [&str; 6] = ["review", "chat", "click", "scored", "scored_click", "profile"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 

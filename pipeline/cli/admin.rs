@@ -11,7 +11,7 @@ use rdkafka::metadata::MetadataTopic;
 use tokio::runtime::Runtime;
 
 use super::danger::Role;
-use crate::config::{Kafka, Settings};
+use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
 use crate::runtime::{changelog, remembers};
@@ -164,7 +164,10 @@ fn options() -> AdminOptions {
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
 fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
-    let topic = if role == Role::Changelog { topic.set("cleanup.policy", "compact") } else { topic };
+    let topic = match role {
+        Role::Changelog | Role::Table => topic.set("cleanup.policy", "compact"),
+        Role::Input | Role::Output | Role::DeadLetters => topic,
+    };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -194,10 +197,12 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let inputs = settings.inputs.iter().flat_map(|input| &input.topics).map(|topic| (topic.clone(), Role::Input));
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
+    let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
+    let tables = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
     let mut wanted: Vec<(String, Role)> = Vec::new();
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in inputs.chain(outputs).chain(letters).chain(changelogs) {
+    for topic in inputs.chain(outputs).chain(tables).chain(letters).chain(changelogs) {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
@@ -261,6 +266,7 @@ mod tests {
             ("r2", Role::Input),
             ("reviews.scored", Role::Output),
             ("clicks.scored", Role::Output),
+            ("profiles", Role::Table),
             ("dead-letters", Role::DeadLetters),
             ("groundswell-clicks-clicks-changelog", Role::Changelog),
         ];
@@ -278,6 +284,8 @@ mod tests {
     fn a_changelog_is_made_compacted_and_is_as_wide_as_its_input() {
         let made = new_topic("t", Role::Changelog, Plan { partitions: 6, replicas: 1 }).config;
         assert_eq!(made, [("cleanup.policy", "compact")]);
+        let table = new_topic("t", Role::Table, Plan { partitions: 6, replicas: 1 }).config;
+        assert_eq!(table, made);
         let topic =
             |name: &str, partitions| Topic { name: name.into(), partitions, replicas: 1, config: Ok(BTreeMap::new()) };
         let pairs = || [("in".to_owned(), "g-in-changelog".to_owned())].into_iter();

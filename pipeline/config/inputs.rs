@@ -56,9 +56,14 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
+    name("outputs.profiles", &outputs.profiles, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
-    let scored =
-        [("outputs.reviews", &outputs.reviews), ("outputs.chats", &outputs.chats), ("outputs.clicks", &outputs.clicks)];
+    let scored = [
+        ("outputs.reviews", &outputs.reviews),
+        ("outputs.chats", &outputs.chats),
+        ("outputs.clicks", &outputs.clicks),
+        ("outputs.profiles", &outputs.profiles),
+    ];
     for (key, topic) in scored {
         if *topic == outputs.dead_letters {
             let message = format!("{key} ({topic:?}) and outputs.dead_letters ({topic:?}) are the same topic");
@@ -69,6 +74,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
+        profiles: outputs.profiles.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
     }
@@ -193,6 +199,7 @@ fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
         ("reviews", &outputs.reviews),
         ("chats", &outputs.chats),
         ("clicks", &outputs.clicks),
+        ("profiles", &outputs.profiles),
         ("dead_letters", &outputs.dead_letters),
     ];
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();

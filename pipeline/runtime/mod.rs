@@ -15,6 +15,7 @@ mod report;
 mod restore;
 mod schemas;
 mod scoring;
+mod segments;
 mod start;
 mod text;
 

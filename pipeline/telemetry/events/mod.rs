@@ -7,7 +7,7 @@ mod process;
 mod source;
 mod state;
 
-pub use clicks::ClicksObserved;
+pub use clicks::{ClicksObserved, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,

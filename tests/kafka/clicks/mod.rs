@@ -96,7 +96,7 @@ impl Scenario {
             kafka.create_topic(&input, PARTITIONS, &[])?;
             create_changelog(kafka, &changelog(tag, &input), PARTITIONS)?;
         }
-        for topic in ["scored", "dead-letters"] {
+        for topic in ["scored", "profiles", "dead-letters"] {
             kafka.create_topic(&format!("{tag}-{topic}"), PARTITIONS, &[])?;
         }
         let config = folder.path().join("groundswell.toml");
@@ -289,6 +289,7 @@ epoch_events_max = 40
 {inputs}
 [outputs]
 clicks = "{tag}-scored"
+profiles = "{tag}-profiles"
 dead_letters = "{tag}-dead-letters"
 [clicks]
 utc_offset_minutes = 480
