@@ -78,22 +78,27 @@ impl Scoring {
         None
     }
 
-    /// Gives every idle worker a batch, as far as batches are worth running now.
+    /// Gives every idle worker a batch, as far as batches are worth running now; under a backlog also one ahead, so that
+    /// no worker waits for this thread between two.
     #[must_use]
     pub fn dispatch(&mut self, now: Instant) -> Vec<Answered> {
-        while self.pool.idle() > 0 {
-            let Some(batch) = self.batcher.take(now) else { break };
+        loop {
+            let batch = match (self.pool.idle(), self.pool.places()) {
+                (0, 0) => None,
+                (0, _) => self.batcher.take_ahead(now),
+                _ => self.batcher.take(now),
+            };
+            let Some(batch) = batch else { return Vec::new() };
             self.taken(&batch, now);
             let inputs = match inputs(&batch) {
                 Ok(inputs) => inputs,
                 Err(error) => return self.failed(batch, &error.message),
             };
-            if let Err(job) = self.pool.submit(Job { model: batch.model, inputs, payload: batch }, now) {
-                // The worker died between the look and the hand-over.
+            if let Err(job) = self.pool.submit(Job { model: batch.model, inputs, payload: batch }) {
+                // A worker died between the look and the hand-over.
                 return self.failed(job.payload, "no model worker took the batch");
             }
         }
-        Vec::new()
     }
 
     /// When `dispatch` or `expire` will next have something to do, if no answer comes before.
