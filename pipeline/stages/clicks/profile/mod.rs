@@ -141,3 +141,6 @@ fn time(ms: i64) -> Option<prost_types::Timestamp> {
 fn round(number: f64) -> f64 {
     (number * 1e4).round() / 1e4
 }
+
+#[cfg(test)]
+mod tests;
