@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 6] = ["review", "chat", "click", "scored", "scored_click", "recommendations"];
+const FILES: [&str; 7] = ["review", "chat", "click", "scored", "scored_click", "profile", "recommendations"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 

@@ -56,12 +56,14 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
+    name("outputs.profiles", &outputs.profiles, judge);
     name("outputs.recommendations", &outputs.recommendations, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
     let scored = [
         ("outputs.reviews", &outputs.reviews),
         ("outputs.chats", &outputs.chats),
         ("outputs.clicks", &outputs.clicks),
+        ("outputs.profiles", &outputs.profiles),
         ("outputs.recommendations", &outputs.recommendations),
     ];
     for (key, topic) in scored {
@@ -74,6 +76,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
+        profiles: outputs.profiles.clone(),
         recommendations: outputs.recommendations.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
@@ -199,6 +202,7 @@ fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
         ("reviews", &outputs.reviews),
         ("chats", &outputs.chats),
         ("clicks", &outputs.clicks),
+        ("profiles", &outputs.profiles),
         ("recommendations", &outputs.recommendations),
         ("dead_letters", &outputs.dead_letters),
     ];
