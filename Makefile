@@ -25,7 +25,7 @@ MODEL_READY := .venv/installed
 .DEFAULT_GOAL := help
 .PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
 	model-train model-export model-evaluate model-card model-quick model-test model-data \
-	purchase-train purchase-export purchase-evaluate
+	purchase-train purchase-export purchase-evaluate segments
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -103,6 +103,7 @@ model-test: $(MODEL_READY) fetch-onnxruntime
 	$(CARGO) build --locked
 	$(MODEL_PYTHON) -m unittest discover -s models
 	$(MODEL_PYTHON) -m unittest discover -s models/purchase
+	$(MODEL_PYTHON) -m unittest discover -s models/segments
 	$(MODEL_PYTHON) models/quick.py --program target/debug/groundswell
 
 purchase-train: model-data $(MODEL_READY) ## Clicks in DATA=file to a run under models/purchase/runs/
@@ -110,6 +111,9 @@ purchase-train: model-data $(MODEL_READY) ## Clicks in DATA=file to a run under 
 
 purchase-export: model-data $(MODEL_READY) ## The run to models/purchase/
 	$(MODEL_PYTHON) models/purchase/export.py --file $(DATA) --binary $(PROGRAM) $(EXPORT_ARGS)
+
+segments: $(MODEL_READY) ## Clicks in DATA=file to models/segments/, through PROGRAM
+	$(MODEL_PYTHON) models/segments/fit.py $(DATA) --program $(PROGRAM) $(SEGMENT_ARGS)
 
 purchase-evaluate: model-data $(MODEL_READY) ## Figures of models/purchase/ on DATA=file of clicks, through PROGRAM
 	$(MODEL_PYTHON) models/purchase/evaluate.py $(DATA) --binary $(PROGRAM) $(EVALUATE_ARGS)

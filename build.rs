@@ -6,7 +6,8 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 8] = ["review", "chat", "click", "scored", "scored_click", "recommendations", "alert", "partial"];
+const FILES: [&str; 9] =
+    ["review", "chat", "click", "scored", "scored_click", "profile", "recommendations", "alert", "partial"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 

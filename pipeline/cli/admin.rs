@@ -11,7 +11,7 @@ use rdkafka::metadata::MetadataTopic;
 use tokio::runtime::Runtime;
 
 use super::danger::Role;
-use crate::config::{Kafka, Settings};
+use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
 use crate::runtime::{Purpose, changelog, passages, remembers};
@@ -197,6 +197,8 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let inputs = settings.inputs.iter().flat_map(|input| &input.topics).map(|topic| (topic.clone(), Role::Input));
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
+    let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
+    let tables = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
     let passages = passages(settings);
     // Recommendations are made where there is a passage for them.
     let recommendations = (!passages.is_empty()).then(|| (settings.outputs.recommendations.clone(), Role::Output));
@@ -210,7 +212,9 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
     let mut wanted: Vec<(String, Role)> = Vec::new();
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in inputs.chain(outputs).chain(recommendations).chain(letters).chain(passages).chain(changelogs) {
+    for topic in
+        inputs.chain(outputs).chain(tables).chain(recommendations).chain(letters).chain(passages).chain(changelogs)
+    {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
@@ -280,6 +284,7 @@ mod tests {
             ("r2", Role::Input),
             ("reviews.scored", Role::Output),
             ("clicks.scored", Role::Output),
+            ("profiles", Role::Table),
             ("recommendations", Role::Output),
             ("dead-letters", Role::DeadLetters),
             ("groundswell-recommend-counts", Role::Passage),
@@ -301,6 +306,8 @@ mod tests {
     fn a_changelog_is_made_compacted_and_is_as_wide_as_its_input() {
         let made = new_topic("t", Role::Changelog, Plan { partitions: 6, replicas: 1 }).config;
         assert_eq!(made, [("cleanup.policy", "compact")]);
+        let table = new_topic("t", Role::Table, Plan { partitions: 6, replicas: 1 }).config;
+        assert_eq!(table, made);
         let topic =
             |name: &str, partitions| Topic { name: name.into(), partitions, replicas: 1, config: Ok(BTreeMap::new()) };
         let pairs = || [("in".to_owned(), "g-in-changelog".to_owned())].into_iter();

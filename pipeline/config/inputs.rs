@@ -56,6 +56,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
+    name("outputs.profiles", &outputs.profiles, judge);
     name("outputs.recommendations", &outputs.recommendations, judge);
     name("outputs.alerts", &outputs.alerts, judge);
     name("outputs.trends", &outputs.trends, judge);
@@ -64,6 +65,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         ("outputs.reviews", &outputs.reviews),
         ("outputs.chats", &outputs.chats),
         ("outputs.clicks", &outputs.clicks),
+        ("outputs.profiles", &outputs.profiles),
         ("outputs.recommendations", &outputs.recommendations),
         ("outputs.alerts", &outputs.alerts),
         ("outputs.trends", &outputs.trends),
@@ -78,6 +80,7 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
+        profiles: outputs.profiles.clone(),
         recommendations: outputs.recommendations.clone(),
         alerts: outputs.alerts.clone(),
         trends: outputs.trends.clone(),
@@ -205,6 +208,7 @@ fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
         ("reviews", &outputs.reviews),
         ("chats", &outputs.chats),
         ("clicks", &outputs.clicks),
+        ("profiles", &outputs.profiles),
         ("recommendations", &outputs.recommendations),
         ("dead_letters", &outputs.dead_letters),
     ];

@@ -207,6 +207,7 @@ pub struct Outputs {
     pub reviews: String,
     pub chats: String,
     pub clicks: String,
+    pub profiles: String,
     pub recommendations: String,
     pub alerts: String,
     pub trends: String,
@@ -275,6 +276,12 @@ pub struct Clicks {
     pub include_features: bool,
     /// The directory of the purchase model; `None`: no click is scored.
     pub purchase_model: Option<PathBuf>,
+    /// Until a click weighs half as much in a profile.
+    pub interest_half_life: Duration,
+    /// Event time between two profiles of a user.
+    pub profile_interval: Duration,
+    /// The directory of the segments' centres; `None`: nobody is in a segment.
+    pub segment_model: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod report;
 mod restore;
 mod schemas;
 mod scoring;
+mod segments;
 mod start;
 mod text;
 

@@ -159,6 +159,20 @@ pub(super) static PURCHASE_PROBABILITY: Metric = Metric {
     labels: &["model"],
     help: "What the purchase model said of clicks, 0 to 1.",
 };
+pub(super) static PROFILES: Metric = Metric {
+    name: "groundswell_profiles_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["segment"],
+    help: "Profiles made, by segment; those of epochs that were aborted count again.",
+};
+pub(super) static SEGMENT_DRIFT: Metric = Metric {
+    name: "groundswell_segment_drift",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Population stability index of the segments of the last some thousand profiles against those that the centres were fitted to: below 0.1 alike, above 0.25 another population.",
+};
 
 // Recommendations
 pub(super) static RECOMMENDATIONS: Metric = Metric {
@@ -486,6 +500,8 @@ pub static ALL: &[&Metric] = &[
     &CLICKS,
     &SESSIONS,
     &PURCHASE_PROBABILITY,
+    &PROFILES,
+    &SEGMENT_DRIFT,
     &RECOMMENDATIONS,
     &RECOMMENDATION_EFFECTS,
     &RECOMMENDATION_COUNTS,

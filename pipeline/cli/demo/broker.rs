@@ -11,7 +11,7 @@ use crate::config::Outputs;
 use crate::event::{Error, Fault};
 
 pub const INPUT_PARTITIONS: i32 = 4;
-pub const INPUTS: [&str; 2] = ["reviews", "chats"];
+pub const INPUTS: [&str; 3] = ["reviews", "chats", "clicks"];
 
 /// A Kafka of one node on a free port of the loopback interface. It ends when dropped.
 pub struct Broker(MockCluster<'static, DefaultProducerContext>);
@@ -27,8 +27,12 @@ impl Broker {
         self.0.bootstrap_servers()
     }
 
-    pub fn create_topics(&self, outputs: &Outputs) -> Result<(), Error> {
-        let outputs = [(outputs.reviews.as_str(), 4), (outputs.chats.as_str(), 4), (outputs.dead_letters.as_str(), 1)];
+    /// `changelogs`: those of the inputs that have one.
+    pub fn create_topics(&self, outputs: &Outputs, changelogs: &[String]) -> Result<(), Error> {
+        let Outputs { reviews, chats, clicks, profiles, dead_letters, .. } = outputs;
+        let outputs = [reviews, chats, clicks, profiles].map(|topic| (topic.as_str(), 4));
+        let changelogs = changelogs.iter().map(|topic| (topic.as_str(), INPUT_PARTITIONS));
+        let outputs = outputs.into_iter().chain([(dead_letters.as_str(), 1)]).chain(changelogs);
         for (topic, partitions) in INPUTS.map(|topic| (topic, INPUT_PARTITIONS)).into_iter().chain(outputs) {
             self.0
                 .create_topic(topic, partitions, 1)

@@ -8,7 +8,7 @@ mod recommend;
 mod source;
 mod state;
 
-pub use clicks::ClicksObserved;
+pub use clicks::{ClicksObserved, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,

@@ -20,7 +20,13 @@ fn emit_everything() {
     Redacted { kind: "phone", count: 2 }.emit();
     TextsTruncated { model: "text", count: 1 }.emit();
     let probabilities = vec![0.25];
-    ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities }.emit("purchase");
+    let profiles = [("buyers".to_owned(), 2)].into();
+    ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities, profiles }
+        .emit("purchase");
+    SegmentsMeasured { drift: 0.1 }.emit();
+    let effects = [("clicked", 2)].into();
+    Recommending { made: 3, empty: 1, handed: 20, effects }.emit(5, 1_000, 2_000);
+    ListsRead { read: 9, unreadable: 1, lists: 5, bytes: 1_000 }.emit();
     ModelWarm { model: "text", version: "3f9a", took: MS }.emit();
     QueueMeasured { stage: "text", requests: 5, tokens: 100 }.emit();
     BatchTaken { model: "text", rows: 4, tokens_padded: 80, tokens_used: 76, waited: MS }.emit();

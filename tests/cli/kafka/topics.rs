@@ -11,7 +11,8 @@ fn what_is_missing_is_told_made_once_and_shown() -> Outcome<()> {
 
     let said = setup.groundswell(&["topics"])?.ended(2);
     assert!(said.out.contains("topics-chats           input         missing\n"), "{}", said.out);
-    let missing = "topics topics-chats, topics-reviews.scored, topics-chats.scored, topics-dead-letters are not there";
+    let missing = "topics topics-chats, topics-clicks, topics-reviews.scored, topics-chats.scored, topics-clicks.scored, \
+                   topics-profiles, topics-dead-letters, topics-clicks-topics-clicks-changelog are not there";
     assert!(said.err.contains(missing), "{}", said.err);
     assert!(said.err.contains("hint: groundswell topics --create"), "{}", said.err);
 
@@ -25,10 +26,13 @@ fn what_is_missing_is_told_made_once_and_shown() -> Outcome<()> {
             .collect())
     };
     let expected = |state: &str| {
-        ["chats", "reviews", "reviews.scored", "chats.scored", "dead-letters"].map(|name| match name {
+        let results = ["reviews.scored", "chats.scored", "clicks.scored", "profiles", "dead-letters"];
+        let all = ["chats", "clicks", "reviews"].into_iter().chain(results).chain(["clicks-topics-clicks-changelog"]);
+        let topics = all.map(|name| match name {
             "reviews" => ("topics-reviews".to_owned(), "there".to_owned(), 2),
             _ => (format!("topics-{name}"), state.to_owned(), 3),
-        })
+        });
+        topics.collect::<Vec<_>>()
     };
     let said = setup.groundswell(&["topics", "--create", "--partitions", "3", "--json"])?.ended(0);
     assert_eq!(states(&said.out)?, expected("made"));
@@ -37,7 +41,8 @@ fn what_is_missing_is_told_made_once_and_shown() -> Outcome<()> {
 
     let said = setup.groundswell(&["topics"])?.ended(0);
     for danger in [
-        "warning: topics-chats, topics-reviews, topics-reviews.scored, topics-chats.scored, topics-dead-letters: replication factor 1",
+        "warning: topics-chats, topics-clicks, topics-reviews, topics-reviews.scored, topics-chats.scored, topics-clicks.scored, \
+         topics-profiles, topics-dead-letters, topics-clicks-topics-clicks-changelog: replication factor 1",
         "warning: topics-reviews: cleanup.policy=compact",
         "warning: topics-reviews: retention.ms=60000",
     ] {
@@ -74,7 +79,7 @@ fn check_asks_the_brokers() -> Outcome<()> {
     let setup = Setup::new("check")?;
     let said = setup.groundswell(&["check", "--connect"])?.ended(2);
     assert!(said.out.contains("1 answer"), "{}", said.out);
-    assert!(said.err.contains("check-dead-letters are not there"), "{}", said.err);
+    assert!(said.err.contains("check-clicks-check-clicks-changelog are not there"), "{}", said.err);
     setup.groundswell(&["topics", "--create"])?.ended(0);
     let said = setup.groundswell(&["check", "--connect"])?.ended(0);
     assert!(said.out.contains("set: replication factor 3 and min.insync.replicas=2"), "{}", said.out);

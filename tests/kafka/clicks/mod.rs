@@ -98,7 +98,7 @@ impl Scenario {
             create_changelog(kafka, &changelog(tag, &input), PARTITIONS)?;
         }
         create_changelog(kafka, &owners_changelog(tag), PARTITIONS)?;
-        for topic in ["scored", "dead-letters", "recommendations", "recommend-counts", "recommend-lists"] {
+        for topic in ["scored", "profiles", "dead-letters", "recommendations", "recommend-counts", "recommend-lists"] {
             kafka.create_topic(&format!("{tag}-{topic}"), PARTITIONS, &[])?;
         }
         let config = folder.path().join("groundswell.toml");
@@ -320,6 +320,7 @@ epoch_events_max = 40
 {inputs}
 [outputs]
 clicks = "{tag}-scored"
+profiles = "{tag}-profiles"
 recommendations = "{tag}-recommendations"
 dead_letters = "{tag}-dead-letters"
 [clicks]
