@@ -50,7 +50,8 @@ impl Scores {
     }
 
     pub fn report(&mut self, bound: f64) -> String {
-        let mut text = String::from("\nsurge               texts expected   planted  found    rate  delay (median, 9 of 10)\n");
+        let mut text =
+            String::from("\nsurge               texts expected   planted  found    rate  delay (median, 9 of 10)\n");
         for ((name, class), row) in &mut self.rows {
             row.delays_s.sort_unstable();
             let at = |part: f64| row.delays_s.get(((row.delays_s.len() as f64 - 1.0) * part).round() as usize);

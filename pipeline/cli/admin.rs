@@ -14,7 +14,9 @@ use super::danger::Role;
 use crate::config::{Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{changelog, remembers};
+use crate::runtime::{changelog, remembers, repartition, scored};
+use crate::stages::Stage;
+use crate::stages::alerts::AlertsStage;
 
 /// A broker that has not answered by then counts as out of reach: a person is waiting.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -164,7 +166,8 @@ fn options() -> AdminOptions {
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
 fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
-    let topic = if role == Role::Changelog { topic.set("cleanup.policy", "compact") } else { topic };
+    let compacted = matches!(role, Role::Changelog | Role::Table);
+    let topic = if compacted { topic.set("cleanup.policy", "compact") } else { topic };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -195,9 +198,10 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
+    let alerts = of_alerts(settings);
     let mut wanted: Vec<(String, Role)> = Vec::new();
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in inputs.chain(outputs).chain(letters).chain(changelogs) {
+    for topic in inputs.chain(outputs).chain(alerts).chain(letters).chain(changelogs) {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
@@ -207,10 +211,25 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
 
 /// Input topics whose partitions have state, each with the topic that holds it.
 pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)> + '_ {
-    settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?))).flat_map(|(input, stage)| {
-        let group = format!("{}-{stage}", settings.kafka.group_prefix);
-        input.topics.iter().map(move |topic| (topic.clone(), changelog(&group, topic)))
-    })
+    let of_inputs =
+        settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?))).flat_map(|(input, stage)| {
+            let group = format!("{}-{stage}", settings.kafka.group_prefix);
+            input.topics.iter().map(move |topic| (topic.clone(), changelog(&group, topic)))
+        });
+    let group = format!("{}-{}", settings.kafka.group_prefix, AlertsStage::NAME);
+    let watched = if settings.alerts.enabled { scored(settings) } else { BTreeSet::new() };
+    let read = watched.into_iter().chain(settings.alerts.enabled.then(|| repartition(settings)));
+    of_inputs.chain(read.map(move |topic| (topic.clone(), changelog(&group, &topic))))
+}
+
+/// What the alerts stage writes, where it is to run.
+fn of_alerts(settings: &Settings) -> Vec<(String, Role)> {
+    if !settings.alerts.enabled {
+        return Vec::new();
+    }
+    let outputs = [&settings.outputs.alerts, &settings.outputs.trends];
+    let outputs = outputs.into_iter().map(|topic| (topic.clone(), Role::Table));
+    outputs.chain([(repartition(settings), Role::Repartition)]).collect()
 }
 
 /// Says which changelogs have not as many partitions as their inputs; nothing where all have.
@@ -226,6 +245,17 @@ pub fn unequal(changelogs: impl Iterator<Item = (String, String)>, there: &[Topi
             "a partition's state is in the changelog's partition of the same number; make the changelog anew, and begin \
              with another kafka.group_prefix or at the beginning of the input",
         )
+    })
+}
+
+/// Says that the repartition topic has not as many partitions as its owners are counted by; nothing where it has.
+pub fn other_width(settings: &Settings, there: &[Topic]) -> Option<Error> {
+    let name = repartition(settings);
+    let topic = there.iter().find(|topic| topic.name == name)?;
+    let wanted = settings.alerts.partitions;
+    (usize::try_from(wanted) != Ok(topic.partitions)).then(|| {
+        let message = format!("{name} has {} partitions, and alerts.partitions is {wanted}", topic.partitions);
+        Error::new(Fault::Config, message).hint("what belongs together would have another owner; set alerts.partitions")
     })
 }
 
@@ -265,6 +295,17 @@ mod tests {
             ("groundswell-clicks-clicks-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_topics_of_alerts_are_wanted_where_they_are_enabled() {
+        let wanted = wanted(&settings(&["alerts.enabled=true"]));
+        let has = |name: &str, role| wanted.contains(&(name.to_owned(), role));
+        assert!(has("alerts", Role::Table) && has("trends", Role::Table));
+        assert!(has("groundswell-alerts-repartition", Role::Repartition));
+        for input in ["reviews.scored", "chats.scored", "groundswell-alerts-repartition"] {
+            assert!(has(&changelog("groundswell-alerts", input), Role::Changelog), "{input} in {wanted:?}");
+        }
     }
 
     #[test]

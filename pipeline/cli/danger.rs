@@ -16,6 +16,10 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
+    /// An output of which only the newest record of a key counts.
+    Table,
+    /// Between two halves of a stage.
+    Repartition,
     /// Holds the state of an input's partitions.
     Changelog,
 }
@@ -26,6 +30,8 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
+            Role::Table => "table",
+            Role::Repartition => "repartition",
             Role::Changelog => "state",
         }
     }
@@ -56,14 +62,15 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             );
         }
         replication(topic, &mut add);
-        if *role != Role::Changelog {
+        if !matches!(role, Role::Changelog | Role::Table) {
             retention(topic, *role, &mut add);
         }
         match role {
             Role::Output => output_size(topic, settings, &mut add),
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
             Role::Changelog => changelog(topic, &mut add),
-            Role::Input => {}
+            Role::Table => table(topic, &mut add),
+            Role::Input | Role::Repartition => {}
         }
     }
     found
@@ -123,6 +130,14 @@ fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
             format!("retention.bytes={bytes}: records beyond it are deleted, read or not"),
             "retention.bytes=-1, or an eye on the lag".into(),
         );
+    }
+}
+
+/// Whoever reads it from the beginning is to find how things stand, and no more.
+fn table(topic: &Topic, add: &mut impl FnMut(String, String)) {
+    if let Some(policy) = topic.setting("cleanup.policy").filter(|policy| !policy.contains("compact")) {
+        let what = format!("cleanup.policy={policy}: every revision is kept, and the newest one deleted with its age");
+        add(what, "cleanup.policy=compact, or compact,delete".into());
     }
 }
 

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use super::alerts::Alerts;
 use ureq::tls::{Certificate, ClientCert};
 
 /// Everything the program needs to run.

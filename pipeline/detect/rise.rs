@@ -445,9 +445,8 @@ mod tests {
             }
             self.rise.learn(&self.cells, at + 1 - LAG, MINUTE);
             self.cells.retain(|cell| cell.at > at - RECENT);
-            let least = |windows: [Option<Window>; 4]| {
-                windows.into_iter().flatten().map(|w| w.p_value).fold(1.0, f64::min)
-            };
+            let least =
+                |windows: [Option<Window>; 4]| windows.into_iter().flatten().map(|w| w.p_value).fold(1.0, f64::min);
             [least(self.rise.events(&self.cells, at, MINUTE)), least(self.rise.hits(&self.cells, at))]
         }
     }

@@ -160,6 +160,29 @@ pub(super) static PURCHASE_PROBABILITY: Metric = Metric {
     help: "What the purchase model said of clicks, 0 to 1.",
 };
 
+// Alerts
+pub(super) static ALERT_TEXTS: Metric = Metric {
+    name: "groundswell_alert_texts_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Scored texts that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
+};
+pub(super) static ALERTS_WRITTEN: Metric = Metric {
+    name: "groundswell_alerts_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["state"],
+    help: "Alerts written, every revision, by state; those of epochs that were aborted count again.",
+};
+pub(super) static TRENDS_WRITTEN: Metric = Metric {
+    name: "groundswell_trends_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Buckets of scopes written, every revision; those of epochs that were aborted count again.",
+};
+
 // Models
 pub(super) static MODEL_INFO: Metric = Metric {
     name: "groundswell_model_info",
@@ -442,6 +465,9 @@ pub static ALL: &[&Metric] = &[
     &CLICKS,
     &SESSIONS,
     &PURCHASE_PROBABILITY,
+    &ALERT_TEXTS,
+    &ALERTS_WRITTEN,
+    &TRENDS_WRITTEN,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

@@ -30,7 +30,10 @@ fn section(text: &mut String, run: &Run) {
     put(text, format_args!("Rules: {}\n", run.name));
     let (days, texts) = (played.days(), count(played.texts, "text", "texts"));
     let a_day = told.len() as f64 / days.max(1.0 / 24.0);
-    put(text, format_args!("{texts} in {days:.1} days: {}, {a_day:.1} a day", count(told.len() as u64, "alert", "alerts")));
+    put(
+        text,
+        format_args!("{texts} in {days:.1} days: {}, {a_day:.1} a day", count(told.len() as u64, "alert", "alerts")),
+    );
     let quiet = played.alerts.len() - told.len();
     put(text, format_args!("; {quiet} more that were inhibited, silenced, retracted or never fired\n"));
     if played.too_late > 0 {

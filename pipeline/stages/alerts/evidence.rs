@@ -56,7 +56,8 @@ fn compare(evidence: &mut v1::Evidence, rule: &AlertRule, window: &Window, bucke
     evidence.observed = quantity(rule, window) / of;
     evidence.expected = window.expected / of;
     evidence.expected_low = window.low / of;
-    evidence.expected_high = if rule.signal == Signal::NegativeShare { (window.high / of).min(1.0) } else { window.high };
+    evidence.expected_high =
+        if rule.signal == Signal::NegativeShare { (window.high / of).min(1.0) } else { window.high };
     evidence.texts = window.events;
     evidence.window_ms = window.buckets * bucket_ms;
 }
@@ -85,9 +86,8 @@ pub fn series(basis: &Basis) -> Vec<v1::Point> {
 /// Of the texts since the beginning, the share that was not counted.
 pub fn discounted(watched: &Watched, since: i64, now: i64) -> f64 {
     let cells = watched.cells.iter().filter(|cell| (since..=now).contains(&cell.at));
-    let (all, counted) = cells.fold((0.0, 0.0), |(all, counted), cell| {
-        (all + f64::from(cell.all), counted + f64::from(cell.events))
-    });
+    let (all, counted) =
+        cells.fold((0.0, 0.0), |(all, counted), cell| (all + f64::from(cell.all), counted + f64::from(cell.events)));
     if all > 0.0 { ((all - counted) / all).clamp(0.0, 1.0) } else { 0.0 }
 }
 

@@ -29,7 +29,8 @@ impl Look {
             Signal::NegativeShare => past.hits(&watched.cells, now),
         };
         let new = |window: &Window| told.is_none_or(|told| now - window.buckets >= told);
-        let large = (0..windows.len()).filter(|i| windows[*i].is_some_and(|window| new(&window) && is_large(rule, &window)));
+        let large =
+            (0..windows.len()).filter(|i| windows[*i].is_some_and(|window| new(&window) && is_large(rule, &window)));
         let best = large.min_by(|a, b| p_of(&windows, *a).total_cmp(&p_of(&windows, *b)));
         let p_value = best.map_or(1.0, |i| (p_of(&windows, i) * WINDOWS.len() as f64).min(1.0));
         Look { windows, best, p_value }

@@ -51,7 +51,8 @@ impl Mix {
     /// The terms that are more frequent among the texts of late than before, those that explain most first.
     pub fn drivers(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
-        let mut found: Vec<(f64, v1::Driver)> = self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect();
+        let mut found: Vec<(f64, v1::Driver)> =
+            self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
         joined(found.into_iter().map(|(_, driver)| driver).collect(), most)
     }
@@ -226,7 +227,14 @@ mod tests {
         let surge = bucket(
             60,
             44,
-            &[("delivery", 5, 1), ("payment page", 30, 30), ("payment", 31, 30), ("退款", 9, 9), ("款失", 8, 8), ("失败", 9, 9)],
+            &[
+                ("delivery", 5, 1),
+                ("payment page", 30, 30),
+                ("payment", 31, 30),
+                ("退款", 9, 9),
+                ("款失", 8, 8),
+                ("失败", 9, 9),
+            ],
             &[("product=a", 50, 42), ("product=b", 10, 2)],
         );
         (300..303).for_each(|at| mix.add(at, &surge, 60_000));

@@ -24,6 +24,7 @@ mod rollup;
 mod scope;
 mod seen;
 mod sketch;
+mod stage;
 mod state;
 mod sums;
 mod terms;
@@ -35,13 +36,14 @@ mod tests;
 pub use history::History;
 pub use publish::Emit;
 pub use seen::Seen;
+pub use stage::AlertsStage;
 pub use state::kinds;
 pub use sums::HandedOn;
 
-/// The first half: a text in an input partition. See [`sums::observe`].
-pub use sums::observe as sum;
 /// The second half: a message in a partition of the repartition topic. See [`owner::observe`].
 pub use owner::observe as own;
+/// The first half: a text in an input partition. See [`sums::observe`].
+pub use sums::observe as sum;
 
 /// The number of the partition, of so many, that owns a group.
 pub fn owner_of(group: &str, partitions: u32) -> u32 {

@@ -114,8 +114,13 @@ impl<T: Tables> Scoped<'_, T> {
     /// What the open buckets show.
     fn see(&mut self, watched: &mut Watched, at: i64, out: &mut Vec<Emit>) {
         let newest = watched.open.last() == Some(&at);
-        let open: Vec<(i64, Bucket)> =
-            watched.open.clone().into_iter().filter(|open| newest || *open == at).map(|at| (at, self.bucket(at))).collect();
+        let open: Vec<(i64, Bucket)> = watched
+            .open
+            .clone()
+            .into_iter()
+            .filter(|open| newest || *open == at)
+            .map(|at| (at, self.bucket(at)))
+            .collect();
         if let Some((at, bucket)) = open.iter().find(|(open, _)| *open == at) {
             out.push(Emit::Trend(publish::trend(&self.name, *at, bucket, true, self.settings)));
         }
@@ -268,12 +273,7 @@ impl Watched {
 }
 
 fn cell(at: i64, bucket: &Bucket) -> Cell {
-    Cell {
-        at,
-        events: bucket.effective as f32,
-        hits: bucket.effective_negative as f32,
-        all: bucket.tally.count as f32,
-    }
+    Cell { at, events: bucket.effective as f32, hits: bucket.effective_negative as f32, all: bucket.tally.count as f32 }
 }
 
 fn revision(from: &FromSource) -> u32 {

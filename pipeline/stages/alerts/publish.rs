@@ -52,6 +52,7 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
         rule: alert.rule.clone(),
         state: alert.state,
         explained_by: explained_by(&alert, settings),
+        since_ms: track.since.saturating_mul(settings.bucket_ms()),
         ..Active::default()
     };
     let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
@@ -137,7 +138,9 @@ impl Finding<'_> {
         let Moment { settings, rule, look, now, .. } = *moment;
         let basis = Basis { settings, rule, watched, mix, track, look, now };
         let strongest = before
-            .filter(|before| !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings))
+            .filter(|before| {
+                !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings)
+            })
             .and_then(|before| before.evidence.clone())
             .filter(|before| before.p_value <= look.p_value);
         match (strongest, before) {
@@ -148,7 +151,9 @@ impl Finding<'_> {
                 ..strongest
             },
             // What late data has taken back is shown as it was seen.
-            (None, Some(before)) if matches!(self.change, Change::Ended(_)) => before.evidence.clone().unwrap_or_default(),
+            (None, Some(before)) if matches!(self.change, Change::Ended(_)) => {
+                before.evidence.clone().unwrap_or_default()
+            }
             _ => evidence(&basis),
         }
     }

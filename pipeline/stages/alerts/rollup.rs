@@ -23,7 +23,10 @@ impl Group {
                 let ended = self.active.remove(place);
                 if ended.told {
                     self.last_leader = named(&ended);
-                    self.until_ms = now_ms.saturating_add(i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX));
+                    // What it had taken in has its tail: as long again, and no shorter than a pause may be.
+                    let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
+                    let lasted = now_ms.saturating_sub(ended.since_ms);
+                    self.until_ms = now_ms.saturating_add(flap.max(lasted));
                 }
             }
             (None, true) if self.active.len() < ACTIVE_MAX => self.active.push(active.clone()),
@@ -94,12 +97,10 @@ impl Group {
     fn leader(&self, settings: &Alerts) -> Option<usize> {
         let rank = |rule: &str| settings.rules.iter().position(|known| known.name == rule).unwrap_or(usize::MAX);
         let explained = |active: &Active| active.explained_by.as_ref().is_some_and(|part| self.is_within(part));
-        let elsewhere = |active: &Active| {
-            !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part))
-        };
-        let taken_in = |active: &Active| {
-            !self.last_leader.is_empty() && active.inhibited_by.as_ref() == Some(&self.last_leader)
-        };
+        let elsewhere =
+            |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
+        let taken_in =
+            |active: &Active| !self.last_leader.is_empty() && active.inhibited_by.as_ref() == Some(&self.last_leader);
         let candidates = self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !taken_in(active));
         let best = candidates.min_by_key(|(_, active)| {
             let order = (scope::breadth(&active.scope), rank(&active.rule));
@@ -132,6 +133,7 @@ mod tests {
             rule: rule.into(),
             state: AlertState::Firing.into(),
             explained_by: explained_by.map(Into::into),
+            since_ms: 0,
             ..Active::default()
         }
     }
@@ -171,8 +173,14 @@ mod tests {
 
     #[test]
     fn what_another_group_explains_is_left_to_it() {
-        assert_eq!(told(&[active("all", "volume", Some("brand=b")), active("topic=t", "volume", Some("brand=b"))]), [""; 0]);
-        assert_eq!(told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]), ["all volume"]);
+        assert_eq!(
+            told(&[active("all", "volume", Some("brand=b")), active("topic=t", "volume", Some("brand=b"))]),
+            [""; 0]
+        );
+        assert_eq!(
+            told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
+            ["all volume"]
+        );
     }
 
     #[test]

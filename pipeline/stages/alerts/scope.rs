@@ -132,12 +132,7 @@ mod tests {
 
     #[test]
     fn a_text_is_in_the_scopes_of_all_that_it_names() {
-        let about = About {
-            brand: value("b,1"),
-            product: value("p=2%"),
-            topic: value("battery"),
-            ..About::default()
-        };
+        let about = About { brand: value("b,1"), product: value("p=2%"), topic: value("battery"), ..About::default() };
         let names: Vec<String> = about.scopes(&ScopeKind::ALL).into_iter().map(|scope| scope.name).collect();
         assert_eq!(names, ["all", "brand=b%2C1", "product=p%3D2%25", "topic=battery", "brand=b%2C1,topic=battery"]);
         assert_eq!(labels(&names[4])["brand"], "b,1");

@@ -14,21 +14,21 @@ pub const ALIKE_BITS: u32 = 6;
 
 /// Words that say nothing of what a text is about, in the order of their bytes.
 const STOP: &[&str] = &[
-    "a", "about", "after", "again", "ago", "all", "already", "also", "am", "amp", "an", "and", "any", "are",
-    "aren't", "as", "ask", "at", "back", "be", "because", "been", "before", "being", "but", "by", "can", "can't",
-    "cannot", "can’t", "come", "could", "day", "did", "didn't", "do", "does", "doesn't", "doing", "don't", "done",
-    "don’t", "down", "even", "ever", "every", "few", "for", "from", "get", "gets", "getting", "give", "go", "goes",
-    "going", "gone", "gonna", "good", "got", "great", "had", "has", "hasn't", "have", "haven't", "having", "he",
-    "her", "here", "hey", "hi", "him", "his", "how", "http", "https", "i", "i'd", "i'll", "i'm", "i've", "if", "im",
-    "in", "into", "is", "isn't", "it", "it's", "its", "it’s", "i’m", "just", "know", "last", "least", "let", "like",
-    "ll", "look", "lot", "made", "make", "many", "may", "me", "more", "most", "much", "my", "need", "never", "new",
-    "next", "no", "not", "now", "of", "off", "ok", "on", "one", "only", "or", "other", "our", "out", "over", "own",
-    "please", "pls", "put", "re", "really", "right", "rt", "said", "same", "say", "see", "she", "should", "since",
-    "so", "some", "still", "such", "sure", "take", "tell", "than", "thank", "thanks", "that", "that's", "the",
-    "their", "them", "then", "there", "these", "they", "thing", "things", "this", "those", "through", "thru", "thx",
-    "time", "to", "today", "told", "too", "two", "u", "up", "ur", "us", "use", "ve", "very", "via", "want", "was",
-    "wasn't", "way", "we", "we'll", "we're", "we've", "well", "were", "what", "when", "where", "which", "while",
-    "who", "why", "will", "with", "won't", "would", "yes", "yet", "you", "you're", "your",
+    "a", "about", "after", "again", "ago", "all", "already", "also", "am", "amp", "an", "and", "any", "are", "aren't",
+    "as", "ask", "at", "back", "be", "because", "been", "before", "being", "but", "by", "can", "can't", "cannot",
+    "can’t", "come", "could", "day", "did", "didn't", "do", "does", "doesn't", "doing", "don't", "done", "don’t",
+    "down", "even", "ever", "every", "few", "for", "from", "get", "gets", "getting", "give", "go", "goes", "going",
+    "gone", "gonna", "good", "got", "great", "had", "has", "hasn't", "have", "haven't", "having", "he", "her", "here",
+    "hey", "hi", "him", "his", "how", "http", "https", "i", "i'd", "i'll", "i'm", "i've", "if", "im", "in", "into",
+    "is", "isn't", "it", "it's", "its", "it’s", "i’m", "just", "know", "last", "least", "let", "like", "ll", "look",
+    "lot", "made", "make", "many", "may", "me", "more", "most", "much", "my", "need", "never", "new", "next", "no",
+    "not", "now", "of", "off", "ok", "on", "one", "only", "or", "other", "our", "out", "over", "own", "please", "pls",
+    "put", "re", "really", "right", "rt", "said", "same", "say", "see", "she", "should", "since", "so", "some",
+    "still", "such", "sure", "take", "tell", "than", "thank", "thanks", "that", "that's", "the", "their", "them",
+    "then", "there", "these", "they", "thing", "things", "this", "those", "through", "thru", "thx", "time", "to",
+    "today", "told", "too", "two", "u", "up", "ur", "us", "use", "ve", "very", "via", "want", "was", "wasn't", "way",
+    "we", "we'll", "we're", "we've", "well", "were", "what", "when", "where", "which", "while", "who", "why", "will",
+    "with", "won't", "would", "yes", "yet", "you", "you're", "your",
 ];
 
 /// Characters that join others and mean nothing by themselves.
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn terms_are_what_a_text_is_about() {
-        let found = terms("@united My flight was Cancelled Flightled again!! The payment page http://t.co/x won't load");
+        let found =
+            terms("@united My flight was Cancelled Flightled again!! The payment page http://t.co/x won't load");
         assert_eq!(
             found,
             ["flight", "cancelled", "cancelled flightled", "flightled", "payment", "payment page", "page", "load"]

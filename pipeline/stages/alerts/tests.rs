@@ -32,7 +32,17 @@ struct Surge {
 }
 
 const WORDS: [&str; 12] = [
-    "battery", "screen", "delivery", "price", "colour", "camera", "charger", "packaging", "keyboard", "sound", "manual",
+    "battery",
+    "screen",
+    "delivery",
+    "price",
+    "colour",
+    "camera",
+    "charger",
+    "packaging",
+    "keyboard",
+    "sound",
+    "manual",
     "warranty",
 ];
 
@@ -43,11 +53,13 @@ impl Shop {
 
     fn minute(&mut self, minute: i64, surge: Surge) -> Vec<v1::Scored> {
         let usual = self.poisson(self.texts_per_minute);
-        let mut texts: Vec<v1::Scored> = (0..usual).map(|_| {
-            let (product, negative) = (self.rng.usize(0..self.products), self.rng.f64() < 0.2);
-            let says = format!("{} {}", WORDS[self.rng.usize(0..12)], WORDS[self.rng.usize(0..12)]);
-            self.text(minute, product, negative, &says)
-        }).collect();
+        let mut texts: Vec<v1::Scored> = (0..usual)
+            .map(|_| {
+                let (product, negative) = (self.rng.usize(0..self.products), self.rng.f64() < 0.2);
+                let says = format!("{} {}", WORDS[self.rng.usize(0..12)], WORDS[self.rng.usize(0..12)]);
+                self.text(minute, product, negative, &says)
+            })
+            .collect();
         for _ in 0..self.poisson(surge.texts) {
             let product = surge.product.unwrap_or_else(|| self.rng.usize(0..self.products));
             let says = format!("{} {}", surge.says, WORDS[self.rng.usize(0..12)]);
@@ -157,7 +169,11 @@ fn quiet_data_is_silent() {
     for seed in 0..2 {
         let texts = texts(&mut Shop::new(seed, 6, 12.0), 500, 0, 0, Surge::default());
         let ended = run(&settings(), &seen(&texts, &settings()), 1, 1);
-        assert!(ended.alerts.is_empty(), "seed {seed}: {:?}", ended.alerts.values().map(|a| &a.summary_en).collect::<Vec<_>>());
+        assert!(
+            ended.alerts.is_empty(),
+            "seed {seed}: {:?}",
+            ended.alerts.values().map(|a| &a.summary_en).collect::<Vec<_>>()
+        );
         assert!(ended.trends.len() > 500 * 6);
     }
 }
@@ -236,7 +252,8 @@ fn partitions_and_their_order_make_no_difference() {
     assert_eq!(one.alerts.keys().collect::<Vec<_>>(), other.alerts.keys().collect::<Vec<_>>());
     for (id, alert) in &one.alerts {
         let other = &other.alerts[id];
-        let same = |alert: &v1::Alert| (alert.state, alert.since, alert.scope.clone(), alert.severity, alert.resolved_time);
+        let same =
+            |alert: &v1::Alert| (alert.state, alert.since, alert.scope.clone(), alert.severity, alert.resolved_time);
         assert_eq!(same(alert), same(other));
         let (one, other) = (alert.evidence.as_ref().unwrap(), other.evidence.as_ref().unwrap());
         assert_eq!((one.observed, one.expected, &one.series), (other.observed, other.expected, &other.series));

@@ -52,7 +52,13 @@ pub fn english(said: &Said) -> String {
         format!("{} ({} of the excess)", named(&part.name, &EN_WITHIN), percent(part.excess_share))
     });
     if evidence.discounted_share >= 0.1 {
-        put(&mut text, format_args!(" {} of the texts are copies or from few writers and were not counted.", percent(evidence.discounted_share)));
+        put(
+            &mut text,
+            format_args!(
+                " {} of the texts are copies or from few writers and were not counted.",
+                percent(evidence.discounted_share)
+            ),
+        );
     }
     text
 }

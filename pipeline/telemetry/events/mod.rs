@@ -1,5 +1,6 @@
 //! What can happen, a struct each, in the order in which data meets the parts.
 
+mod alerts;
 mod clicks;
 mod delivery;
 mod inference;
@@ -7,6 +8,7 @@ mod process;
 mod source;
 mod state;
 
+pub use alerts::AlertsObserved;
 pub use clicks::ClicksObserved;
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
