@@ -4,7 +4,7 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::Outcome;
-use super::admin::{Cluster, changelogs, missing, unequal, wanted};
+use super::admin::{Cluster, changelogs, missing, other_width, unequal, wanted};
 use super::out;
 use super::settings::ConfigArgs;
 use super::topics::Report;
@@ -115,7 +115,9 @@ fn ask(settings: &Settings) -> Result<Option<Error>, Error> {
     let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     let there = cluster.topics(&names)?;
     out::print(&Report::new(&wanted, &there, BTreeSet::new(), settings).text())?;
-    Ok(missing(&wanted, &there).or_else(|| unequal(changelogs(settings), &there)))
+    Ok(missing(&wanted, &there)
+        .or_else(|| unequal(changelogs(settings), &there))
+        .or_else(|| other_width(settings, &there)))
 }
 
 fn describe(model: &Loaded) -> String {

@@ -52,6 +52,7 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
         rule: alert.rule.clone(),
         state: alert.state,
         explained_by: explained_by(&alert, settings),
+        since_ms: track.since.saturating_mul(settings.bucket_ms()),
         ..Active::default()
     };
     let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
