@@ -268,7 +268,7 @@ pub(super) static QUEUE_WAIT: Metric = Metric {
     kind: Kind::Histogram(FROM_1_MS_TO_10_S),
     unit: Unit::Seconds,
     labels: &["model"],
-    help: "Time that the oldest request of a batch waited for it.",
+    help: "Time that the oldest request of a batch waited until a worker began with it.",
 };
 pub(super) static BATCH_ROWS: Metric = Metric {
     name: "groundswell_batch_rows",
