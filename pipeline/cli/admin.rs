@@ -14,7 +14,7 @@ use super::danger::Role;
 use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{changelog, remembers};
+use crate::runtime::{Purpose, changelog, passages, remembers};
 
 /// A broker that has not answered by then counts as out of reach: a person is waiting.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -166,7 +166,7 @@ fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
     let topic = match role {
         Role::Changelog | Role::Table => topic.set("cleanup.policy", "compact"),
-        Role::Input | Role::Output | Role::DeadLetters => topic,
+        Role::Input | Role::Output | Role::DeadLetters | Role::Passage => topic,
     };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
@@ -198,11 +198,22 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
     let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
-    let tables = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
+    let profiles = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
+    let passages = passages(settings);
+    // Recommendations are made where there is a passage for them.
+    let recommendations = (!passages.is_empty()).then(|| (settings.outputs.recommendations.clone(), Role::Output));
+    let passages = passages.into_iter().map(|passage| {
+        let role = match passage.purpose {
+            Purpose::Repartition { .. } => Role::Passage,
+            Purpose::Table => Role::Table,
+        };
+        (passage.topic, role)
+    });
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
     let mut wanted: Vec<(String, Role)> = Vec::new();
+    let results = outputs.chain(profiles).chain(recommendations);
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in inputs.chain(outputs).chain(tables).chain(letters).chain(changelogs) {
+    for topic in inputs.chain(results).chain(letters).chain(passages).chain(changelogs) {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
@@ -212,9 +223,15 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
 
 /// Input topics whose partitions have state, each with the topic that holds it.
 pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)> + '_ {
-    settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?))).flat_map(|(input, stage)| {
-        let group = format!("{}-{stage}", settings.kafka.group_prefix);
-        input.topics.iter().map(move |topic| (topic.clone(), changelog(&group, topic)))
+    let inputs = settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?)));
+    let inputs = inputs.flat_map(|(input, stage)| input.topics.iter().map(move |topic| (topic.clone(), stage)));
+    let passages = passages(settings).into_iter().filter_map(|passage| match passage.purpose {
+        Purpose::Repartition { owner } => Some((passage.topic, owner)),
+        Purpose::Table => None,
+    });
+    inputs.chain(passages).map(|(topic, stage)| {
+        let changelog = changelog(&format!("{}-{stage}", settings.kafka.group_prefix), &topic);
+        (topic, changelog)
     })
 }
 
@@ -267,8 +284,12 @@ mod tests {
             ("reviews.scored", Role::Output),
             ("clicks.scored", Role::Output),
             ("profiles", Role::Table),
+            ("recommendations", Role::Output),
             ("dead-letters", Role::DeadLetters),
+            ("groundswell-recommend-counts", Role::Passage),
+            ("groundswell-recommend-lists", Role::Table),
             ("groundswell-clicks-clicks-changelog", Role::Changelog),
+            ("groundswell-recommend-groundswell-recommend-counts-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
     }

@@ -16,10 +16,12 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
-    /// Holds the last result of each key.
-    Table,
     /// Holds the state of an input's partitions.
     Changelog,
+    /// Between two stages.
+    Passage,
+    /// What every instance reads: the newest record of a key counts.
+    Table,
 }
 
 impl Role {
@@ -28,8 +30,9 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
-            Role::Table => "table",
             Role::Changelog => "state",
+            Role::Passage => "between stages",
+            Role::Table => "table",
         }
     }
 }
@@ -67,7 +70,7 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
             Role::Table => compaction(topic, "what is known of a key that is not written again is deleted", &mut add),
             Role::Changelog => changelog(topic, &mut add),
-            Role::Input => {}
+            Role::Input | Role::Passage => {}
         }
     }
     found
@@ -107,7 +110,8 @@ fn replication(topic: &Topic, add: &mut impl FnMut(String, String)) {
 
 fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
     if topic.setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        let lost = if role == Role::Input { "before they are read" } else { "that share a key" };
+        let lost =
+            if matches!(role, Role::Input | Role::Passage) { "before they are read" } else { "that share a key" };
         add(
             format!(
                 "cleanup.policy={}: records {lost} are lost to newer ones of the same key",

@@ -332,6 +332,7 @@ mod tests {
             segments: None,
             scored: ClicksOutput { topic: "clicks.scored".into(), encoder: protobuf() },
             profiles: ClicksOutput { topic: "profiles".into(), encoder: protobuf() },
+            recommender: None,
             counts: Default::default(),
             mix: Default::default(),
         };

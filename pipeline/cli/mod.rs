@@ -1,6 +1,7 @@
 //! What a user types: a file a subcommand.
 
 mod admin;
+mod backtest;
 mod check;
 mod completions;
 mod danger;
@@ -52,6 +53,7 @@ enum Command {
     Check(check::Check),
     Score(score::Score),
     Detect(detect::Detect),
+    Backtest(backtest::Backtest),
     Replay(replay::Replay),
     Features(features::Features),
     Topics(topics::Topics),
@@ -108,6 +110,7 @@ impl Command {
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
             Command::Detect(command) => command.run(),
+            Command::Backtest(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),

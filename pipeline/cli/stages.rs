@@ -91,7 +91,7 @@ impl Stages {
                 (StageName::Clicks, _) => start_clicks(settings, purchase.as_ref(), health.clone()),
             };
             match running {
-                Ok(running) => started.0.push(running),
+                Ok(running) => started.0.extend(running.apart()),
                 Err(error) => {
                     // Why it could not start says more than how the others ended.
                     let _ = started.join();

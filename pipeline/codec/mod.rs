@@ -26,5 +26,5 @@ mod tests;
 pub use cache::Schemas;
 pub use decode::{ClickDecoder, Decoded, Decoder};
 pub use encode::Encoder;
-pub use schema::{PROFILE_FILES, SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema};
+pub use schema::{PROFILE_FILES, RECOMMENDATIONS_FILES, SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema};
 pub use text_event::TextEvent;

@@ -50,6 +50,11 @@ const PROFILE: SchemaFile = SchemaFile {
     text: include_str!("../../schemas/groundswell/v1/profile.proto"),
     imports: &["groundswell/v1/scored.proto"],
 };
+const RECOMMENDATIONS: SchemaFile = SchemaFile {
+    name: "groundswell/v1/recommendations.proto",
+    text: include_str!("../../schemas/groundswell/v1/recommendations.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
 
 /// The schema of scored texts: each file after those that it imports, the one that holds `Scored` last.
 pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
@@ -57,6 +62,8 @@ pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
 pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLICK];
 /// The same of profiles.
 pub const PROFILE_FILES: [SchemaFile; 3] = [CHAT, SCORED, PROFILE];
+/// The same of recommendations.
+pub const RECOMMENDATIONS_FILES: [SchemaFile; 3] = [CHAT, SCORED, RECOMMENDATIONS];
 
 /// A writer's schema, compiled.
 #[derive(Clone, Debug)]

@@ -123,6 +123,7 @@ proptest! {
         survives::<v1::Scored>(seed, every_field);
         survives::<v1::ScoredClick>(seed, every_field);
         survives::<v1::Profile>(seed, every_field);
+        survives::<v1::Recommendations>(seed, every_field);
     }
 
     #[test]
@@ -178,6 +179,7 @@ fn samples_hold_every_field_and_survive() {
     check::<v1::Scored>(include_str!("../../schemas/samples/scored.json"));
     check::<v1::ScoredClick>(include_str!("../../schemas/samples/scored-click.json"));
     check::<v1::Profile>(include_str!("../../schemas/samples/profile.json"));
+    check::<v1::Recommendations>(include_str!("../../schemas/samples/recommendations.json"));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert};
 
+use super::alerts::Alerts;
+use super::recommendations::Recommendations;
+
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +26,8 @@ pub struct Settings {
     pub registry: Option<Registry>,
     pub text: Text,
     pub clicks: Clicks,
+    pub recommendations: Recommendations,
+    pub alerts: Alerts,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
@@ -203,6 +208,9 @@ pub struct Outputs {
     pub chats: String,
     pub clicks: String,
     pub profiles: String,
+    pub recommendations: String,
+    pub alerts: String,
+    pub trends: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }

@@ -10,11 +10,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
+use super::alerts::alerts;
 use super::inputs::{distinct, framed, inputs, models, outputs};
 use super::judge::Judge;
 use super::kafka::{kafka, name};
 use super::key::Key;
 use super::raw::{self, Payload, Raw, User};
+use super::recommendations::recommendations;
 use super::settings::*;
 use super::tls;
 
@@ -37,6 +39,8 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
             future_max: Duration::from_millis(raw.text.future_ms_max),
         },
         clicks: clicks(&raw.clicks, judge),
+        recommendations: recommendations(&raw.recommendations, judge),
+        alerts: alerts(&raw.alerts, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,

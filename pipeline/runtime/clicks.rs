@@ -5,6 +5,7 @@ use prost::{Message, Name};
 use serde::Serialize;
 
 use super::models::Served;
+use super::recommend::{recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
@@ -72,10 +73,13 @@ impl Purchase {
 pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let stage = Arc::new(clicks_stage(settings, purchase, &registered)?);
+    let lists = stage.recommender.as_ref().map(|recommender| recommender.lists.clone());
+    let beside = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    start_stage(settings, &served, stage, &registered, topics, health)
+    let clicks = start_stage(settings, &served, stage, &registered, topics, health)?;
+    Ok(beside.into_iter().flatten().fold(clicks, Running::with))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.
@@ -100,6 +104,7 @@ pub fn clicks_stage(
         segments,
         scored: output(settings, registered, &settings.outputs.clicks, &SCORED_CLICK_FILES)?,
         profiles: output(settings, registered, &settings.outputs.profiles, &PROFILE_FILES)?,
+        recommender: recommender(settings, registered)?,
         counts: Mutex::default(),
         mix: Mutex::default(),
     })

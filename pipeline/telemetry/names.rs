@@ -174,6 +174,50 @@ pub(super) static SEGMENT_DRIFT: Metric = Metric {
     help: "Population stability index of the segments of the last some thousand profiles against those that the centres were fitted to: below 0.1 alike, above 0.25 another population.",
 };
 
+// Recommendations
+pub(super) static RECOMMENDATIONS: Metric = Metric {
+    name: "groundswell_recommendations_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Clicks at which something was to be recommended, by outcome: made, or empty where there was nothing; those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_EFFECTS: Metric = Metric {
+    name: "groundswell_recommendation_effects_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["effect"],
+    help: "What clicks did to recommendations: seen, clicked, converted, each once a recommendation; unknown where a click names one that was not made for its user or too long ago. Seen over made is the share that is shown, clicked over seen the click-through, converted over clicked the conversion. Those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_COUNTS: Metric = Metric {
+    name: "groundswell_recommendation_counts_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Messages of counts handed to the owners of items and categories; those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_LISTS: Metric = Metric {
+    name: "groundswell_recommendation_lists",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Lists of neighbours and of what is popular that this instance has in memory.",
+};
+pub(super) static RECOMMENDATION_LISTS_SIZE: Metric = Metric {
+    name: "groundswell_recommendation_lists_size_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What these lists take, overhead included.",
+};
+pub(super) static RECOMMENDATION_LISTS_LIMIT: Metric = Metric {
+    name: "groundswell_recommendation_lists_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What they may take.",
+};
+
 // Models
 pub(super) static MODEL_INFO: Metric = Metric {
     name: "groundswell_model_info",
@@ -458,6 +502,12 @@ pub static ALL: &[&Metric] = &[
     &PURCHASE_PROBABILITY,
     &PROFILES,
     &SEGMENT_DRIFT,
+    &RECOMMENDATIONS,
+    &RECOMMENDATION_EFFECTS,
+    &RECOMMENDATION_COUNTS,
+    &RECOMMENDATION_LISTS,
+    &RECOMMENDATION_LISTS_SIZE,
+    &RECOMMENDATION_LISTS_LIMIT,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

@@ -15,6 +15,7 @@ use super::{Click, Observed, Rules, SessionSoFar, observe};
 use crate::codec::{ClickDecoder, Decoded, Encoder};
 use crate::config;
 use crate::event::{Answer, Ask, Error, Fault, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection, v1};
+use crate::stages::recommend::{self, Recommender, Seen};
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, View};
 use crate::telemetry::{ClicksObserved, SegmentsMeasured};
@@ -35,6 +36,8 @@ pub struct ClicksStage {
     pub segments: Option<Segments>,
     pub scored: ClicksOutput<v1::ScoredClick>,
     pub profiles: ClicksOutput<v1::Profile>,
+    /// `None`: nothing is recommended.
+    pub recommender: Option<Recommender>,
     /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
     pub counts: Mutex<ClicksObserved>,
     pub mix: Mutex<Mix>,
@@ -62,6 +65,8 @@ pub struct Waiting {
     profile: Option<Box<v1::Profile>>,
     /// The output's key.
     user: Bytes,
+    /// What is recommended by; none where the click was too late.
+    seen: Option<Seen>,
 }
 
 impl Stage for ClicksStage {
@@ -71,7 +76,8 @@ impl Stage for ClicksStage {
     const NAME: &'static str = "clicks";
 
     fn kinds(&self) -> Vec<Kind> {
-        super::kinds()
+        // Those of recommendations too, where none are made: what was remembered while they were can be read back.
+        [super::kinds(), recommend::kinds()].concat()
     }
 
     fn grace_ms(&self) -> i64 {
@@ -84,6 +90,7 @@ impl Stage for ClicksStage {
         if let Some(drift) = self.segments.as_ref().and_then(|segments| self.mix().drift(segments)) {
             SegmentsMeasured { drift }.emit();
         }
+        self.recommender.iter().for_each(Recommender::report);
     }
 
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
@@ -104,12 +111,14 @@ impl Stage for ClicksStage {
         let mut row = Vec::with_capacity(FEATURES.len());
         let observed = observe(state, &Rules::from(&self.settings), &click, &mut row);
         let user = Bytes::copy_from_slice(click.event.user.as_bytes());
+        let mut shown = self.recommender.as_ref().map(|recommender| Seen::new(&click, &recommender.rules.business));
         let mut scored = skeleton(click.event);
         let (mut asks, mut profile) = (Vec::new(), None);
         match observed {
             Observed::TooLate { .. } => {
                 self.counts().too_late += 1;
                 scored.too_late = true;
+                shown = None;
             }
             Observed::Counted(session, seen) => {
                 self.count(&session);
@@ -123,14 +132,14 @@ impl Stage for ClicksStage {
                 asks.extend(self.model.as_ref().map(|model| model.ask(&row)));
             }
         }
-        (Waiting { scored, profile, user }, asks)
+        (Waiting { scored, profile, user, seen: shown }, asks)
     }
 
     fn conclude(
         &self,
-        _: &mut View<'_>,
+        state: &mut View<'_>,
         record: &RawRecord,
-        Waiting { mut scored, profile, user }: Waiting,
+        Waiting { mut scored, profile, user, seen }: Waiting,
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
@@ -146,6 +155,9 @@ impl Stage for ClicksStage {
         if let Some(mut profile) = profile {
             profile.origin = scored.origin;
             outputs.push(self.profiles.output(user, &profile));
+        }
+        if let (Some(recommender), Some(seen)) = (&self.recommender, &seen) {
+            outputs.extend(recommender.conclude(state, record, seen, now));
         }
         Ok(outputs)
     }
@@ -367,6 +379,7 @@ mod tests {
             segments: None,
             scored: ClicksOutput::json("clicks.scored"),
             profiles: ClicksOutput::json("profiles"),
+            recommender: None,
             counts: Mutex::default(),
             mix: Mutex::default(),
         }

@@ -4,6 +4,7 @@ mod clicks;
 mod delivery;
 mod inference;
 mod process;
+mod recommend;
 mod source;
 mod state;
 
@@ -13,6 +14,7 @@ pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
 pub use process::{Started, Stopped, Stopping};
+pub use recommend::{ListsRead, Recommending};
 pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,

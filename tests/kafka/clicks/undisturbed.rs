@@ -34,6 +34,8 @@ pub struct Expected {
     /// By the offset of the click that each was made at.
     pub profiles: Vec<(i64, String)>,
     pub rejected: usize,
+    /// What is handed to the owners of items and categories: keys and values.
+    pub counts: Vec<(Bytes, Bytes)>,
     pub entries: BTreeMap<Bytes, Stored>,
 }
 
@@ -72,10 +74,13 @@ impl Undisturbed {
             let outputs = state.conclude(|view| self.stage.conclude(view, &record, waiting, &answers, now));
             let outputs = outputs.map_err(|rejection| rejection.to_string())?;
             for output in outputs {
-                let record = Record::new(output.payload.ok_or("an output without a payload")?);
-                match output.topic == self.stage.scored.topic {
-                    true => expected.scored.push((*offset, without_time(&record)?.1)),
-                    false => expected.profiles.push((*offset, as_written(&record)?.1)),
+                let record = Record::new(output.payload.clone().ok_or("an output without a payload")?);
+                if output.topic == self.stage.scored.topic {
+                    expected.scored.push((*offset, without_time(&record)?.1));
+                } else if output.topic == self.stage.profiles.topic {
+                    expected.profiles.push((*offset, as_written(&record)?.1));
+                } else if *output.topic == *self.counts_topic() {
+                    expected.counts.extend(output.key.zip(output.payload));
                 }
             }
         }
@@ -84,6 +89,10 @@ impl Undisturbed {
         }
         expected.entries = state.entries();
         Ok(expected)
+    }
+
+    fn counts_topic(&self) -> &str {
+        self.stage.recommender.as_ref().map_or("", |recommender| &recommender.counts_topic)
     }
 
     fn prepare(&self, record: &RawRecord) -> Outcome<Option<<ClicksStage as Stage>::Prepared>> {
