@@ -36,12 +36,18 @@ const OF_STATE: [&str; 10] = [
 ];
 
 /// Those of the stage for clicks, which this test does not run.
-const OF_CLICKS: [&str; 5] = [
+const OF_CLICKS: [&str; 11] = [
     "groundswell_clicks_total",
     "groundswell_sessions_total",
     "groundswell_purchase_probability",
     "groundswell_profiles_total",
     "groundswell_segment_drift",
+    "groundswell_recommendations_total",
+    "groundswell_recommendation_effects_total",
+    "groundswell_recommendation_counts_total",
+    "groundswell_recommendation_lists",
+    "groundswell_recommendation_lists_size_bytes",
+    "groundswell_recommendation_lists_limit_bytes",
 ];
 
 #[test]
