@@ -27,12 +27,12 @@ impl Broker {
         self.0.bootstrap_servers()
     }
 
-    /// `changelogs`: those of the inputs that have one.
-    pub fn create_topics(&self, outputs: &Outputs, changelogs: &[String]) -> Result<(), Error> {
-        let Outputs { reviews, chats, clicks, profiles, dead_letters, .. } = outputs;
-        let outputs = [reviews, chats, clicks, profiles].map(|topic| (topic.as_str(), 4));
-        let changelogs = changelogs.iter().map(|topic| (topic.as_str(), INPUT_PARTITIONS));
-        let outputs = outputs.into_iter().chain([(dead_letters.as_str(), 1)]).chain(changelogs);
+    /// `own`: changelogs, and what stages hand to each other.
+    pub fn create_topics(&self, outputs: &Outputs, own: &[String]) -> Result<(), Error> {
+        let Outputs { reviews, chats, clicks, profiles, recommendations, dead_letters, .. } = outputs;
+        let outputs = [reviews, chats, clicks, profiles, recommendations].map(|topic| (topic.as_str(), 4));
+        let own = own.iter().map(|topic| (topic.as_str(), INPUT_PARTITIONS));
+        let outputs = outputs.into_iter().chain([(dead_letters.as_str(), 1)]).chain(own);
         for (topic, partitions) in INPUTS.map(|topic| (topic, INPUT_PARTITIONS)).into_iter().chain(outputs) {
             self.0
                 .create_topic(topic, partitions, 1)
