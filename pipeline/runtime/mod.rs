@@ -28,6 +28,7 @@ pub use models::{Loaded, Models, Served};
 pub use offline::Offline;
 pub use passages::{Passage, Purpose, passages};
 pub use prepare::ResolveSchema;
+pub use recommend::RecommendationsNow;
 pub use restore::changelog;
 pub use schemas::Registered;
 pub use scoring::ServedModel;
