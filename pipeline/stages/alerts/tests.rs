@@ -268,7 +268,9 @@ fn a_message_that_comes_twice_changes_nothing() {
     let texts = seen(&texts(&mut Shop::new(8, 5, 20.0), 120, 90, 10, surge(None, 50.0)), &settings);
     let mut input = crate::state::State::in_memory(&kinds(), 0);
     let mut handed_on = Vec::new();
-    texts.iter().for_each(|text| drop(input.observe(|tables| sum(tables, &settings, "i", text, &mut handed_on))));
+    for text in &texts {
+        input.observe(|tables| sum(tables, &settings, "i", text, &mut handed_on));
+    }
     let ended = |times: usize| {
         let (mut owner, mut out) = (crate::state::State::in_memory(&kinds(), 0), Vec::new());
         for HandedOn { group, message } in &handed_on {

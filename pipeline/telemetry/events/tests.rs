@@ -21,7 +21,8 @@ fn emit_everything() {
     TextsTruncated { model: "text", count: 1 }.emit();
     let probabilities = vec![0.25];
     ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities }.emit("purchase");
-    let mut alerts = AlertsObserved { texts: 9, too_late: 1, trends: 4, ..AlertsObserved::default() };
+    let mut alerts = AlertsObserved::default();
+    (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
     alerts.alert(crate::event::v1::AlertState::Firing, true);
     alerts.emit();
     ModelWarm { model: "text", version: "3f9a", took: MS }.emit();
