@@ -32,7 +32,6 @@ use super::{Outcome, places};
 use crate::api;
 use crate::config::{self, Settings};
 use crate::event::{Error, Fault};
-use crate::runtime::passages;
 use crate::telemetry::{self, Health, Metrics};
 use broker::Broker;
 use load::Plan;
