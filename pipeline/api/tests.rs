@@ -108,7 +108,7 @@ fn idle_connections_do_not_lock_others_out_below_the_bound() {
 #[test]
 fn an_address_that_is_taken_is_named() {
     let (server, health) = start();
-    let error = serve(server.address(), health, Metrics::detached().unwrap()).unwrap_err();
+    let error = serve(server.address(), health, Metrics::detached().unwrap(), Arc::default()).unwrap_err();
     assert_eq!(error.fault, Fault::Config);
     let named = format!("http.listen ({}) cannot be used: ", server.address());
     assert!(error.message.starts_with(&named), "{error}");
@@ -120,7 +120,7 @@ fn a_stopped_server_has_left_its_address() {
     let address = server.address();
     server.stop();
     assert!(TcpStream::connect(address).is_err());
-    serve(address, health, Metrics::detached().unwrap()).unwrap().stop();
+    serve(address, health, Metrics::detached().unwrap(), Arc::default()).unwrap().stop();
 }
 
 #[test]

@@ -325,7 +325,6 @@ mod tests {
         let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
         let stage = ClicksStage {
             recommender: None,
-            recommender: None,
             decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
             settings: settings(),
             payload_bytes_max: 10_000,
