@@ -17,13 +17,16 @@ CARD_ARGS ?=
 # The program that a model is evaluated through.
 PROGRAM ?= target/release/groundswell
 
+# ONNX Runtime tells its makers what machine it runs on, unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
 FETCH := $(PYTHON) deploy/local/fetch.py
 MODEL_PYTHON := .venv/bin/python
 # Stands for the whole of the lock file being installed.
 MODEL_READY := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
+.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench bench-recommend fetch clean \
 	model-train model-export model-evaluate model-card model-quick model-test model-data \
 	purchase-train purchase-export purchase-evaluate segments
 
@@ -66,6 +69,10 @@ test-demo: fetch-onnxruntime
 bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model alone and a plain Kafka loop
 	@test -n "$(DATA)" || { echo "say which texts: make bench DATA=FILE (JSON lines with a field text, .gz allowed)" >&2; exit 2; }
 	$(CARGO) bench --locked --bench pipeline -- $(DATA)
+
+bench-recommend: ## What recommendations find, against popularity, item-kNN and session-kNN
+	@test -n "$(DATA)" || { echo "say which clicks: make bench-recommend DATA=FILE (JSON lines, .gz allowed)" >&2; exit 2; }
+	$(CARGO) bench --locked --bench recommend -- $(DATA)
 
 docs: ## Write docs/configuration.md anew from the configuration's types
 	mkdir -p docs

@@ -1,10 +1,12 @@
 //! The alerts over incidents of known size, planted in real texts at their real times.
 //!
-//!     cargo bench --bench alerts -- scored.jsonl [runs]
+//!     cargo bench --bench alerts -- scored.jsonl [runs] [drawn|real]
 //!
 //! The file holds scored texts with brands, as `groundswell score` writes them. 100 brands of 19 products each replay it:
-//! every brand a different number of the file's streams, shifted by whole days, so that hours and bursts stay real. Half of
-//! the time is quiet, for the detectors to learn; in the other half 200 surges are planted in brands and products.
+//! every brand a different number of the file's streams. `drawn`: the texts come at times drawn from the file's own hours
+//! of the day, so that nothing happens but what is planted, and every other alert is a false one. `real`: each stream comes
+//! as it came, shifted by whole days; what really happened in it counts as false here too. Two days are quiet, for the
+//! detectors to learn; in the two behind them 200 surges are planted in brands and products.
 //!
 //! Printed: how many surges of each kind and size were found and how soon, by how many texts of theirs were to be expected;
 //! false alerts against the configured bound; alerts told for each incident; texts a second; bytes a scope.
@@ -21,7 +23,7 @@ use groundswell::event::v1;
 use groundswell::stages::alerts::{Emit, History, Seen};
 use plant::Planted;
 use score::Scores;
-use traffic::Traffic;
+use traffic::{DAYS, Traffic};
 
 /// As the program itself has it.
 #[global_allocator]
@@ -48,12 +50,13 @@ fn run(arguments: &[String]) -> Outcome<()> {
     let (overrides, plain): (Vec<String>, Vec<String>) = arguments.iter().cloned().partition(|a| a.contains('='));
     let file = plain.first().ok_or("name a file of scored JSON lines")?;
     let runs = plain.get(1).map_or(Ok(RUNS), |runs| runs.parse())?;
+    let real = plain.get(2).is_some_and(|arrivals| arrivals == "real");
     let settings = config::load(None, &overrides, std::iter::empty()).map_err(|faults| faults.to_string())?.alerts;
     let traffic = Traffic::read(file)?;
-    println!("{} texts over {} days, {} streams", traffic.texts(), traffic.days(), traffic.streams());
+    println!("{} texts of {} days, {} streams over {DAYS} days", traffic.texts(), traffic.days(), traffic.streams());
     let mut scores = Scores::default();
     for seed in 0..runs {
-        let (texts, planted) = traffic.run(seed);
+        let (texts, planted) = traffic.run(seed, real);
         let started = Instant::now();
         let mut history = History::new(settings.clone(), 1, 1);
         let (mut out, mut alerts) = (Vec::new(), Vec::new());

@@ -31,8 +31,9 @@ pub fn choose(rng: &mut Rng, from_ms: i64, to_ms: i64) -> Vec<Planted> {
         let n = chosen.len();
         let start_ms = rng.i64(from_ms..to_ms - APART_MS);
         let planted = Planted {
-            brand: ((BRANDS as f64).powf(rng.f64()) - 1.0) as usize,
-            product: (n / 8 % 2 == 1).then(|| rng.usize(0..3)),
+            // Half of them in the largest ten.
+            brand: ((BRANDS as f64).powf(rng.f64().powi(2) * 1.2).min(BRANDS as f64) - 1.0) as usize,
+            product: (n / 8 % 2 == 1).then(|| rng.usize(0..2)),
             start_ms,
             end_ms: start_ms + LASTS_MS,
             negative: n % 2 == 1,

@@ -9,6 +9,7 @@ use crate::{Outcome, ms};
 pub const DAY_MS: i64 = 86_400_000;
 pub const BRANDS: usize = 100;
 pub const PRODUCTS: usize = 19;
+pub const DAYS: i64 = 4;
 /// Streams of the largest brand; the n-th has an n-th of that, and one at least.
 const STREAMS_MAX: usize = 48;
 /// Of the texts, those that are negative in quiet times.
@@ -20,6 +21,8 @@ pub struct Traffic {
     negative: Vec<usize>,
     other: Vec<usize>,
     times: Vec<Vec<i64>>,
+    /// Of the day, by hour: the part of the texts up to its end.
+    hours: [f64; 24],
     first_ms: i64,
     days: i64,
 }
@@ -71,7 +74,12 @@ impl Traffic {
         let last_ms = texts.last().map_or(0, |text| ms(text.event_time.as_ref()));
         // Only whole days, or shifted streams would have gaps.
         let days = (last_ms - first_ms).div_euclid(DAY_MS).max(1);
-        Ok(Traffic { texts, negative, other, times, first_ms, days })
+        let mut hours = [0.0; 24];
+        for text in &texts {
+            let hour = ms(text.event_time.as_ref()).rem_euclid(DAY_MS) / 3_600_000;
+            (hour as usize..24).for_each(|later| hours[later] += 1.0 / texts.len() as f64);
+        }
+        Ok(Traffic { texts, negative, other, times, hours, first_ms, days })
     }
 
     pub fn texts(&self) -> usize {
@@ -87,29 +95,44 @@ impl Traffic {
     }
 
     /// The texts of a run in their order, with the surges planted in them.
-    pub fn run(&self, seed: u64) -> (Vec<Text>, Vec<Planted>) {
+    pub fn run(&self, seed: u64, real: bool) -> (Vec<Text>, Vec<Planted>) {
         let mut rng = Rng::with_seed(seed);
         let mut texts = Vec::new();
         for brand in 0..BRANDS {
             for _ in 0..streams(brand) {
                 let stream = &self.times[rng.usize(0..self.times.len())];
-                let shift = rng.i64(0..self.days);
-                for time in stream {
-                    // The file tells minutes.
-                    let within = time - self.first_ms + shift * DAY_MS + rng.i64(0..60_000);
-                    let at_ms = self.first_ms + within.rem_euclid(self.days * DAY_MS);
+                let times = if real { self.as_it_came(&mut rng, stream) } else { self.drawn(&mut rng, stream.len()) };
+                for at_ms in times {
                     let product = product(&mut rng);
                     texts.push(self.text(&mut rng, at_ms, brand, product, NEGATIVE));
                 }
             }
         }
-        let half = self.first_ms + self.days * DAY_MS / 2;
-        let end = self.first_ms + self.days * DAY_MS;
+        let (half, end) = (self.first_ms + DAYS * DAY_MS / 2, self.first_ms + DAYS * DAY_MS);
         let mut planted = plant::choose(&mut rng, half, end);
         planted.iter_mut().for_each(|planted| self.plant(&mut rng, planted, &mut texts));
         texts.sort_by_key(|text| text.at_ms);
         texts.iter_mut().enumerate().for_each(|(number, text)| text.number = number);
         (texts, planted)
+    }
+
+    /// Shifted by whole days. The file tells minutes.
+    fn as_it_came(&self, rng: &mut Rng, stream: &[i64]) -> Vec<i64> {
+        let shift = rng.i64(0..self.days) * DAY_MS;
+        let place = |time: &i64| (time - self.first_ms + shift + rng.i64(0..60_000)).rem_euclid(self.days * DAY_MS);
+        let places = stream.iter().map(place).filter(|within| *within < DAYS * DAY_MS);
+        places.map(|within| self.first_ms + within).collect()
+    }
+
+    /// As many a day, each independent of the others.
+    fn drawn(&self, rng: &mut Rng, count: usize) -> Vec<i64> {
+        let count = count as i64 * DAYS / self.days;
+        let one = |_| {
+            let at = rng.f64();
+            let hour = self.hours.iter().position(|part| at < *part).unwrap_or(23) as i64;
+            self.first_ms + rng.i64(0..DAYS) * DAY_MS + hour * 3_600_000 + rng.i64(0..3_600_000)
+        };
+        (0..count).map(one).collect()
     }
 
     fn text(&self, rng: &mut Rng, at_ms: i64, brand: usize, product: usize, negative: f64) -> Text {

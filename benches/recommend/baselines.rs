@@ -24,23 +24,28 @@ pub struct Query<'a> {
 
 pub trait Baseline {
     fn learn(&mut self, step: Step);
-    /// Scores, not sorted; what is not there has none.
-    fn scores(&self, query: &Query) -> HashMap<Token, f64>;
+    /// Tokens with their scores, not sorted; what is not there has none.
+    fn scores(&self, query: &Query) -> Vec<(Token, f64)>;
 }
 
 /// The most clicked so far.
 #[derive(Default)]
 pub struct Popularity {
-    counts: HashMap<Token, u64>,
+    /// By token.
+    counts: Vec<u32>,
 }
 
 impl Baseline for Popularity {
     fn learn(&mut self, step: Step) {
-        *self.counts.entry(step.token).or_default() += 1;
+        let place = step.token as usize;
+        if self.counts.len() <= place {
+            self.counts.resize(place + 1, 0);
+        }
+        self.counts[place] += 1;
     }
 
-    fn scores(&self, _: &Query) -> HashMap<Token, f64> {
-        self.counts.iter().map(|(token, count)| (*token, *count as f64)).collect()
+    fn scores(&self, _: &Query) -> Vec<(Token, f64)> {
+        (0..).zip(&self.counts).map(|(token, count)| (token, f64::from(*count))).collect()
     }
 }
 
@@ -74,15 +79,15 @@ impl Baseline for ItemKnn {
         *self.support.entry(token).or_default() += 1.0;
     }
 
-    fn scores(&self, query: &Query) -> HashMap<Token, f64> {
-        let Some(last) = query.tokens.last() else { return HashMap::new() };
+    fn scores(&self, query: &Query) -> Vec<(Token, f64)> {
+        let Some(last) = query.tokens.last() else { return Vec::new() };
         let support = |token| self.support.get(token).copied().unwrap_or_default() + self.regularisation;
         let together = self.together.get(last).into_iter().flatten();
         let mut scores: HashMap<Token, f64> =
             together.map(|(token, count)| (*token, count / (support(last) * support(token)).sqrt())).collect();
         // Its likeness to itself: with repeats allowed, the last click is the first guess.
         scores.insert(*last, 1.0);
-        scores
+        scores.into_iter().collect()
     }
 }
 
@@ -127,7 +132,7 @@ impl Baseline for VSknn {
         }
     }
 
-    fn scores(&self, query: &Query) -> HashMap<Token, f64> {
+    fn scores(&self, query: &Query) -> Vec<(Token, f64)> {
         let VSknnSettings { neighbours, sample, decay, idf } = self.settings;
         let mut recent: Vec<Token> = Vec::new();
         for token in query.tokens.iter().rev() {
@@ -173,6 +178,6 @@ impl Baseline for VSknn {
                 *score *= (sessions / self.by_token.get(token).map_or(1.0, |places| places.len() as f64)).ln();
             }
         }
-        scores
+        scores.into_iter().collect()
     }
 }

@@ -78,6 +78,9 @@ pub fn replay(
             shop.click(click);
         }
         bar.inc(1);
+        if bar.is_hidden() && place % (clicks.len() / 10).max(1) == 0 {
+            eprintln!("{place} of {} clicks", asked.end);
+        }
     }
     bar.finish_and_clear();
     if let Some(fault) = shop.as_ref().and_then(Shop::fault) {
@@ -147,10 +150,10 @@ impl Ask<'_> {
 }
 
 /// Where a token stands when the highest score is first and, of equal ones, the lower number.
-fn place(scores: &HashMap<Token, f64>, token: Token, left_out: impl Fn(Token) -> bool) -> Option<usize> {
-    let own = *scores.get(&token)?;
-    let ahead = scores.iter().filter(|(other, score)| **score > own || (**score == own && **other < token));
-    Some(ahead.filter(|(other, _)| !left_out(**other)).count())
+fn place(scores: &[(Token, f64)], token: Token, left_out: impl Fn(Token) -> bool) -> Option<usize> {
+    let own = scores.iter().find(|(other, _)| *other == token)?.1;
+    let ahead = scores.iter().filter(|(other, score)| *score > own || (*score == own && *other < token));
+    Some(ahead.filter(|(other, _)| !left_out(*other)).count())
 }
 
 /// A user's clicks with no gap.

@@ -16,12 +16,12 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
+    /// An output of which only the newest record of a key counts.
+    Table,
     /// Holds the state of an input's partitions.
     Changelog,
-    /// Between two stages.
+    /// Between two stages, or two halves of one.
     Passage,
-    /// What every instance reads: the newest record of a key counts.
-    Table,
 }
 
 impl Role {
@@ -30,9 +30,9 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
-            Role::Changelog => "state",
-            Role::Passage => "between stages",
             Role::Table => "table",
+            Role::Changelog => "state",
+            Role::Passage => "repartition",
         }
     }
 }

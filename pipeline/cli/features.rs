@@ -324,6 +324,7 @@ mod tests {
     fn online(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, Vec<f32>)> {
         let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
         let stage = ClicksStage {
+            recommender: None,
             decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
             settings: settings(),
             payload_bytes_max: 10_000,
@@ -332,7 +333,6 @@ mod tests {
             segments: None,
             scored: ClicksOutput { topic: "clicks.scored".into(), encoder: protobuf() },
             profiles: ClicksOutput { topic: "profiles".into(), encoder: protobuf() },
-            recommender: None,
             counts: Default::default(),
             mix: Default::default(),
         };

@@ -45,14 +45,20 @@ const SCORED_CLICK: SchemaFile = SchemaFile {
     imports: &["groundswell/v1/click.proto", "groundswell/v1/scored.proto"],
 };
 
+const RECOMMENDATIONS: SchemaFile = SchemaFile {
+    name: "groundswell/v1/recommendations.proto",
+    text: include_str!("../../schemas/groundswell/v1/recommendations.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
 const PROFILE: SchemaFile = SchemaFile {
     name: "groundswell/v1/profile.proto",
     text: include_str!("../../schemas/groundswell/v1/profile.proto"),
     imports: &["groundswell/v1/scored.proto"],
 };
-const RECOMMENDATIONS: SchemaFile = SchemaFile {
-    name: "groundswell/v1/recommendations.proto",
-    text: include_str!("../../schemas/groundswell/v1/recommendations.proto"),
+
+const ALERT: SchemaFile = SchemaFile {
+    name: "groundswell/v1/alert.proto",
+    text: include_str!("../../schemas/groundswell/v1/alert.proto"),
     imports: &["groundswell/v1/scored.proto"],
 };
 
@@ -64,6 +70,8 @@ pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLI
 pub const PROFILE_FILES: [SchemaFile; 3] = [CHAT, SCORED, PROFILE];
 /// The same of recommendations.
 pub const RECOMMENDATIONS_FILES: [SchemaFile; 3] = [CHAT, SCORED, RECOMMENDATIONS];
+/// The same of alerts and trends.
+pub const ALERT_FILES: [SchemaFile; 3] = [CHAT, SCORED, ALERT];
 
 /// A writer's schema, compiled.
 #[derive(Clone, Debug)]

@@ -21,6 +21,9 @@ const KEEP_BUCKETS: u64 = 5;
 /// How scored texts become alerts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alerts {
+    pub enabled: bool,
+    /// Of the repartition topic.
+    pub partitions: u32,
     pub bucket: Duration,
     pub grace: Duration,
     /// A source that is further behind is waited for no longer.
@@ -154,6 +157,8 @@ pub fn alerts(raw: &raw::Alerts, judge: &mut Judge) -> Alerts {
         judge.clash(["alerts.idle_ms", "alerts.grace_ms"], message, Some(hint));
     }
     Alerts {
+        enabled: raw.enabled,
+        partitions: raw.partitions,
         bucket: Duration::from_millis(raw.bucket_ms),
         grace: Duration::from_millis(raw.grace_ms),
         idle: Duration::from_millis(raw.idle_ms),

@@ -292,6 +292,11 @@ pub struct Clicks {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Alerts {
+    /// Runs the stage, where no stages are named, and wants its topics. It reads the topics of the scored texts, which may be those of another process.
+    pub enabled: bool,
+    /// Partitions of the repartition topic, `PREFIX-alerts-repartition`: no more instances than that can share what comes behind it. A state is kept for each, so the number stays as it is.
+    #[schemars(range(min = 1, max = 1024))]
+    pub partitions: u32,
     /// Milliseconds of event time that are counted together. Shorter sees a surge earlier; longer needs fewer texts a minute to tell one from chance, and less state.
     #[schemars(range(min = 1000, max = 3_600_000))]
     pub bucket_ms: u64,

@@ -5,7 +5,7 @@ use prost::{Message, Name};
 use serde::Serialize;
 
 use super::models::Served;
-use super::recommend::{recommender, start_recommend};
+use super::recommend::{RecommendationsNow, recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
@@ -78,8 +78,9 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    let clicks = start_stage(settings, &served, stage, &registered, topics, health)?;
-    Ok(beside.into_iter().flatten().fold(clicks, Running::with))
+    let clicks = start_stage(settings, &served, stage.clone(), &registered, topics, health)?;
+    let now = RecommendationsNow::new(&stage, &clicks);
+    Ok(beside.into_iter().flatten().fold(clicks, Running::with).recommending(now))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.

@@ -117,8 +117,11 @@ mod tests {
     fn what_was_found_is_told_from_what_was_not() {
         let hour = 3_600_000;
         let labels = |brand: &str| BTreeMap::from([("brand".to_owned(), brand.to_owned())]);
-        let incident =
-            |start: i64, brand| Incident { start_ms: start * hour, end_ms: (start + 1) * hour, labels: labels(brand) };
+        let incident = |start: i64, brand: &str| Incident {
+            start_ms: start * hour,
+            end_ms: (start + 1) * hour,
+            labels: labels(brand),
+        };
         let incidents = [incident(10, "x"), incident(20, "x"), incident(30, "y")];
         let at = |h: f64| (h * hour as f64) as i64;
         let alerts = [

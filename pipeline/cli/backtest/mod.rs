@@ -115,6 +115,7 @@ fn json(runs: &[Run], difference: Option<&Difference>) -> String {
                 "too_late": run.played.too_late,
                 "days": run.played.days(),
                 "alerts": run.played.alerts,
+                "history": run.played.history,
                 "judged": run.judged,
             })
         })

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::cli::lines::Lines;
 use crate::config::Alerts;
-use crate::event::json::time;
+use crate::event::json::{Named, time};
 use crate::event::{Error, Fault, v1};
 use crate::stages::alerts::{Emit, History, Seen};
 
@@ -15,6 +17,18 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 const NAMED_MAX: u64 = 20;
 /// What is let pass behind the last text, so that everything ends that can.
 const PASS_MS: i64 = 12 * 3_600_000;
+
+/// An alert as it was written once.
+#[derive(Debug, Serialize)]
+pub struct Revision {
+    pub id: String,
+    pub revision: u32,
+    pub state: Option<&'static str>,
+    pub provisional: bool,
+    /// Milliseconds since 1970: the bucket that it was written with.
+    pub at_ms: Option<i64>,
+    pub inhibited_by: Option<String>,
+}
 
 /// What a set of rules has made of a history.
 #[derive(Debug, Default)]
@@ -27,8 +41,8 @@ pub struct Played {
     pub last_ms: i64,
     /// As each stands in the end, by the time at which it began.
     pub alerts: Vec<v1::Alert>,
-    /// Alerts as they were written, revisions and all.
-    pub written: u64,
+    /// Every revision, in the order in which they were written.
+    pub history: Vec<Revision>,
     pub trends: u64,
 }
 
@@ -115,7 +129,7 @@ impl<'a> Player<'a> {
         for emit in self.out.drain(..) {
             match emit {
                 Emit::Alert(alert) => {
-                    self.played.written += 1;
+                    self.played.history.push(revision(&alert));
                     self.alerts.insert(alert.id.clone(), *alert);
                 }
                 Emit::Trend(_) => self.played.trends += 1,
@@ -136,6 +150,17 @@ impl<'a> Player<'a> {
             .collect();
         let alerts = by_time.into_values().collect();
         Ok(Played { unread, too_late: self.history.too_late(), alerts, ..self.played })
+    }
+}
+
+fn revision(alert: &v1::Alert) -> Revision {
+    Revision {
+        id: alert.id.clone(),
+        revision: alert.revision,
+        state: v1::AlertState::name_of(alert.state),
+        provisional: alert.provisional,
+        at_ms: alert.updated_time.as_ref().and_then(time::to_ms),
+        inhibited_by: alert.inhibited_by.clone(),
     }
 }
 

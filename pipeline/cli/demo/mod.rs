@@ -121,12 +121,14 @@ impl Demo {
         let mut signals = Signals::new()?;
         let health = Arc::new(health(settings, &STAGES));
         let metrics = telemetry::recorder()?;
-        let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
+        let look_ups = Arc::new(api::LookUps::default());
+        let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics, &look_ups)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
             running = start(settings, &STAGES, health.clone()) => running?,
             () = signals.next() => return Ok(()),
         };
+        running.answer(&look_ups);
         if !ready(&running, &health, &mut signals).await {
             running.stop();
             return running.join();
@@ -149,8 +151,13 @@ impl Demo {
 }
 
 /// Another process may listen where metrics usually are: then any free port will do.
-fn serve(listen: SocketAddr, health: &Arc<Health>, metrics: &Metrics) -> Result<api::Server, Error> {
-    let at = |listen| api::serve(listen, health.clone(), metrics.clone());
+fn serve(
+    listen: SocketAddr,
+    health: &Arc<Health>,
+    metrics: &Metrics,
+    look_ups: &Arc<api::LookUps>,
+) -> Result<api::Server, Error> {
+    let at = |listen| api::serve(listen, health.clone(), metrics.clone(), look_ups.clone());
     at(listen).or_else(|_| at(SocketAddr::new(listen.ip(), 0)))
 }
 

@@ -14,7 +14,7 @@ use crate::event::v1;
 const POINTS_MAX: i64 = 40;
 const POINTS_BEFORE: i64 = 15;
 const TERMS_MAX: usize = 8;
-const PARTS_MAX: usize = 6;
+pub const PARTS_MAX: usize = 6;
 
 /// What it is made of.
 pub struct Basis<'a> {

@@ -24,6 +24,7 @@ mod rollup;
 mod scope;
 mod seen;
 mod sketch;
+mod stage;
 mod state;
 mod sums;
 mod terms;
@@ -35,6 +36,7 @@ mod tests;
 pub use history::History;
 pub use publish::Emit;
 pub use seen::Seen;
+pub use stage::AlertsStage;
 pub use state::kinds;
 pub use sums::HandedOn;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::bucket::Bucket;
-use super::evidence::{Basis, discounted, evidence, series};
+use super::evidence::{Basis, PARTS_MAX, discounted, evidence, series};
 use super::lifecycle::{Change, Moment};
 use super::scope;
 use super::state::{ALERTS, Active, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
-use crate::config::{Alerts, ScopeKind};
+use crate::config::{AlertRule, Alerts, ScopeKind};
 use crate::event::json::time;
 use crate::event::v1;
 use crate::state::Tables;
@@ -16,7 +16,7 @@ use crate::state::Tables;
 /// A value of another dimension with this part of the excess explains it: within a group, and where the other group cannot
 /// be asked.
 const EXPLAINS: f64 = 0.7;
-const EXPLAINS_ELSEWHERE: f64 = 0.6;
+const EXPLAINS_ELSEWHERE: f64 = 0.5;
 /// What an alert has taken in, by name.
 const TAKES_IN_MAX: usize = 64;
 
@@ -51,7 +51,8 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
         scope: alert.scope.clone(),
         rule: alert.rule.clone(),
         state: alert.state,
-        explained_by: explained_by(&alert, settings),
+        explained_by: finding.explained_by(),
+        since_ms: track.since.saturating_mul(settings.bucket_ms()),
         ..Active::default()
     };
     let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
@@ -131,6 +132,12 @@ impl Finding<'_> {
         }
     }
 
+    /// By what has come of late, whatever the evidence of the worst moment says.
+    fn explained_by(&self) -> Option<String> {
+        let rule = self.moment.rule;
+        explained_by(self.scope, rule, &self.mix.parts(rule.signal, PARTS_MAX))
+    }
+
     /// That of the moment at which it was furthest out; what goes on is in the series.
     fn evidence(&self, before: Option<&v1::Alert>) -> v1::Evidence {
         let Finding { moment, watched, mix, track, .. } = *self;
@@ -163,18 +170,14 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 }
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
-fn explained_by(alert: &v1::Alert, settings: &Alerts) -> Option<String> {
-    let parts = &alert.evidence.as_ref()?.parts;
-    let watched = |kind: ScopeKind| {
-        let rule = settings.rules.iter().find(|rule| rule.name == alert.rule);
-        rule.is_some_and(|rule| rule.scopes.contains(&kind))
-    };
+fn explained_by(scope: &str, rule: &AlertRule, parts: &[v1::Driver]) -> Option<String> {
+    let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {
         let part = largest(dimension).filter(|part| part.excess_share >= least)?;
         watched(kind).then(|| part.name.clone())
     };
-    match scope::kind(&alert.scope) {
+    match scope::kind(scope) {
         ScopeKind::Product => None,
         ScopeKind::Brand | ScopeKind::BrandTopic => most("product=", ScopeKind::Product, EXPLAINS),
         _ if largest("brand=").is_some() => most("brand=", ScopeKind::Brand, EXPLAINS_ELSEWHERE),

@@ -23,7 +23,10 @@ impl Group {
                 let ended = self.active.remove(place);
                 if ended.told {
                     self.last_leader = named(&ended);
-                    self.until_ms = now_ms.saturating_add(i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX));
+                    // What it had taken in has its tail: as long again, and no shorter than a pause may be.
+                    let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
+                    let lasted = now_ms.saturating_sub(ended.since_ms);
+                    self.until_ms = now_ms.saturating_add(flap.max(lasted));
                 }
             }
             (None, true) if self.active.len() < ACTIVE_MAX => self.active.push(active.clone()),
@@ -130,6 +133,7 @@ mod tests {
             rule: rule.into(),
             state: AlertState::Firing.into(),
             explained_by: explained_by.map(Into::into),
+            since_ms: 0,
             ..Active::default()
         }
     }

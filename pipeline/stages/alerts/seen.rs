@@ -110,6 +110,8 @@ pub mod tests {
             keep: Duration::from_secs(300),
         };
         Alerts {
+            enabled: true,
+            partitions: 1,
             bucket: Duration::from_secs(60),
             grace: Duration::from_secs(60),
             idle: Duration::from_secs(900),

@@ -216,6 +216,8 @@ pub struct Active {
     /// Somebody was told of it: it fired while nothing inhibited it.
     #[prost(bool, tag = "7")]
     pub told: bool,
+    #[prost(int64, tag = "8")]
+    pub since_ms: i64,
 }
 
 /// What a partition of the repartition topic knows of itself.

@@ -66,7 +66,7 @@ pub struct Waiting {
     /// The output's key.
     user: Bytes,
     /// What is recommended by; none where the click was too late.
-    seen: Option<Seen>,
+    noticed: Option<Seen>,
 }
 
 impl Stage for ClicksStage {
@@ -111,14 +111,14 @@ impl Stage for ClicksStage {
         let mut row = Vec::with_capacity(FEATURES.len());
         let observed = observe(state, &Rules::from(&self.settings), &click, &mut row);
         let user = Bytes::copy_from_slice(click.event.user.as_bytes());
-        let mut shown = self.recommender.as_ref().map(|recommender| Seen::new(&click, &recommender.rules.business));
+        let mut noticed = self.recommender.as_ref().map(|recommender| Seen::new(&click, &recommender.rules.business));
         let mut scored = skeleton(click.event);
         let (mut asks, mut profile) = (Vec::new(), None);
         match observed {
             Observed::TooLate { .. } => {
                 self.counts().too_late += 1;
                 scored.too_late = true;
-                shown = None;
+                noticed = None;
             }
             Observed::Counted(session, seen) => {
                 self.count(&session);
@@ -132,14 +132,14 @@ impl Stage for ClicksStage {
                 asks.extend(self.model.as_ref().map(|model| model.ask(&row)));
             }
         }
-        (Waiting { scored, profile, user, seen: shown }, asks)
+        (Waiting { scored, profile, user, noticed }, asks)
     }
 
     fn conclude(
         &self,
         state: &mut View<'_>,
         record: &RawRecord,
-        Waiting { mut scored, profile, user, seen }: Waiting,
+        Waiting { mut scored, profile, user, noticed }: Waiting,
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
@@ -156,8 +156,8 @@ impl Stage for ClicksStage {
             profile.origin = scored.origin;
             outputs.push(self.profiles.output(user, &profile));
         }
-        if let (Some(recommender), Some(seen)) = (&self.recommender, &seen) {
-            outputs.extend(recommender.conclude(state, record, seen, now));
+        if let (Some(recommender), Some(noticed)) = (&self.recommender, &noticed) {
+            outputs.extend(recommender.conclude(state, record, noticed, now));
         }
         Ok(outputs)
     }

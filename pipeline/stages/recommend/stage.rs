@@ -12,7 +12,7 @@ use super::owner::{self, List};
 use super::partial::{Counts, Handed};
 use super::rules::{Learning, Rules};
 use super::shared::SharedLists;
-use super::{Outcome, Recommended, Seen, click, due, id_name, owner_kinds};
+use super::{Outcome, Recommended, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
@@ -44,6 +44,14 @@ impl Recommender {
         let made = outcome.recommended.filter(|made| !made.items.is_empty());
         outputs.extend(made.map(|made| self.output(record, seen, made, now)));
         outputs
+    }
+
+    /// What is recommended now to a user of whom this is remembered; nothing is counted as made.
+    pub fn now(&self, visitor: &Visitor, items_max: usize, now: Timestamp) -> Vec<v1::Recommendation> {
+        let mut rules = self.rules.clone();
+        rules.ranking.items_max = items_max.min(rules.ranking.items_max);
+        let items = recommend(visitor, &*self.lists, &rules, now.as_millisecond());
+        items.into_iter().map(|item| written(item, &self.period)).collect()
     }
 
     pub fn report(&self) {

@@ -256,7 +256,10 @@ impl Scenario {
         }
         assert_eq!(letters.len(), rejected, "seed {seed}: dead letters");
         self.judge_recommendations(counts)?;
-        println!("{results} scored clicks, {told} profiles and {rejected} dead letters, each once; states equal");
+        let kills = self.kills;
+        println!(
+            "{results} scored clicks, {told} profiles and {rejected} dead letters, each once; states equal, {kills} kills"
+        );
         Ok(())
     }
 

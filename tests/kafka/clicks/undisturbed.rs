@@ -73,14 +73,15 @@ impl Undisturbed {
             let now = Timestamp::now();
             let outputs = state.conclude(|view| self.stage.conclude(view, &record, waiting, &answers, now));
             let outputs = outputs.map_err(|rejection| rejection.to_string())?;
+            let counts_topic = self.counts_topic().to_owned();
             for output in outputs {
-                let record = Record::new(output.payload.clone().ok_or("an output without a payload")?);
+                let payload = output.payload.ok_or("an output without a payload")?;
                 if output.topic == self.stage.scored.topic {
-                    expected.scored.push((*offset, without_time(&record)?.1));
+                    expected.scored.push((*offset, without_time(&Record::new(payload))?.1));
                 } else if output.topic == self.stage.profiles.topic {
-                    expected.profiles.push((*offset, as_written(&record)?.1));
-                } else if *output.topic == *self.counts_topic() {
-                    expected.counts.extend(output.key.zip(output.payload));
+                    expected.profiles.push((*offset, as_written(&Record::new(payload))?.1));
+                } else if *output.topic == *counts_topic {
+                    expected.counts.push((output.key.ok_or("counts without a key")?, payload));
                 }
             }
         }
