@@ -328,10 +328,8 @@ pub struct Alerts {
     /// What is an alert: a table for each rule, under a name of your own.
     pub rules: BTreeMap<String, AlertRule>,
     /// Alerts that nobody is to be told of for a while: a table for each silence, under a name of your own. They are written all the same.
-    #[serde(default)]
     pub silences: BTreeMap<String, Silence>,
     /// Alerts that nobody is to be told of while another one fires: a table for each rule, under a name of your own. Both are of one brand, or both of none.
-    #[serde(default)]
     pub inhibitions: BTreeMap<String, Inhibition>,
 }
 

@@ -106,8 +106,8 @@ impl History {
             };
             let group = group.unwrap_or_default();
             for owner in whose {
-                let (settings, message) = (&self.settings, message.clone());
-                self.owners[owner].observe(|tables| owner::observe(tables, settings, &group, message, out));
+                let (settings, sources, message) = (&self.settings, self.inputs.len(), message.clone());
+                self.owners[owner].observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
             }
         }
     }

@@ -26,17 +26,19 @@ const SAMPLES_MAX: usize = 16;
 /// Buckets of one scope that are open at a time. Further ones are too late or too early to be believed.
 const OPEN_MAX: usize = 1_024;
 
-/// Takes a message of the repartition topic in. `group`: the record's key.
+/// Takes a message of the repartition topic in. `sources`: how many there are in all; one that was not heard from yet is
+/// waited for as if it stood where the first one began. `group`: the record's key.
 pub fn observe(
     tables: &mut impl Tables,
     settings: &Alerts,
+    sources: usize,
     group: &str,
     message: v1::Repartitioned,
     out: &mut Vec<Emit>,
 ) {
     let mut owner = OWNER.get(tables, "").unwrap_or_default();
     match message.partial {
-        None => owner.advance(&message.source, message.through_ms, settings),
+        None => owner.advance(&message.source, message.through_ms, sources, settings),
         Some(partial) => {
             tables.advance(owner.time);
             let mut scope = Scoped { tables, settings, owner: &mut owner, group, name: partial.scope.clone() };
@@ -54,13 +56,15 @@ pub fn observe(
 
 impl Owner {
     /// A source has handed on all up to here.
-    fn advance(&mut self, source: &str, through_ms: i64, settings: &Alerts) {
+    fn advance(&mut self, source: &str, through_ms: i64, expected: usize, settings: &Alerts) {
+        let began_ms = *self.began_ms.get_or_insert(through_ms);
         let place = self.sources.iter().position(|known| known.name == source).unwrap_or_else(|| {
             self.sources.push(Source { name: source.to_owned(), highest: through_ms });
             self.sources.len() - 1
         });
         let idle_ms = i64::try_from(settings.idle.as_millis()).unwrap_or(i64::MAX);
-        let highest = (0..).zip(&self.sources).map(|(i, source)| (i, source.highest));
+        let unheard = (self.sources.len() < expected).then_some((u32::MAX, began_ms));
+        let highest = (0..).zip(&self.sources).map(|(i, source)| (i, source.highest)).chain(unheard);
         let mut sources = Sources::from_parts(idle_ms, highest, self.time);
         self.time = sources.observe(place as u32, through_ms);
         let known = &mut self.sources[place];

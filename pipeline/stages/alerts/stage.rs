@@ -31,6 +31,8 @@ pub struct AlertsStage {
     /// Between the two halves, with this many partitions.
     pub repartition: Arc<str>,
     pub partitions: u32,
+    /// Partitions of all topics of scored texts.
+    pub sources: usize,
     pub alerts: Arc<str>,
     pub alert_encoder: Encoder<v1::Alert>,
     pub trends: Arc<str>,
@@ -109,7 +111,7 @@ impl Stage for AlertsStage {
             }
             Taken::Handed { group, message } => {
                 let mut out = Vec::new();
-                owner::observe(state, &self.settings, &group, *message, &mut out);
+                owner::observe(state, &self.settings, self.sources, &group, *message, &mut out);
                 out.into_iter().map(|emit| self.written(&emit)).collect()
             }
         };

@@ -236,6 +236,9 @@ pub struct Owner {
     /// Sums that came after their bucket was closed.
     #[prost(uint64, tag = "5")]
     pub too_late: u64,
+    /// How far the first source had come when it was first heard from.
+    #[prost(int64, optional, tag = "6")]
+    pub began_ms: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -276,7 +276,7 @@ fn a_message_that_comes_twice_changes_nothing() {
         for HandedOn { group, message } in &handed_on {
             let group = group.clone().unwrap_or_default();
             for _ in 0..times {
-                owner.observe(|tables| own(tables, &settings, &group, message.clone(), &mut out));
+                owner.observe(|tables| own(tables, &settings, 1, &group, message.clone(), &mut out));
             }
         }
         Ended::of(out)
