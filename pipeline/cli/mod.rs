@@ -36,6 +36,8 @@ Exit codes:
   2   wrong usage or configuration
   3   broker or registry unreachable
   70  a fault of the program itself, or of a model
+  130, 143  a second Ctrl-C or SIGTERM ended it at once
+  141 whoever read its output has gone
 
 Every configuration key can be set by --set section.key=value and by GROUNDSWELL__SECTION__KEY.";
 

@@ -66,7 +66,7 @@ fn emit_everything() {
     }
     .emit();
     Started { instance: "a", stages: &["text"] }.emit();
-    Stopping { signal: "SIGTERM", within: MS }.emit();
+    Stopping { stage: "text", within: MS }.emit();
     Stopped { error: None }.emit();
 }
 
