@@ -17,6 +17,9 @@ CARD_ARGS ?=
 # The program that a model is evaluated through.
 PROGRAM ?= target/release/groundswell
 
+# ONNX Runtime tells its makers what machine it runs on, unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
 FETCH := $(PYTHON) deploy/local/fetch.py
 MODEL_PYTHON := .venv/bin/python
 # Stands for the whole of the lock file being installed.

@@ -98,7 +98,7 @@ fn report(clicks: &[Click], asked: Range<usize>, rules: &Rules) {
     let products =
         [Product { name: SHIPPED.into(), rules: rules.clone() }, Product { name: PLAIN.into(), rules: plain }];
     let mut rivals = [
-        rival("popularity", || Popularity::default()),
+        rival("popularity", Popularity::default),
         rival("item-kNN", || ItemKnn::new(REGULARISATION)),
         rival("V-SkNN", || VSknn::new(VSKNN)),
     ];

@@ -2,7 +2,7 @@
 
     python models/segments/fit.py clicks.jsonl.gz --field user=/user_id ... --out models/segments
 
-One row a user, as of their last profile, fits the centres; the rows of all profiles say how large each segment is, since
+One row a user, as of their last click, fits the centres; the rows of all profiles say how large each segment is, since
 that is the mix that is seen online. k is the one with the largest mean silhouette among those whose segments hold at least
 five users in a hundred each and come back when half of the users are drawn anew (adjusted Rand index of 0.6 or more, mean
 of twenty draws). A segment is called after the numbers in which its centre lies furthest from the mean.
@@ -44,7 +44,15 @@ WORDS = {
 
 
 def rows_of(path, program, fields, settings):
-    """Names, the last row of each user, and the rows of all profiles."""
+    """Names, each user's row as of their last click, and the rows of all profiles as they come online."""
+    names = list(WORDS)
+    last = {user: row for user, row in written(path, program, fields, settings + ["clicks.profile_interval_ms=0"], names)}
+    profiles = [row for _, row in written(path, program, fields, settings, names)]
+    return names, np.array(list(last.values())), np.array(profiles)
+
+
+def written(path, program, fields, settings, names):
+    """User and row of each profile that the clicks give."""
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.jsonl"
         command = [program, "features", str(path), "--out", str(Path(folder) / "features.parquet"), "--segment-rows", str(rows)]
@@ -54,13 +62,10 @@ def rows_of(path, program, fields, settings):
         lines = [json.loads(line) for line in rows.open(encoding="utf-8")]
     if not lines:
         raise SystemExit(f"{path} gives no profile")
-    names = list(WORDS)
     unknown = set(lines[0]["features"]) ^ set(names)
     if unknown:
         raise SystemExit(f"the program and this recipe differ in {', '.join(sorted(unknown))}")
-    of = lambda line: [line["features"][name] for name in names]
-    last = {line["user"]: of(line) for line in lines}
-    return names, np.array(list(last.values())), np.array([of(line) for line in lines])
+    return [(line["user"], [line["features"][name] for name in names]) for line in lines]
 
 
 def standardised(rows, mean, deviation):

@@ -14,7 +14,9 @@ use super::danger::Role;
 use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{Purpose, changelog, passages, remembers};
+use crate::runtime::{Purpose, changelog, passages, remembers, repartition, scored};
+use crate::stages::Stage;
+use crate::stages::alerts::AlertsStage;
 
 /// A broker that has not answered by then counts as out of reach: a person is waiting.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -164,10 +166,8 @@ fn options() -> AdminOptions {
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
 fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
-    let topic = match role {
-        Role::Changelog | Role::Table => topic.set("cleanup.policy", "compact"),
-        Role::Input | Role::Output | Role::DeadLetters | Role::Passage => topic,
-    };
+    let compacted = matches!(role, Role::Changelog | Role::Table);
+    let topic = if compacted { topic.set("cleanup.policy", "compact") } else { topic };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -210,10 +210,17 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
         (passage.topic, role)
     });
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
+    let alerts = of_alerts(settings);
     let mut wanted: Vec<(String, Role)> = Vec::new();
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in
-        inputs.chain(outputs).chain(tables).chain(recommendations).chain(letters).chain(passages).chain(changelogs)
+    for topic in inputs
+        .chain(outputs)
+        .chain(tables)
+        .chain(recommendations)
+        .chain(alerts)
+        .chain(letters)
+        .chain(passages)
+        .chain(changelogs)
     {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
@@ -230,10 +237,23 @@ pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)>
         Purpose::Repartition { owner } => Some((passage.topic, owner)),
         Purpose::Table => None,
     });
-    inputs.chain(passages).map(|(topic, stage)| {
+    let watched = if settings.alerts.enabled { scored(settings) } else { BTreeSet::new() };
+    let watched = watched.into_iter().chain(settings.alerts.enabled.then(|| repartition(settings)));
+    let watched = watched.map(|topic| (topic, AlertsStage::NAME));
+    inputs.chain(passages).chain(watched).map(|(topic, stage)| {
         let changelog = changelog(&format!("{}-{stage}", settings.kafka.group_prefix), &topic);
         (topic, changelog)
     })
+}
+
+/// What the alerts stage writes, where it is to run.
+fn of_alerts(settings: &Settings) -> Vec<(String, Role)> {
+    if !settings.alerts.enabled {
+        return Vec::new();
+    }
+    let outputs = [&settings.outputs.alerts, &settings.outputs.trends];
+    let outputs = outputs.into_iter().map(|topic| (topic.clone(), Role::Table));
+    outputs.chain([(repartition(settings), Role::Passage)]).collect()
 }
 
 /// Says which changelogs have not as many partitions as their inputs; nothing where all have.
@@ -249,6 +269,17 @@ pub fn unequal(changelogs: impl Iterator<Item = (String, String)>, there: &[Topi
             "a partition's state is in the changelog's partition of the same number; make the changelog anew, and begin \
              with another kafka.group_prefix or at the beginning of the input",
         )
+    })
+}
+
+/// Says that the repartition topic has not as many partitions as its owners are counted by; nothing where it has.
+pub fn other_width(settings: &Settings, there: &[Topic]) -> Option<Error> {
+    let name = repartition(settings);
+    let topic = there.iter().find(|topic| topic.name == name)?;
+    let wanted = settings.alerts.partitions;
+    (usize::try_from(wanted) != Ok(topic.partitions)).then(|| {
+        let message = format!("{name} has {} partitions, and alerts.partitions is {wanted}", topic.partitions);
+        Error::new(Fault::Config, message).hint("what belongs together would have another owner; set alerts.partitions")
     })
 }
 
@@ -293,6 +324,17 @@ mod tests {
             ("groundswell-recommend-groundswell-recommend-counts-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_topics_of_alerts_are_wanted_where_they_are_enabled() {
+        let wanted = wanted(&settings(&["alerts.enabled=true"]));
+        let has = |name: &str, role| wanted.contains(&(name.to_owned(), role));
+        assert!(has("alerts", Role::Table) && has("trends", Role::Table));
+        assert!(has("groundswell-alerts-repartition", Role::Passage));
+        for input in ["reviews.scored", "chats.scored", "groundswell-alerts-repartition"] {
+            assert!(has(&changelog("groundswell-alerts", input), Role::Changelog), "{input} in {wanted:?}");
+        }
     }
 
     #[test]

@@ -16,11 +16,11 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
-    /// Holds the last result of each key.
+    /// An output of which only the newest record of a key counts.
     Table,
     /// Holds the state of an input's partitions.
     Changelog,
-    /// Between two stages.
+    /// Between two stages, or two halves of one.
     Passage,
 }
 
@@ -32,7 +32,7 @@ impl Role {
             Role::DeadLetters => "dead letters",
             Role::Table => "table",
             Role::Changelog => "state",
-            Role::Passage => "between stages",
+            Role::Passage => "repartition",
         }
     }
 }

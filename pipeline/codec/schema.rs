@@ -56,6 +56,12 @@ const PROFILE: SchemaFile = SchemaFile {
     imports: &["groundswell/v1/scored.proto"],
 };
 
+const ALERT: SchemaFile = SchemaFile {
+    name: "groundswell/v1/alert.proto",
+    text: include_str!("../../schemas/groundswell/v1/alert.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+
 /// The schema of scored texts: each file after those that it imports, the one that holds `Scored` last.
 pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
 /// The same of scored clicks.
@@ -64,6 +70,8 @@ pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLI
 pub const PROFILE_FILES: [SchemaFile; 3] = [CHAT, SCORED, PROFILE];
 /// The same of recommendations.
 pub const RECOMMENDATIONS_FILES: [SchemaFile; 3] = [CHAT, SCORED, RECOMMENDATIONS];
+/// The same of alerts and trends.
+pub const ALERT_FILES: [SchemaFile; 3] = [CHAT, SCORED, ALERT];
 
 /// A writer's schema, compiled.
 #[derive(Clone, Debug)]

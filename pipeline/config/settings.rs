@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert};
 
+use super::alerts::Alerts;
 use super::recommendations::Recommendations;
 
 /// Everything the program needs to run.
@@ -26,6 +27,7 @@ pub struct Settings {
     pub text: Text,
     pub clicks: Clicks,
     pub recommendations: Recommendations,
+    pub alerts: Alerts,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
@@ -207,6 +209,8 @@ pub struct Outputs {
     pub clicks: String,
     pub profiles: String,
     pub recommendations: String,
+    pub alerts: String,
+    pub trends: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }

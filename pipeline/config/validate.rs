@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
+use super::alerts::alerts;
 use super::inputs::{distinct, framed, inputs, models, outputs};
 use super::judge::Judge;
 use super::kafka::{kafka, name};
@@ -39,6 +40,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         },
         clicks: clicks(&raw.clicks, judge),
         recommendations: recommendations(&raw.recommendations, judge),
+        alerts: alerts(&raw.alerts, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,

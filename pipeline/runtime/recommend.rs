@@ -105,15 +105,14 @@ impl Follower {
                         unreadable += 1;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    // Each partition has one at first; those that come after new records tell nothing new.
-                    if unread > 0 {
-                        unread -= 1;
-                        if unread == 0 {
-                            ListsRead { read, unreadable, lists: self.lists.len(), bytes: self.lists.bytes() }.emit();
-                        }
+                Some(Err(KafkaError::PartitionEOF(_))) if unread > 0 => {
+                    unread -= 1;
+                    if unread == 0 {
+                        ListsRead { read, unreadable, lists: self.lists.len(), bytes: self.lists.bytes() }.emit();
                     }
                 }
+                // Each partition has one at first; those that come after new records tell nothing new.
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => self.failed("cannot read the lists", &error)?,
             }
         }

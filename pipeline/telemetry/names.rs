@@ -218,6 +218,29 @@ pub(super) static RECOMMENDATION_LISTS_LIMIT: Metric = Metric {
     help: "What they may take.",
 };
 
+// Alerts
+pub(super) static ALERT_TEXTS: Metric = Metric {
+    name: "groundswell_alert_texts_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Scored texts that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
+};
+pub(super) static ALERTS_WRITTEN: Metric = Metric {
+    name: "groundswell_alerts_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["state"],
+    help: "Alerts written, every revision, by state; those of epochs that were aborted count again.",
+};
+pub(super) static TRENDS_WRITTEN: Metric = Metric {
+    name: "groundswell_trends_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Buckets of scopes written, every revision; those of epochs that were aborted count again.",
+};
+
 // Models
 pub(super) static MODEL_INFO: Metric = Metric {
     name: "groundswell_model_info",
@@ -245,7 +268,7 @@ pub(super) static QUEUE_WAIT: Metric = Metric {
     kind: Kind::Histogram(FROM_1_MS_TO_10_S),
     unit: Unit::Seconds,
     labels: &["model"],
-    help: "Time that the oldest request of a batch waited for it.",
+    help: "Time that the oldest request of a batch waited until a worker began with it.",
 };
 pub(super) static BATCH_ROWS: Metric = Metric {
     name: "groundswell_batch_rows",
@@ -508,6 +531,9 @@ pub static ALL: &[&Metric] = &[
     &RECOMMENDATION_LISTS,
     &RECOMMENDATION_LISTS_SIZE,
     &RECOMMENDATION_LISTS_LIMIT,
+    &ALERT_TEXTS,
+    &ALERTS_WRITTEN,
+    &TRENDS_WRITTEN,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

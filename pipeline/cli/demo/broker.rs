@@ -7,10 +7,9 @@
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::config::Outputs;
 use crate::event::{Error, Fault};
 
-pub const INPUT_PARTITIONS: i32 = 4;
+const PARTITIONS: i32 = 4;
 pub const INPUTS: [&str; 3] = ["reviews", "chats", "clicks"];
 
 /// A Kafka of one node on a free port of the loopback interface. It ends when dropped.
@@ -27,15 +26,11 @@ impl Broker {
         self.0.bootstrap_servers()
     }
 
-    /// `own`: changelogs, and what stages hand to each other.
-    pub fn create_topics(&self, outputs: &Outputs, own: &[String]) -> Result<(), Error> {
-        let Outputs { reviews, chats, clicks, profiles, recommendations, dead_letters, .. } = outputs;
-        let outputs = [reviews, chats, clicks, profiles, recommendations].map(|topic| (topic.as_str(), 4));
-        let own = own.iter().map(|topic| (topic.as_str(), INPUT_PARTITIONS));
-        let outputs = outputs.into_iter().chain([(dead_letters.as_str(), 1)]).chain(own);
-        for (topic, partitions) in INPUTS.map(|topic| (topic, INPUT_PARTITIONS)).into_iter().chain(outputs) {
+    /// All that the pipeline reads and writes, by name.
+    pub fn create_topics(&self, names: &[String]) -> Result<(), Error> {
+        for topic in names {
             self.0
-                .create_topic(topic, partitions, 1)
+                .create_topic(topic, PARTITIONS, 1)
                 .map_err(|e| Error::new(Fault::Bug, format!("cannot create topic {topic}: {e}")))?;
         }
         Ok(())

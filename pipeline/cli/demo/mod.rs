@@ -25,14 +25,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::admin::changelogs;
+use super::admin::wanted;
 use super::run::{Signals, ended, health, start};
 use super::stages::{StageName, Stages};
 use super::{Outcome, places};
 use crate::api;
 use crate::config::{self, Settings};
 use crate::event::{Error, Fault};
-use crate::runtime::passages;
 use crate::telemetry::{self, Health, Metrics};
 use broker::Broker;
 use load::Plan;
@@ -83,9 +82,8 @@ impl Demo {
         let abilities = Abilities::here();
         let broker = Broker::start()?;
         let settings = self.settings(&broker, abilities)?;
-        let passages = passages(&settings).into_iter().map(|passage| passage.topic);
-        let own: Vec<String> = changelogs(&settings).map(|(_, changelog)| changelog).chain(passages).collect();
-        broker.create_topics(&settings.outputs, &own)?;
+        let topics: Vec<String> = wanted(&settings).into_iter().map(|(name, _)| name).collect();
+        broker.create_topics(&topics)?;
         telemetry::init(&settings.log)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -214,7 +212,7 @@ mod tests {
         assert_eq!(settings.kafka.bootstrap_servers, broker.bootstrap_servers());
         assert_eq!(settings.delivery.mode, config::DeliveryMode::ExactlyOnce);
         assert!(settings.text.include_text && settings.batch.tokens_max == 1024);
-        broker.create_topics(&settings.outputs, &["changelog".to_owned()]).unwrap();
+        broker.create_topics(&[settings.outputs.profiles]).unwrap();
     }
 
     #[test]

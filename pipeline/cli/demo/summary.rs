@@ -20,7 +20,7 @@ then
     groundswell run --config groundswell.toml
 
 It reads the topics reviews, chats and clicks and writes reviews.scored,
-chats.scored, clicks.scored, profiles and dead-letters.
+chats.scored, clicks.scored, profiles, recommendations and dead-letters.
 ";
 
 /// The run, told after it.

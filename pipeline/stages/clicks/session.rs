@@ -31,7 +31,7 @@ impl Default for Rules {
             grace_ms: 10 * 60_000,
             utc_offset_minutes: 0,
             interest_half_life_ms: 14 * 86_400_000,
-            profile_interval_ms: 60_000,
+            profile_interval_ms: 5 * 60_000,
         }
     }
 }

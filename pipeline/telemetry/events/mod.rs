@@ -1,5 +1,6 @@
 //! What can happen, a struct each, in the order in which data meets the parts.
 
+mod alerts;
 mod clicks;
 mod delivery;
 mod inference;
@@ -8,6 +9,7 @@ mod recommend;
 mod source;
 mod state;
 
+pub use alerts::AlertsObserved;
 pub use clicks::{ClicksObserved, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{

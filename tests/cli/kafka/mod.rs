@@ -26,6 +26,7 @@ impl Setup {
             format!("inputs.clicks.topics=[\"{name}-clicks\"]"),
             format!("outputs.clicks={name}-clicks.scored"),
             format!("outputs.profiles={name}-profiles"),
+            format!("outputs.recommendations={name}-recommendations"),
             format!("outputs.dead_letters={name}-dead-letters"),
         ];
         Ok(Self { kafka, name, sets })

@@ -18,7 +18,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 
 use self::events::{Clicks, PARTITIONS, TOPICS, WRITERS_CLICK, inputs};
-use self::undisturbed::{Undisturbed, without_time};
+use self::undisturbed::{Place, Undisturbed, as_written, without_time};
 use crate::support::remembered::{create_changelog, damage, files, from_env, remembered};
 use crate::support::{Instance, Kafka, Outcome, Patience, Record, Registry};
 
@@ -233,27 +233,18 @@ impl Scenario {
         let seed = self.seed;
         let mut undisturbed = Undisturbed::new(&self.config)?;
         let scored = self.kafka.read_committed(&format!("{}-scored", self.tag))?;
+        let profiles = self.kafka.read_committed(&format!("{}-profiles", self.tag))?;
         let letters = self.kafka.read_committed(&format!("{}-dead-letters", self.tag))?;
-        let mut results = 0;
+        let (mut results, mut told) = (0, 0);
         let mut rejected = 0;
         let mut counts = Vec::new();
         for ((topic, partition), records) in &written.0 {
             let place = format!("seed {seed}, {topic}/{partition}");
             let input = format!("{}-{topic}", self.tag);
             let expected = undisturbed.pass(&input, *partition, records)?;
-            let mut seen: Vec<(i64, String)> = Vec::new();
-            for record in &scored {
-                let (origin, text) = without_time(record)?;
-                if (origin.topic.as_str(), origin.partition) == (&*input, *partition) {
-                    seen.push((origin.offset, text));
-                }
-            }
-            seen.sort_by_key(|(offset, _)| *offset);
-            if let Some(at) = seen.iter().zip(&expected.scored).position(|(seen, expected)| seen != expected) {
-                return Err(format!("{place}: {:?} for {:?}", seen[at], expected.scored[at]).into());
-            }
-            assert_eq!(seen.len(), expected.scored.len(), "{place}: results");
-            results += seen.len();
+            let from = (input.as_str(), *partition);
+            results += once_each(&scored, without_time, from, &expected.scored).map_err(|e| format!("{place}: {e}"))?;
+            told += once_each(&profiles, as_written, from, &expected.profiles).map_err(|e| format!("{place}: {e}"))?;
             rejected += expected.rejected;
             counts.extend(expected.counts);
             let remembered = remembered(self.kafka, &changelog(self.tag, &input), *partition)?;
@@ -265,7 +256,10 @@ impl Scenario {
         }
         assert_eq!(letters.len(), rejected, "seed {seed}: dead letters");
         self.judge_recommendations(counts)?;
-        println!("{results} scored clicks and {rejected} dead letters, each once; states equal, {} kills", self.kills);
+        let kills = self.kills;
+        println!(
+            "{results} scored clicks, {told} profiles and {rejected} dead letters, each once; states equal, {kills} kills"
+        );
         Ok(())
     }
 
@@ -288,6 +282,30 @@ impl Scenario {
         assert!(!handed.is_empty() && !ids.is_empty(), "there is something to compare");
         println!("{} messages of counts and {} recommendations, each once", handed.len(), ids.len());
         Ok(())
+    }
+}
+
+/// What was read of one input partition against what was expected of it, once each. Says how many.
+fn once_each(
+    records: &[Record],
+    read: fn(&Record) -> Outcome<(Place, String)>,
+    (topic, partition): (&str, i32),
+    expected: &[(i64, String)],
+) -> Outcome<usize> {
+    let mut seen: Vec<(i64, String)> = Vec::new();
+    for record in records {
+        let (origin, text) = read(record)?;
+        if (origin.topic.as_str(), origin.partition) == (topic, partition) {
+            seen.push((origin.offset, text));
+        }
+    }
+    seen.sort_by_key(|(offset, _)| *offset);
+    if let Some(at) = seen.iter().zip(expected).position(|(seen, expected)| seen != expected) {
+        return Err(format!("{:?} for {:?}", seen[at], expected[at]).into());
+    }
+    match seen.len() == expected.len() {
+        true => Ok(seen.len()),
+        false => Err(format!("{} results, expected {}", seen.len(), expected.len()).into()),
     }
 }
 

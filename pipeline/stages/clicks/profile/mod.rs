@@ -3,8 +3,8 @@
 //!
 //! All of it is made of what the state holds of the user anyway, so that a profile costs no record of its own. Interests
 //! decay: a click weighs half as much after [`Rules::interest_half_life_ms`]. A profile is emitted when a session opens, at a
-//! purchase, and otherwise when the last one is older than [`Rules::profile_interval_ms`]: so at most once a click, and a minute
-//! apart while somebody only looks.
+//! purchase, and otherwise when the last one is older than [`Rules::profile_interval_ms`]: so at most once a click, and far apart
+//! while somebody only looks.
 
 mod habits;
 mod interest;

@@ -37,15 +37,16 @@ impl Partition {
 }
 
 #[test]
-fn a_profile_comes_with_a_session_with_a_purchase_and_once_a_minute() {
+fn a_profile_comes_with_a_session_with_a_purchase_and_once_an_interval() {
     let mut partition = Partition::new();
+    let interval = partition.rules.profile_interval_ms;
     let mut comes = |at_ms: i64, action: &str| partition.profile("u", at_ms, action, "a1").is_some();
     assert!(comes(MINUTE, "view"), "a session opens");
     assert!(!comes(MINUTE + 1, "cart"));
     assert!(comes(MINUTE + 2, "purchase"));
-    assert!(!comes(2 * MINUTE + 1, "view"), "the purchase brought one less than a minute ago");
-    assert!(comes(2 * MINUTE + 2, "view"));
-    assert!(!comes(2 * MINUTE + 3, "view"));
+    assert!(!comes(MINUTE + 1 + interval, "view"), "the purchase brought one less than an interval ago");
+    assert!(comes(MINUTE + 2 + interval, "view"));
+    assert!(!comes(MINUTE + 3 + interval, "view"));
     assert!(comes(40 * MINUTE, "view"), "the next session");
 }
 
@@ -56,14 +57,14 @@ fn interests_weigh_what_is_rare_more_and_what_is_old_less() {
         interests.iter().map(|interest| (interest.name.clone(), interest.share)).collect()
     };
     partition.profile("u", DAY, "view", "a1");
-    let profile = partition.profile("u", DAY + MINUTE, "cart", "b2").expect("a minute has passed");
+    let profile = partition.profile("u", DAY + 5 * MINUTE, "cart", "b2").expect("an interval has passed");
     // A cart weighs 4.2 views.
     let named = |names: [&str; 2], of: [f64; 2]| vec![(names[0].to_owned(), of[0]), (names[1].to_owned(), of[1])];
     assert_eq!(shares(&profile.categories), named(["b", "a"], [0.8077, 0.1923]));
     assert_eq!(shares(&profile.brands), named(["brand-2", "brand-1"], [0.8077, 0.1923]));
-    // Two weeks later both weigh half: 0.5 + 1 of 0.5 + 1 + 2.1.
+    // Two weeks later both weigh half: 0.5 + 1 of 0.5 + 1 + 2.1004, since the cart came five minutes after the view.
     let profile = partition.profile("u", 15 * DAY, "view", "a1").expect("a session opens");
-    assert_eq!(shares(&profile.categories), named(["b", "a"], [0.5833, 0.4167]));
+    assert_eq!(shares(&profile.categories), named(["b", "a"], [0.5834, 0.4166]));
 }
 
 #[test]
