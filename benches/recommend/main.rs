@@ -42,7 +42,7 @@ pub const SHIPPED: &str = "groundswell";
 const PLAIN: &str = "groundswell, by score alone";
 /// What the baselines do best with on `dev`.
 const REGULARISATION: f64 = 20.0;
-const VSKNN: VSknnSettings = VSknnSettings { neighbours: 100, sample: 1000, decay: 1, idf: false };
+const VSKNN: VSknnSettings = VSknnSettings { neighbours: 500, sample: 5000, decay: 1, idf: false };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
