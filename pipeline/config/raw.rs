@@ -335,9 +335,9 @@ pub struct Alerts {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AlertRule {
-    /// What is compared with its past. Required.
+    /// What is compared with its past: `volume`, the texts in a bucket, or `negative_share`, the negative ones among those with a sentiment. Required.
     pub signal: Option<Signal>,
-    /// Where it is looked at. An empty list turns the rule off. Absent: everywhere.
+    /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
     /// How many times as much as expected it must be, at least. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]

@@ -44,6 +44,10 @@ fn kills_do_not_show_in_alerts_and_trends() -> Outcome<()> {
     scenario.judge(&written)
 }
 
+/// The newest record of each key.
+type Standing = BTreeMap<String, Value>;
+/// The revisions of each key, in the order in which they were written.
+type Revisions = BTreeMap<String, Vec<u64>>;
 /// By partition, in the order of its offsets.
 type Written = BTreeMap<i32, Vec<(i64, v1::Scored)>>;
 
@@ -188,7 +192,7 @@ impl Scenario {
         let (trends, _) = self.last("trends")?;
         assert_eq!(self.kafka.read_committed(&format!("{}-dead-letters", self.tag))?.len(), 0, "seed {seed}");
         for (what, seen, expected) in [("alert", alerts, expected.0), ("trend", trends, expected.1)] {
-            let names = |of: &BTreeMap<String, Value>| of.keys().cloned().collect::<Vec<_>>();
+            let names = |of: &Standing| of.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&seen), names(&expected), "seed {seed}: {what}s");
             for (key, value) in &seen {
                 assert_eq!(Some(value), expected.get(key), "seed {seed}: {what} {key}");
@@ -217,7 +221,7 @@ impl Scenario {
         Ok((lasting(last), revisions))
     }
 
-    fn undisturbed(&self, written: &Written) -> Outcome<(BTreeMap<String, Value>, BTreeMap<String, Value>)> {
+    fn undisturbed(&self, written: &Written) -> Outcome<(Standing, Standing)> {
         let settings = self.settings()?;
         let mut history = History::new(settings.alerts.clone(), PARTITIONS as usize, OWNERS as usize);
         let mut all: Vec<(i64, i32, &v1::Scored)> = Vec::new();
@@ -252,7 +256,7 @@ impl Scenario {
 
 /// Without what depends on when something was looked at: how often it was written, and what may still change. An alert that
 /// late data took back leaves no trace.
-fn lasting(mut all: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+fn lasting(mut all: Standing) -> Standing {
     all.retain(|_, value| value["state"] != "retracted" && value["provisional"] != json!(true));
     for value in all.values_mut() {
         if let Some(value) = value.as_object_mut() {

@@ -101,13 +101,16 @@ fn diverse(samples: &[v1::Sample], drivers: &[v1::Driver], most: usize) -> Vec<v
     samples.sort_by_key(|sample| std::cmp::Reverse(with(sample)));
     let mut kept: Vec<v1::Sample> = Vec::new();
     for sample in samples {
-        let same = |other: &v1::Sample| {
-            sample.fingerprint != 0 && terms::alike(sample.fingerprint, other.fingerprint) || sample.text == other.text
+        let alike = |other: &v1::Sample| match (sample.fingerprint, other.fingerprint) {
+            (Some(one), Some(other)) => terms::alike(one, other),
+            _ => sample.text == other.text,
         };
-        if kept.len() < most && !kept.iter().any(same) {
+        if kept.len() < most && !kept.iter().any(alike) {
             kept.push(sample.clone());
         }
     }
+    // What they were chosen by is of no use to a reader.
+    kept.iter_mut().for_each(|sample| (sample.rank, sample.fingerprint) = (None, None));
     kept
 }
 

@@ -48,7 +48,7 @@ pub fn keep_samples(samples: &mut Vec<v1::Sample>, most: usize) {
     samples.truncate(most);
 }
 
-fn sample_order(sample: &v1::Sample) -> (bool, u64, &str) {
+fn sample_order(sample: &v1::Sample) -> (bool, Option<u64>, &str) {
     (sample.sentiment != "negative", sample.rank, &sample.event_id)
 }
 

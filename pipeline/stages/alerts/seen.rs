@@ -86,8 +86,8 @@ fn sample(scored: &v1::Scored, text: &str, fingerprint: Option<u64>) -> v1::Samp
         product: scored.product.clone(),
         channel: scored.channel.clone(),
         language: scored.language.clone(),
-        rank: hash::of(scored.event_id.as_bytes()),
-        fingerprint: fingerprint.unwrap_or_default(),
+        rank: Some(hash::of(scored.event_id.as_bytes())),
+        fingerprint,
     }
 }
 
