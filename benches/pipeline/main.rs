@@ -41,8 +41,8 @@ const WARM_RATE: f64 = 1300.0;
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
 const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
-/// As for the raw path: the plain loop's window.
-const CLICKS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=65536"];
+/// As for the raw path: the plain loop's window. What recommendations cost is another question.
+const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=65536", "recommendations.enabled=false"];
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
