@@ -124,6 +124,7 @@ proptest! {
         survives::<v1::ScoredClick>(seed, every_field);
         survives::<v1::Profile>(seed, every_field);
         survives::<v1::Recommendations>(seed, every_field);
+        survives::<v1::Trend>(seed, every_field);
     }
 
     #[test]
@@ -180,6 +181,8 @@ fn samples_hold_every_field_and_survive() {
     check::<v1::ScoredClick>(include_str!("../../schemas/samples/scored-click.json"));
     check::<v1::Profile>(include_str!("../../schemas/samples/profile.json"));
     check::<v1::Recommendations>(include_str!("../../schemas/samples/recommendations.json"));
+    check::<v1::Alert>(include_str!("../../schemas/samples/alert.json"));
+    check::<v1::Trend>(include_str!("../../schemas/samples/trend.json"));
 }
 
 #[test]
