@@ -122,7 +122,6 @@ proptest! {
         survives::<v1::Click>(seed, every_field);
         survives::<v1::Scored>(seed, every_field);
         survives::<v1::ScoredClick>(seed, every_field);
-        survives::<v1::Trend>(seed, every_field);
     }
 
     #[test]
