@@ -6,19 +6,21 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 7] = ["review", "chat", "click", "scored", "scored_click", "alert", "partial"];
+const FILES: [&str; 9] =
+    ["review", "chat", "click", "scored", "scored_click", "profile", "recommendations", "alert", "partial"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 
 /// Messages that only wrap a list, because a Protobuf map cannot hold one: JSON shows the list.
 const WRAPPERS: [&str; 1] = ["Labels"];
 /// Numbers that come from 32-bit floats: written with the digits that mean something.
-const ROUNDED: [(&str, &str); 18] = [
+const ROUNDED: [(&str, &str); 19] = [
     ("Sentiment", "score"),
     ("Sentiment", "probabilities"),
     ("Label", "probability"),
     ("ScoredClick", "purchase_probability"),
     ("ScoredClick", "features"),
+    ("Recommendation", "score"),
     ("Evidence", "observed"),
     ("Evidence", "expected"),
     ("Evidence", "expected_low"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
+use crate::api::LookUps;
 use crate::config::{InputKind, Settings};
 use crate::event::{Error, Fault};
 use crate::runtime::{Models, PURCHASE, Purchase, Running, start_alerts, start_clicks, start_text};
@@ -101,7 +102,7 @@ impl Stages {
                 (StageName::Clicks, _) => start_clicks(settings, purchase.as_ref(), health.clone()),
             };
             match running {
-                Ok(running) => started.0.push(running),
+                Ok(running) => started.0.extend(running.apart()),
                 Err(error) => {
                     // Why it could not start says more than how the others ended.
                     let _ = started.join();
@@ -110,6 +111,13 @@ impl Stages {
             }
         }
         Ok(started)
+    }
+
+    /// Answers what is asked over HTTP, as far as these stages can.
+    pub fn answer(&self, look_ups: &LookUps) {
+        for now in self.0.iter().filter_map(Running::recommendations) {
+            look_ups.recommendations(move |user, limit, reply| now.look_up(user, limit, reply));
+        }
     }
 
     /// Finishes what is under way within `delivery.shutdown_ms_max`, then ends.

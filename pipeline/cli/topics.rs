@@ -93,7 +93,7 @@ fn absent<'a>(
         let count = match inputs.get(name) {
             // As wide as the configuration says, there or to be made.
             Some(input) if *input == between => configured(),
-            None if *role == Role::Repartition => configured(),
+            None if *name == between => configured(),
             input => input.and_then(|input| partitions(input)),
         };
         let count = count.and_then(|count| i32::try_from(count).ok()).unwrap_or(usual);

@@ -27,6 +27,8 @@ mod tests;
 pub use cache::Schemas;
 pub use decode::{ClickDecoder, Decoded, Decoder};
 pub use encode::Encoder;
-pub use schema::{ALERT_FILES, SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema};
+pub use schema::{
+    ALERT_FILES, PROFILE_FILES, RECOMMENDATIONS_FILES, SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema,
+};
 pub use text_event::TextEvent;
 pub use written::read_written;

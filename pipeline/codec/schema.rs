@@ -45,6 +45,17 @@ const SCORED_CLICK: SchemaFile = SchemaFile {
     imports: &["groundswell/v1/click.proto", "groundswell/v1/scored.proto"],
 };
 
+const RECOMMENDATIONS: SchemaFile = SchemaFile {
+    name: "groundswell/v1/recommendations.proto",
+    text: include_str!("../../schemas/groundswell/v1/recommendations.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+const PROFILE: SchemaFile = SchemaFile {
+    name: "groundswell/v1/profile.proto",
+    text: include_str!("../../schemas/groundswell/v1/profile.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+
 const ALERT: SchemaFile = SchemaFile {
     name: "groundswell/v1/alert.proto",
     text: include_str!("../../schemas/groundswell/v1/alert.proto"),
@@ -55,6 +66,10 @@ const ALERT: SchemaFile = SchemaFile {
 pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
 /// The same of scored clicks.
 pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLICK];
+/// The same of profiles.
+pub const PROFILE_FILES: [SchemaFile; 3] = [CHAT, SCORED, PROFILE];
+/// The same of recommendations.
+pub const RECOMMENDATIONS_FILES: [SchemaFile; 3] = [CHAT, SCORED, RECOMMENDATIONS];
 /// The same of alerts and trends.
 pub const ALERT_FILES: [SchemaFile; 3] = [CHAT, SCORED, ALERT];
 
@@ -187,5 +202,6 @@ mod tests {
         };
         check(&SCORED_FILES, "groundswell.v1.Scored");
         check(&SCORED_CLICK_FILES, "groundswell.v1.ScoredClick");
+        check(&PROFILE_FILES, "groundswell.v1.Profile");
     }
 }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::alerts::{ScopeKind, Signal};
+use super::recommendations;
 use super::settings::{
     DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
 };
@@ -31,6 +32,8 @@ pub struct Raw {
     pub text: Text,
     /// How clicks become sessions.
     pub clicks: Clicks,
+    /// What users are shown next. Whatever changes how clicks are counted must be the same for all instances: from `weight_view` to `publish_ms`.
+    pub recommendations: recommendations::Written,
     /// What is watched in the scored texts, and what of it is an alert.
     pub alerts: Alerts,
     /// What is removed from every text before anything else sees it.
@@ -210,6 +213,10 @@ pub struct Outputs {
     pub chats: String,
     /// Topic of the scored clicks.
     pub clicks: String,
+    /// Topic of the users' profiles, keyed by user; compacted, so that it holds the last one of each.
+    pub profiles: String,
+    /// Topic of the recommendations.
+    pub recommendations: String,
     /// Topic of the alerts, compacted: the last record of an id is how the alert stands.
     pub alerts: String,
     /// Topic of the trends, compacted: a record for each scope and bucket.
@@ -273,6 +280,14 @@ pub struct Clicks {
     pub include_features: bool,
     /// A directory with `model.onnx`, which gives a probability for each row of features, and `config.json`, which names the features in their order; or `off`. It is asked at each click, always on the CPU, how likely a purchase is to follow later in the session.
     pub purchase_model: String,
+    /// Milliseconds after which a click weighs half as much in what a profile says of a user's interests. Shorter follows moods, longer habits.
+    #[schemars(range(min = 3_600_000, max = 31_536_000_000_u64))]
+    pub interest_half_life_ms: u64,
+    /// Milliseconds of event time between two profiles of a user; a purchase and the first click of a session bring one about whenever they come. Shorter is fresher and writes more.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub profile_interval_ms: u64,
+    /// A directory with `segments.json`, which holds the centres that a user's numbers are compared with, and their names; or `off`: nobody is in a segment.
+    pub segment_model: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -54,6 +54,16 @@ impl Named for v1::Action {
     const EXPECTED: &'static str = "one of view, cart, favourite, purchase, impression, remove";
 }
 
+impl Named for v1::ReasonKind {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("seen_together", Self::SeenTogether),
+        ("seen_before", Self::SeenBefore),
+        ("popular_in_category", Self::PopularInCategory),
+        ("popular", Self::Popular),
+    ];
+    const EXPECTED: &'static str = "one of seen_together, seen_before, popular_in_category, popular";
+}
+
 impl Named for v1::AlertState {
     const NAMES: &'static [(&'static str, Self)] = &[
         ("pending", Self::Pending),

@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod clicks;
+pub mod recommend;
 pub mod text;
 
 use jiff::Timestamp;
