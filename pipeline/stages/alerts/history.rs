@@ -8,6 +8,9 @@ use super::{Emit, kinds, owner, owner_of, sums};
 use crate::config::Alerts;
 use crate::state::{InMemory, State};
 
+/// Messages in a row that nothing came of: what is due by then is worked off.
+const SILENT_MAX: u32 = 16;
+
 /// As many input partitions and owners as one wants; texts of an input partition in their order.
 pub struct History {
     settings: Arc<Alerts>,
@@ -58,9 +61,8 @@ impl History {
                 }
                 self.deliver(out);
             }
-            self.handed_on.push(sums::through(&source, through_ms));
-            self.deliver(out);
         }
+        // Only when all have handed on what they have: one that goes ahead would leave the others behind.
         self.settle(out);
     }
 
@@ -68,11 +70,12 @@ impl History {
     fn settle(&mut self, out: &mut Vec<Emit>) {
         for input in 0..self.inputs.len() {
             let again = sums::through(&source(input), self.newest_ms);
-            let mut before = usize::MAX;
-            while before != out.len() {
-                before = out.len();
+            let (mut silent, mut before) = (0, out.len());
+            while silent < SILENT_MAX {
                 self.handed_on.push(again.clone());
                 self.deliver(out);
+                silent = if out.len() == before { silent + 1 } else { 0 };
+                before = out.len();
             }
         }
     }
