@@ -124,7 +124,6 @@ proptest! {
         survives::<v1::ScoredClick>(seed, every_field);
         survives::<v1::Profile>(seed, every_field);
         survives::<v1::Recommendations>(seed, every_field);
-        survives::<v1::Trend>(seed, every_field);
     }
 
     #[test]
