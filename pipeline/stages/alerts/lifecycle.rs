@@ -166,7 +166,10 @@ impl Track {
             self.written = moment.now;
             return Change::Ended(AlertState::Resolved);
         }
-        if before == (self.state, self.severity) && moment.now - self.written < REFRESH_BUCKETS {
+        // Also where it fired before as provisional: what is written, and so which evidence is the strongest, must not
+        // depend on what was seen before buckets were closed.
+        let fires = (moment.now + 1) * moment.settings.bucket_ms() == self.firing_ms;
+        if before == (self.state, self.severity) && !fires && moment.now - self.written < REFRESH_BUCKETS {
             return Change::None;
         }
         self.written = moment.now;
