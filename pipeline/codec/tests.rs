@@ -180,6 +180,8 @@ fn samples_hold_every_field_and_survive() {
     check::<v1::ScoredClick>(include_str!("../../schemas/samples/scored-click.json"));
     check::<v1::Profile>(include_str!("../../schemas/samples/profile.json"));
     check::<v1::Recommendations>(include_str!("../../schemas/samples/recommendations.json"));
+    check::<v1::Alert>(include_str!("../../schemas/samples/alert.json"));
+    check::<v1::Trend>(include_str!("../../schemas/samples/trend.json"));
 }
 
 #[test]
