@@ -51,10 +51,6 @@ type Revisions = BTreeMap<String, Vec<u64>>;
 /// By partition, in the order of its offsets.
 type Written = BTreeMap<i32, Vec<(i64, v1::Scored)>>;
 
-/// By key.
-type Newest = BTreeMap<String, Value>;
-type Revisions = BTreeMap<String, Vec<u64>>;
-
 struct Scenario {
     tag: &'static str,
     kafka: &'static Kafka,
@@ -208,8 +204,8 @@ impl Scenario {
     }
 
     /// The newest record of each key, and the revisions of each in their order.
-    fn last(&self, topic: &str) -> Outcome<(Newest, Revisions)> {
-        let (mut last, mut revisions) = (BTreeMap::new(), BTreeMap::<String, Vec<u64>>::new());
+    fn last(&self, topic: &str) -> Outcome<(Standing, Revisions)> {
+        let (mut last, mut revisions) = (BTreeMap::new(), Revisions::new());
         for record in self.kafka.read_committed(&format!("{}-{topic}", self.tag))? {
             let key = String::from_utf8(record.key.ok_or("a record without a key")?)?;
             let value: Value = serde_json::from_slice(record.payload.as_deref().unwrap_or_default())?;
