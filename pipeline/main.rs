@@ -1,9 +1,7 @@
-use std::process::ExitCode;
-
 /// Records are allocated on one thread and freed on another, which the system's allocator does slowly.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+fn main() {
     groundswell::cli::main()
 }

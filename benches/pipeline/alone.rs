@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use groundswell::config::Settings;
 use groundswell::event::{Encoding, ModelId};
+use groundswell::infer::Inputs;
 use groundswell::runtime::Models;
 
 use super::Outcome;
@@ -55,7 +56,7 @@ fn tokenise(models: &Models, texts: &[String], threads: usize) -> Outcome<Vec<Ar
 }
 
 /// Of sorted texts: each batch as full as the budget of padded tokens lets it be.
-fn batches(encodings: Vec<Arc<Encoding>>, tokens_max: usize) -> Vec<Vec<Arc<Encoding>>> {
+fn batches(encodings: Vec<Arc<Encoding>>, tokens_max: usize) -> Vec<Inputs> {
     let mut batches: Vec<Vec<Arc<Encoding>>> = vec![Vec::new()];
     for encoding in encodings {
         let last = batches.len() - 1;
@@ -65,5 +66,5 @@ fn batches(encodings: Vec<Arc<Encoding>>, tokens_max: usize) -> Vec<Vec<Arc<Enco
         let last = batches.len() - 1;
         batches[last].push(encoding);
     }
-    batches
+    batches.into_iter().map(Inputs::Texts).collect()
 }

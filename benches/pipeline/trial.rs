@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use groundswell::event::{Encoding, HeadAnswer, ModelId, Prediction};
-use groundswell::infer::{Activation, Backend, Factory, Head, HeadKind, ModelError};
+use groundswell::infer::{Activation, Backend, Factory, Head, HeadKind, Inputs, ModelError};
 use groundswell::runtime::{self, Loaded, Models, Running};
 use groundswell::telemetry::{self, Health, Metrics};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -69,7 +69,7 @@ impl<'a> Trial<'a> {
         };
         let names = models.loaded.iter().map(|model| model.name.clone());
         let health = Arc::new(Health::new(names, ["text"], Duration::from_secs(30), Instant::now()));
-        let running = runtime::start(&settings, &models, health)?;
+        let running = runtime::start_text(&settings, &models, health)?;
         let group = broker.client().set("group.id", format!("{name}-text")).create()?;
         let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, end: 0, running };
         let warm: Vec<String> = (0..WARM_RECORDS).map(|n| format!("warm {n}")).collect();
@@ -243,8 +243,8 @@ pub fn free_model() -> Models {
 struct Free;
 
 impl Backend for Free {
-    fn run(&mut self, _: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+    fn run(&mut self, _: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
         let answer = || Prediction { heads: vec![HeadAnswer { values: vec![1.0].into() }].into() };
-        Ok(texts.iter().map(|_| answer()).collect())
+        Ok((0..inputs.len()).map(|_| answer()).collect())
     }
 }

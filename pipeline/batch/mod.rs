@@ -26,6 +26,9 @@ pub use cache::{Cache, CacheStats};
 use policy::{Fill, Turns};
 use queue::Queue;
 
+/// Full batches that must wait before one is taken ahead of its turn.
+const AHEAD_BATCHES: usize = 4;
+
 /// One text that waits for one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<T> {
@@ -110,6 +113,13 @@ impl<T> Batcher<T> {
         let at = if priority == Priority::High { high? } else { normal? };
         let (model, queue) = &mut self.queues[at];
         Some(Batch::new(*model, queue.cut(priority, self.tokens_max)?))
+    }
+
+    /// The next batch, for a worker that is still busy: `None` unless so much waits that neither the fill of
+    /// the batches after it nor a chat that comes meanwhile would notice.
+    pub fn take_ahead(&mut self, now: Instant) -> Option<Batch<T>> {
+        let plenty = AHEAD_BATCHES * self.tokens_max;
+        if self.queues.iter().any(|(_, queue)| queue.is_full(plenty)) { self.take(now) } else { None }
     }
 
     /// When [`take`](Self::take) will next have something to give, if nothing is pushed until then; in the past if it

@@ -55,6 +55,17 @@ fn a_full_batch_goes_at_once() {
 }
 
 #[test]
+fn a_batch_is_taken_ahead_only_where_many_more_wait() {
+    let (start, mut batcher) = (Instant::now(), Batcher::new(&settings(3)));
+    let plenty = AHEAD_BATCHES * TOKENS_MAX / 20 + 1;
+    (1..plenty as u64).for_each(|n| batcher.push(review(n, 20, start)));
+    assert_eq!(batcher.take_ahead(start + DELAY), None);
+    batcher.push(review(0, 20, start));
+    assert_eq!(batcher.take_ahead(start).unwrap().requests.len(), 25);
+    assert_eq!(batcher.take_ahead(start), None);
+}
+
+#[test]
 fn the_oldest_leads_and_its_neighbours_in_length_fill() {
     let (start, mut batcher) = (Instant::now(), Batcher::new(&settings(3)));
     batcher.push(review(0, 100, start));

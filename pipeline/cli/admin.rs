@@ -256,10 +256,13 @@ mod tests {
         let names: Vec<_> = wanted.iter().map(|(name, role)| (name.as_str(), *role)).collect();
         let expected = [
             ("chats", Role::Input),
+            ("clicks", Role::Input),
             ("r1", Role::Input),
             ("r2", Role::Input),
             ("reviews.scored", Role::Output),
+            ("clicks.scored", Role::Output),
             ("dead-letters", Role::DeadLetters),
+            ("groundswell-clicks-clicks-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
     }

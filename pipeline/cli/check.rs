@@ -9,10 +9,10 @@ use super::out;
 use super::settings::ConfigArgs;
 use super::topics::Report;
 use crate::codec::registry::Client;
-use crate::config::{self, Kind, Settings};
+use crate::config::{self, InputKind, Kind, Settings};
 use crate::event::{Error, Fault};
-use crate::infer::{Activation, Head, HeadKind};
-use crate::runtime::{Loaded, Models};
+use crate::infer::{Activation, Head, HeadKind, RowsDirectory};
+use crate::runtime::{Loaded, Models, Purchase};
 
 /// Labels of a head that are shown by name.
 const LABELS_SHOWN: usize = 8;
@@ -53,6 +53,7 @@ impl Check {
         let mut faults = Vec::new();
         out::line("configuration: sound")?;
         models(&settings, &mut faults)?;
+        purchase(&settings, &mut faults)?;
         if self.connect {
             registry(&settings, &mut faults)?;
             brokers(&settings, &mut faults);
@@ -73,6 +74,19 @@ fn models(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
     }
     if faults.len() == before && settings.models.len() > 1 {
         faults.extend(Models::load(settings).err());
+    }
+    Ok(())
+}
+
+/// The model that clicks are asked about, where clicks are read.
+fn purchase(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
+    if !settings.inputs.iter().any(|input| input.kind == InputKind::Click) {
+        return Ok(());
+    }
+    match Purchase::load(settings) {
+        Ok(Some(purchase)) => out::print(&describe_purchase(&purchase))?,
+        Ok(None) => out::line("clicks: no purchase model")?,
+        Err(error) => faults.push(error),
     }
     Ok(())
 }
@@ -124,6 +138,15 @@ fn describe(model: &Loaded) -> String {
         let _ = writeln!(text, "    warning: {warning}");
     }
     text
+}
+
+fn describe_purchase(purchase: &Purchase) -> String {
+    let RowsDirectory { name, version, features, output, .. } = &purchase.directory;
+    let warning = purchase.warning.as_ref().map(|warning| format!("    warning: {warning}\n")).unwrap_or_default();
+    format!(
+        "model {name}: version {version}, rows of {} features, gives {output}, for clicks\n{warning}",
+        features.len()
+    )
 }
 
 fn describe_head(head: &Head) -> String {

@@ -199,8 +199,8 @@ mod tests {
     use crate::codec::Encoder;
     use crate::config::{OutputFormat, Redaction, UserRedaction};
     use crate::event::{Origin, Record, v1};
-    use crate::stages::Prepare;
     use crate::stages::clicks::ClicksStage;
+    use crate::stages::{Prepare, Stage};
     use crate::text::Redactor;
 
     const START_S: i64 = 1_511_539_217;
@@ -233,6 +233,7 @@ mod tests {
             utc_offset_minutes: 480,
             future_max: seconds(3600),
             include_features: true,
+            purchase_model: None,
         }
     }
 
@@ -284,14 +285,15 @@ mod tests {
             model: None,
             topic: "clicks.scored".into(),
             encoder: Encoder::new(OutputFormat::Protobuf, None).unwrap(),
+            counts: std::sync::Mutex::default(),
         };
-        let mut state = State::in_memory(&clicks::kinds(), Rules::from(&stage.settings).grace_ms);
+        let mut state = State::in_memory(&stage.kinds(), stage.grace_ms());
         let mut found = Vec::new();
         for (offset, (_, ours)) in clicks.iter().enumerate() {
             let record = record(offset, ours.encode_to_vec());
             let Ok(Prepare::Ready(click)) = stage.prepare(&record, Timestamp::now()) else { panic!("{ours:?}") };
             let (waiting, _) = state.observe(|tables| stage.observe(tables, click));
-            let outputs = stage.conclude(&record, waiting, None, Timestamp::now()).unwrap();
+            let outputs = state.conclude(|view| stage.conclude(view, &record, waiting, &[], Timestamp::now())).unwrap();
             let scored = v1::ScoredClick::decode(outputs[0].payload.clone().unwrap()).unwrap();
             if !scored.too_late {
                 found.push((scored.event_id, FEATURES.iter().map(|f| scored.features[&f.name] as f32).collect()));

@@ -16,11 +16,12 @@ mod replay;
 mod run;
 mod score;
 mod settings;
+mod stages;
 mod stop;
 mod table;
 mod topics;
 
-use std::process::ExitCode;
+use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
@@ -67,8 +68,15 @@ pub enum Outcome {
     SomeInputFailed,
 }
 
-/// Parses the command line, runs the command, and says on stderr what went wrong.
-pub fn main() -> ExitCode {
+/// Parses the command line, runs the command, says on stderr what went wrong, and ends the process.
+pub fn main() -> ! {
+    let code = run();
+    // Nobody is left to tell when what was printed last does not arrive.
+    let _ = std::io::stdout().flush();
+    stop::at_once(i32::from(code))
+}
+
+fn run() -> u8 {
     // A closed pipe on standard output ends the process as it ends other filters.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -76,18 +84,18 @@ pub fn main() -> ExitCode {
             let code = if error.use_stderr() { 2 } else { 0 };
             // Nobody is left to tell when even this cannot be printed.
             let _ = error.print();
-            return ExitCode::from(code);
+            return code;
         }
     };
     match cli.command.run() {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::SomeInputFailed) => ExitCode::from(1),
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::SomeInputFailed) => 1,
         Err(error) => {
             eprintln!("error: {}", error.message);
             if let Some(hint) = &error.hint {
                 eprintln!("hint: {hint}");
             }
-            ExitCode::from(error.fault.exit_code())
+            error.fault.exit_code()
         }
     }
 }

@@ -13,9 +13,10 @@ const FOLDERS_UP: usize = 3;
 /// Model directories and the ONNX Runtime library, as written where they are there; where a relative path leads
 /// nowhere, found beside the executable.
 pub fn locate(mut settings: Settings) -> Settings {
-    for model in &mut settings.models {
-        if let Some(found) = elsewhere(&model.path) {
-            model.path = found;
+    let texts = settings.models.iter_mut().map(|model| &mut model.path);
+    for path in texts.chain(&mut settings.clicks.purchase_model) {
+        if let Some(found) = elsewhere(path) {
+            *path = found;
         }
     }
     let library = Path::new(LIBRARY_FOLDER).join(library_name());

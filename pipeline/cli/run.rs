@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Outcome;
 use super::settings::ConfigArgs;
+use super::stages::{self, StageName, Stages};
 use super::stop;
 use crate::api;
 use crate::config::Settings;
 use crate::event::{Error, Fault};
-use crate::runtime::{self, Models, Running};
 use crate::telemetry::{self, Health, Metrics, Started, Stopped};
 
 /// How often the end of a stage is looked for.
@@ -30,26 +30,21 @@ pub struct Run {
     #[command(flatten)]
     config: ConfigArgs,
 
-    /// Stages to run in this process, so that each can be scaled apart.
-    #[arg(long, value_delimiter = ',', default_value = "text", value_name = "STAGES")]
+    /// Stages to run in this process, so that each can be scaled apart; by default all that have an input.
+    #[arg(long, value_delimiter = ',', value_name = "STAGES")]
     stages: Vec<StageName>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StageName {
-    /// Reviews and chats: redacted, scored.
-    Text,
 }
 
 impl Run {
     pub fn run(self) -> Result<Outcome, Error> {
         let settings = self.config.load()?;
+        let stages = stages::chosen(&self.stages, &settings)?;
         telemetry::init(&settings.log)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::new(Fault::Bug, format!("cannot listen for signals: {e}")))?;
-        let ended = runtime.block_on(serve(&settings));
+        let ended = runtime.block_on(serve(&settings, &stages));
         // Models that still load when a signal ends the process are not waited for.
         runtime.shutdown_background();
         Stopped { error: ended.as_ref().err() }.emit();
@@ -57,45 +52,46 @@ impl Run {
     }
 }
 
-async fn serve(settings: &Settings) -> Result<(), Error> {
+async fn serve(settings: &Settings, stages: &[StageName]) -> Result<(), Error> {
     let mut signals = Signals::new()?;
-    let names = settings.models.iter().map(|model| model.name.clone());
-    let commit_age_max = settings.delivery.transaction_timeout * 3;
-    let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
+    let health = Arc::new(health(settings, stages));
     let metrics = telemetry::recorder()?;
-    Started { instance: &settings.instance, stages: &["text"] }.emit();
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
+    Started { instance: &settings.instance, stages: &names }.emit();
     let _server = settings.http.listen.map(|listen| api::serve(listen, health.clone(), metrics.clone())).transpose()?;
     tokio::spawn(keep_up(metrics));
     let running = tokio::select! {
-        running = start(settings, health.clone()) => running?,
+        running = start(settings, stages, health.clone()) => running?,
         // Nothing is under way yet.
         () = signals.next() => return Ok(()),
     };
     tokio::select! {
-        () = ended(&running) => return running.join(),
+        () = ended(&running, false) => running.stop(),
         () = signals.next() => running.stop(),
     }
     tokio::select! {
-        () = ended(&running) => running.join(),
+        () = ended(&running, true) => running.join(),
         () = signals.next() => stop::at_once(KILLED),
         // Something hangs, the broker perhaps: what it keeps is left to the next owner, as after a crash.
         () = tokio::time::sleep(settings.delivery.shutdown_max) => {
+            running.leave()?;
             Stopped { error: None }.emit();
             stop::at_once(0)
         }
     }
 }
 
+/// What has to be there before the process is of use.
+pub(super) fn health(settings: &Settings, stages: &[StageName]) -> Health {
+    let commit_age_max = settings.delivery.transaction_timeout * 3;
+    let names = stages.iter().map(|stage| stage.name());
+    Health::new(stages::models(stages, settings), names, commit_age_max, Instant::now())
+}
+
 /// Loading models blocks; health is served meanwhile.
-pub(super) async fn start(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
-    let settings = settings.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        let models = Models::load(&settings)?;
-        for warning in models.loaded.iter().filter_map(|model| model.warning.as_deref()) {
-            tracing::warn!(warning, "model");
-        }
-        runtime::start(&settings, &models, health)
-    });
+pub(super) async fn start(settings: &Settings, stages: &[StageName], health: Arc<Health>) -> Result<Stages, Error> {
+    let (settings, stages) = (settings.clone(), stages.to_vec());
+    let started = tokio::task::spawn_blocking(move || Stages::start(&stages, &settings, &health));
     started.await.map_err(|e| Error::new(Fault::Bug, format!("starting failed: {e}")))?
 }
 
@@ -107,8 +103,9 @@ async fn keep_up(metrics: Metrics) {
     }
 }
 
-pub(super) async fn ended(running: &Running) {
-    while !running.is_finished() {
+/// Until one of the stages ends by itself, or, once they have been stopped, all have ended.
+pub(super) async fn ended(running: &Stages, stopped: bool) {
+    while !running.is_finished(stopped) {
         tokio::time::sleep(WATCH).await;
     }
 }

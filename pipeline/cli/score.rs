@@ -75,7 +75,7 @@ impl Score {
         }
         let registered = Registered::new(&settings)?;
         let stage = Arc::new(text_stage(&settings, &models, &registered)?);
-        let mut offline = Offline::new(&settings, stage, &models, &registered.resolver())?;
+        let mut offline = Offline::new(&settings, stage, &models.served(&settings), &registered.resolver())?;
         let mut out = Out {
             stdout: BufWriter::new(io::stdout().lock()),
             progress: self.progress(&lines),

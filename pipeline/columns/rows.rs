@@ -16,7 +16,13 @@ pub struct Rows {
 impl Rows {
     /// `width`: numbers of a row, at least one.
     pub fn new(width: usize) -> Self {
-        Self { width: width.max(1), values: Vec::new() }
+        Self::with_capacity(width, 0)
+    }
+
+    /// Room for so many rows.
+    pub fn with_capacity(width: usize, rows: usize) -> Self {
+        let width = width.max(1);
+        Self { width, values: Vec::with_capacity(width.saturating_mul(rows)) }
     }
 
     pub fn width(&self) -> usize {

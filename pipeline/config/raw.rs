@@ -264,6 +264,8 @@ pub struct Clicks {
     pub future_ms_max: u64,
     /// Puts the features into the scored click, by name: some three kilobytes a click in JSON.
     pub include_features: bool,
+    /// A directory with `model.onnx`, which gives a probability for each row of features, and `config.json`, which names the features in their order; or `off`. It is asked at each click, always on the CPU, how likely a purchase is to follow later in the session.
+    pub purchase_model: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

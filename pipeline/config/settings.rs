@@ -265,6 +265,8 @@ pub struct Clicks {
     pub future_max: Duration,
     /// The features go into the scored click.
     pub include_features: bool,
+    /// The directory of the purchase model; `None`: no click is scored.
+    pub purchase_model: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

@@ -36,9 +36,8 @@ fn defaults_are_sound() {
     assert_eq!(settings.delivery.epoch_ms_max, Duration::from_millis(25));
     assert_eq!(settings.delivery.in_flight_bytes_max, 64 << 20);
     let inputs: Vec<_> = settings.inputs.iter().map(|i| (i.name.as_str(), i.kind, i.topics.join(" "))).collect();
-    let expected =
-        [("chats", InputKind::Chat, "chats".to_owned()), ("reviews", InputKind::Review, "reviews".to_owned())];
-    assert_eq!(inputs, expected);
+    let expected = [("chats", InputKind::Chat), ("clicks", InputKind::Click), ("reviews", InputKind::Review)];
+    assert_eq!(inputs, expected.map(|(name, kind)| (name, kind, name.to_owned())));
     assert!(settings.registry.is_none());
     assert_eq!(settings.redaction.kinds.len(), 6);
     assert!(matches!(settings.redaction.user, UserRedaction::Keep));
@@ -75,7 +74,7 @@ fn overrides_change_the_inputs_that_are_there() {
     let reviews = settings.inputs.iter().find(|input| input.name == "reviews").expect("still there");
     assert_eq!(reviews.topics, ["a", "b"]);
     assert_eq!(reviews.fields["text"], FieldSource::Pointer("/body".to_owned()));
-    assert_eq!(settings.inputs.len(), 2);
+    assert_eq!(settings.inputs.len(), 3);
 }
 
 #[test]

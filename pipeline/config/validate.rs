@@ -1,6 +1,7 @@
 //! From what is written to what holds: the values by themselves and in relation to each other.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
             payload_bytes_max: raw.text.payload_bytes_max,
             future_max: Duration::from_millis(raw.text.future_ms_max),
         },
-        clicks: clicks(&raw.clicks),
+        clicks: clicks(&raw.clicks, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,
@@ -48,13 +49,17 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
     }
 }
 
-fn clicks(raw: &raw::Clicks) -> Clicks {
+fn clicks(raw: &raw::Clicks, judge: &mut Judge) -> Clicks {
+    if raw.purchase_model.is_empty() {
+        judge.wrong("clicks.purchase_model", "is empty", Some("a model's directory, or \"off\""));
+    }
     Clicks {
         session_gap: Duration::from_millis(raw.session_gap_ms),
         grace: Duration::from_millis(raw.grace_ms),
         utc_offset_minutes: raw.utc_offset_minutes,
         future_max: Duration::from_millis(raw.future_ms_max),
         include_features: raw.include_features,
+        purchase_model: (raw.purchase_model != "off").then(|| PathBuf::from(&raw.purchase_model)),
     }
 }
 

@@ -23,18 +23,28 @@ pub struct Encoding {
     pub truncated: bool,
 }
 
-/// One text for one model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One question for one model.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     pub model: ModelId,
     pub priority: Priority,
-    /// Shared, so that a batch can be retried without a copy of its texts.
-    pub encoding: Arc<Encoding>,
-    /// Identifies the normalised text for the result cache: a 128-bit hash of it.
-    pub text_key: u128,
+    pub question: Question,
 }
 
-/// What one model says of one text.
+/// What a model is asked about. A model reads texts or rows, never both.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    Text {
+        /// Shared, so that a batch can be retried without a copy of its texts.
+        encoding: Arc<Encoding>,
+        /// Identifies the normalised text for the result cache: a 128-bit hash of it.
+        key: u128,
+    },
+    /// Numbers in the order of the model's features. No two are likely to be equal, so no answer is kept.
+    Row(Box<[f32]>),
+}
+
+/// What one model says of one text or one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// In the order of the model's heads.

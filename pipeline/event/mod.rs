@@ -13,5 +13,5 @@ pub mod v1 {
 }
 
 pub use error::{Error, Fault};
-pub use exchange::{Answer, Ask, Encoding, HeadAnswer, ModelId, Prediction, Priority};
+pub use exchange::{Answer, Ask, Encoding, HeadAnswer, ModelId, Prediction, Priority, Question};
 pub use record::{Header, Origin, Output, RawRecord, Reason, Record, Rejection, TopicPartition};

@@ -117,20 +117,25 @@ fn open(model: &config::Model) -> Result<ModelDirectory, Error> {
     let pad_id = pad_id(&config.root(), &tokenizer)?;
     Ok(ModelDirectory {
         name: model.name.clone(),
-        version: version(&onnx, &graph, &config_file, &tokenizer)?,
+        version: version(&onnx, &graph, &[&config_file, &tokenizer])?,
         tokens_max: tokens_max(&config.root(), path, pad_id)?,
         pad_id,
         heads: heads(model, &config.root(), &graph)?,
         inputs,
-        batch_dependent: BATCH_DEPENDENT.iter().any(|&operator| graph.operators.contains(operator)),
+        batch_dependent: batch_dependent(&graph),
         one_row: graph.inputs.iter().any(|i| i.dimensions.as_deref().is_some_and(|d| d.first() == Some(&Some(1)))),
         onnx,
         tokenizer,
     })
 }
 
+/// Whether a row's answer depends on the rows beside it.
+pub(super) fn batch_dependent(graph: &Graph) -> bool {
+    BATCH_DEPENDENT.iter().any(|&operator| graph.operators.contains(operator))
+}
+
 /// `model.onnx`, `onnx/model.onnx`, or the only `.onnx` file of the directory.
-fn onnx_file(directory: &Path) -> Result<PathBuf, Error> {
+pub(super) fn onnx_file(directory: &Path) -> Result<PathBuf, Error> {
     let usual = ["model.onnx", "onnx/model.onnx"].map(|name| directory.join(name));
     if let Some(file) = usual.into_iter().find(|file| file.is_file()) {
         return Ok(file);
@@ -156,7 +161,7 @@ fn onnx_file(directory: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-fn required(directory: &Path, name: &str) -> Result<PathBuf, Error> {
+pub(super) fn required(directory: &Path, name: &str) -> Result<PathBuf, Error> {
     let file = directory.join(name);
     match file.is_file() {
         true => Ok(file),
@@ -259,10 +264,10 @@ fn pad_id(config: &At<'_>, tokenizer: &Path) -> Result<u32, Error> {
 }
 
 /// Weights outside the model's file count too: they are what the model says.
-fn version(onnx: &Path, graph: &Graph, config: &Path, tokenizer: &Path) -> Result<String, Error> {
+pub(super) fn version(onnx: &Path, graph: &Graph, others: &[&Path]) -> Result<String, Error> {
     let beside = onnx.parent().unwrap_or(Path::new("."));
     let weights = graph.external_files.iter().map(|name| beside.join(name));
-    let files = [onnx, config, tokenizer].map(Path::to_owned).into_iter().chain(weights);
+    let files = std::iter::once(onnx).chain(others.iter().copied()).map(Path::to_owned).chain(weights);
     let mut hash = Sha256::new();
     for file in files {
         digest(&file, &mut hash)
@@ -346,7 +351,7 @@ mod tests {
             fs::write(path(name), name).unwrap();
         }
         let graph = Graph { external_files: ["model.onnx_data".to_owned()].into(), ..Graph::default() };
-        let version = || version(&path("model.onnx"), &graph, &path("config.json"), &path("tokenizer.json"));
+        let version = || version(&path("model.onnx"), &graph, &[&path("config.json"), &path("tokenizer.json")]);
         assert!(version().unwrap_err().message.contains("model.onnx_data cannot be read"));
         fs::write(path("model.onnx_data"), [1]).unwrap();
         let first = version().unwrap();

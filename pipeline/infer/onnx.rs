@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use ort::ep::{self, ExecutionProvider};
@@ -16,7 +17,7 @@ use ort::value::{DynValue, TensorRef};
 use crate::config::{Device, Inference};
 use crate::event::{Encoding, Error, Fault, HeadAnswer, ModelId, Prediction};
 
-use super::backend::{Backend, ModelError};
+use super::backend::{Backend, Inputs, ModelError, unreadable};
 use super::directory::{InputRole, ModelDirectory, ModelInput, Width};
 use super::head::{Head, HeadKind};
 use super::{library, output};
@@ -63,7 +64,7 @@ impl OnnxBackend {
         let models = models
             .iter()
             .map(|directory| {
-                let session = session(Session::builder(&environment), directory, config)?;
+                let session = session(Session::builder(&environment), &directory.onnx, config)?;
                 Model::new(directory.clone(), session)
             })
             .collect::<Result<_, Error>>()?;
@@ -84,7 +85,7 @@ impl OnnxBackend {
             for &(rows, tokens) in self.warm_up {
                 let ids = vec![id; tokens.min(tokens_max)].into();
                 let text = Arc::new(Encoding { ids, truncated: false });
-                self.run(ModelId(model as u16), &vec![text; rows])
+                self.run(ModelId(model as u16), &Inputs::Texts(vec![text; rows]))
                     .map_err(|e| Error::new(Fault::Config, format!("model {name} cannot be run: {e}")))?;
             }
         }
@@ -93,10 +94,13 @@ impl OnnxBackend {
 }
 
 impl Backend for OnnxBackend {
-    fn run(&mut self, model: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+    fn run(&mut self, model: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
         let models = self.models.len();
         let Some(entry) = self.models.get_mut(usize::from(model.0)) else {
             return Err(ModelError::UnknownModel { model: model.0, models });
+        };
+        let Inputs::Texts(texts) = inputs else {
+            return Err(unreadable(&entry.directory.name, "texts, not rows of features"));
         };
         entry.check_lengths(texts)?;
         let rows = entry.directory.batch_rows_max().unwrap_or(usize::MAX);
@@ -266,12 +270,7 @@ fn fill<T: Copy>(buffer: &mut Vec<T>, batch: &Batch<'_>, input: &ModelInput, con
     }
 }
 
-fn session(
-    builder: ort::Result<SessionBuilder>,
-    directory: &ModelDirectory,
-    config: &Inference,
-) -> Result<Session, Error> {
-    let path = &directory.onnx;
+pub(super) fn session(builder: ort::Result<SessionBuilder>, path: &Path, config: &Inference) -> Result<Session, Error> {
     let fault = |e: ort::Error| Error::new(Fault::Config, format!("{} cannot be loaded: {e}", path.display()));
     let mut builder = builder.and_then(usual_options).map_err(fault)?;
     let mut options = BTreeMap::new();

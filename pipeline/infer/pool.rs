@@ -1,22 +1,24 @@
-//! Backends on threads of their own, one job at a time each.
+//! Backends on threads of their own, one job at a time each, and as many jobs waiting ahead of them as there are threads.
 //!
 //! What it promises: every job that [`Pool::submit`] takes comes back exactly once, either through the callback or from
 //! [`Pool::expire`], never both; unless the pool is stopped first. A backend that panics is replaced on its thread; a
-//! thread that hangs is abandoned and replaced, and what it answers later is dropped. What it needs: one thread that
-//! submits and calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
+//! thread that hangs is abandoned and replaced, and what it answers later is dropped. A job ahead belongs to no worker
+//! yet: whichever is free next takes it, so none waits behind one that hangs. What it needs: one thread that submits and
+//! calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
+use crate::event::{Error, Fault, ModelId, Prediction};
 
-use super::backend::{Backend, ModelError};
+use super::backend::{Backend, Inputs, ModelError};
 use super::slot::{Slot, State};
-use super::worker::{self, Task};
+use super::worker;
 
 /// Threads that hang at the same time before the process gives up: each holds a model's memory and perhaps a core.
 const ABANDONED_MAX: usize = 4;
@@ -31,10 +33,10 @@ pub(super) type Callback<T> = Arc<dyn Fn(Done<T>) + Send + Sync>;
 pub struct Job<T> {
     pub payload: T,
     pub model: ModelId,
-    pub texts: Vec<Arc<Encoding>>,
+    pub inputs: Inputs,
 }
 
-/// A job that was run, with one prediction for each of its texts, in their order.
+/// A job that was run, with one prediction for each of its texts or rows, in their order.
 #[derive(Debug)]
 pub struct Done<T> {
     pub job: Job<T>,
@@ -51,13 +53,17 @@ pub struct Pool<T> {
     /// A job that takes longer is taken back.
     timeout: Duration,
     workers: Vec<Worker<T>>,
+    /// To whichever worker is free first; twice as many places as workers.
+    jobs: Sender<Job<T>>,
+    jobs_in: Receiver<Job<T>>,
+    /// Jobs submitted that have not come back.
+    open: Arc<AtomicUsize>,
     /// Closed when the thread that hung has ended after all.
     abandoned: Vec<Receiver<Infallible>>,
 }
 
 struct Worker<T> {
     slot: Slot<T>,
-    tasks: Sender<Task>,
     /// Closed when the thread has ended.
     ended: Receiver<Infallible>,
 }
@@ -71,7 +77,17 @@ impl<T: Send + 'static> Pool<T> {
         factory: Factory,
         done: impl Fn(Done<T>) + Send + Sync + 'static,
     ) -> Result<Pool<T>, Error> {
-        let mut pool = Pool { factory, done: Arc::new(done), timeout, workers: Vec::new(), abandoned: Vec::new() };
+        let (jobs, jobs_in) = bounded(2 * workers);
+        let mut pool = Pool {
+            factory,
+            done: Arc::new(done),
+            timeout,
+            workers: Vec::with_capacity(workers),
+            jobs,
+            jobs_in,
+            open: Arc::default(),
+            abandoned: Vec::new(),
+        };
         let mut ready = Vec::with_capacity(workers);
         for index in 0..workers {
             let (worker, started) = pool.spawn(index)?;
@@ -92,27 +108,27 @@ impl<T: Send + 'static> Pool<T> {
         self.workers.len()
     }
 
-    /// Workers that would take a job now.
+    /// Jobs that would run at once.
     pub fn idle(&self) -> usize {
-        self.workers.iter().filter(|w| matches!(*w.slot.lock(), State::Idle)).count()
+        self.ready().saturating_sub(self.open())
     }
 
-    /// Gives the job to an idle worker, or back where there is none.
-    pub fn submit(&mut self, job: Job<T>, now: Instant) -> Result<(), Job<T>> {
-        let Some(worker) = self.workers.iter().find(|w| matches!(*w.slot.lock(), State::Idle)) else {
+    /// Jobs that [`submit`](Self::submit) would take: those that would run at once, and one ahead for each worker.
+    pub fn places(&self) -> usize {
+        (2 * self.ready()).saturating_sub(self.open())
+    }
+
+    /// Gives the job to the worker that is free first, or back where too many wait already.
+    pub fn submit(&mut self, job: Job<T>) -> Result<(), Job<T>> {
+        if self.places() == 0 {
             return Err(job);
-        };
-        let task = Task { model: job.model, texts: job.texts.clone() };
-        // Busy before the task is sent: the answer may come at once.
-        worker.slot.set(State::Busy { job, since: now });
-        match worker.tasks.try_send(task) {
-            Ok(()) => Ok(()),
-            // An idle worker has an empty queue, so its thread is gone; `expire` will say so.
-            Err(_) => match worker.slot.set(State::Failed(gone())) {
-                State::Busy { job, .. } => Err(job),
-                _ => Ok(()),
-            },
         }
+        // Counted before it is sent: the answer may come at once.
+        self.open.fetch_add(1, Ordering::AcqRel);
+        self.jobs.try_send(job).map_err(|refused| {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            refused.into_inner()
+        })
     }
 
     /// Takes back the jobs of workers that have not answered in time, and replaces those workers. An error ends the
@@ -121,6 +137,7 @@ impl<T: Send + 'static> Pool<T> {
         let mut jobs = Vec::new();
         for index in 0..self.workers.len() {
             if let Some(job) = self.workers[index].slot.overdue(now, self.timeout)? {
+                self.open.fetch_sub(1, Ordering::AcqRel);
                 jobs.push(job);
                 self.replace(index)?;
             }
@@ -128,18 +145,29 @@ impl<T: Send + 'static> Pool<T> {
         Ok(jobs)
     }
 
-    /// Lets running jobs end and their callbacks be called, until `deadline`. Returns how many workers still ran then;
-    /// their jobs are dropped.
-    pub fn stop(mut self, deadline: Instant) -> usize {
-        let workers: Vec<_> = self.workers.drain(..).map(|Worker { slot, ended, .. }| (slot, ended)).collect();
+    /// Lets running jobs end and their callbacks be called, until `deadline`; jobs ahead are dropped. Returns how many
+    /// workers still ran then; their jobs are dropped too.
+    pub fn stop(self, deadline: Instant) -> usize {
+        let Pool { workers, jobs, jobs_in, .. } = self;
+        drop(jobs);
+        while jobs_in.try_recv().is_ok() {}
         let mut running = 0;
-        for (slot, ended) in workers {
+        for Worker { slot, ended } in workers {
             if ended.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
                 slot.set(State::Abandoned);
                 running += 1;
             }
         }
         running
+    }
+
+    /// Workers that have a backend, busy or not.
+    fn ready(&self) -> usize {
+        self.workers.iter().filter(|w| matches!(*w.slot.lock(), State::Idle | State::Busy { .. })).count()
+    }
+
+    fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
     }
 
     fn replace(&mut self, index: usize) -> Result<(), Error> {
@@ -161,8 +189,6 @@ impl<T: Send + 'static> Pool<T> {
 
     fn spawn(&self, index: usize) -> Result<(Worker<T>, Receiver<Infallible>), Error> {
         let slot = Slot::new(Instant::now());
-        // One task: a worker is given the next only when it is idle.
-        let (tasks, tasks_in) = bounded(1);
         let (ended_out, ended) = bounded(0);
         let (started_out, started) = bounded(0);
         let thread = worker::Thread {
@@ -170,7 +196,8 @@ impl<T: Send + 'static> Pool<T> {
             factory: self.factory.clone(),
             done: self.done.clone(),
             slot: slot.clone(),
-            tasks: tasks_in,
+            jobs: self.jobs_in.clone(),
+            open: self.open.clone(),
         };
         thread::Builder::new()
             .name(format!("model-{index}"))
@@ -179,12 +206,8 @@ impl<T: Send + 'static> Pool<T> {
                 thread.run(started_out);
             })
             .map_err(|e| Error::new(Fault::Model, format!("the thread of worker {index} cannot be started: {e}")))?;
-        Ok((Worker { slot, tasks, ended }, started))
+        Ok((Worker { slot, ended }, started))
     }
-}
-
-fn gone() -> Error {
-    Error::new(Fault::Bug, "the thread of a model worker has ended unasked")
 }
 
 #[cfg(test)]
@@ -194,7 +217,7 @@ mod tests {
     use crossbeam_channel::unbounded;
 
     use super::*;
-    use crate::event::HeadAnswer;
+    use crate::event::{Encoding, HeadAnswer};
 
     const TIMEOUT: Duration = Duration::from_secs(10);
     /// Ids that make the scripted backend misbehave; any other is answered by itself.
@@ -209,7 +232,8 @@ mod tests {
     }
 
     impl Backend for Scripted {
-        fn run(&mut self, _: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+        fn run(&mut self, _: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
+            let Inputs::Texts(texts) = inputs else { panic!("rows") };
             match texts[0].ids[0] {
                 PANIC => panic!("scripted"),
                 FAIL => return Err(ModelError::UnknownModel { model: 9, models: 0 }),
@@ -259,7 +283,7 @@ mod tests {
 
         fn submit(&mut self, payload: u32, ids: &[u32]) -> Result<(), Job<u32>> {
             let texts = ids.iter().map(|&id| Arc::new(Encoding { ids: [id].into(), truncated: false })).collect();
-            self.pool.submit(Job { payload, model: ModelId(0), texts }, self.start)
+            self.pool.submit(Job { payload, model: ModelId(0), inputs: Inputs::Texts(texts) })
         }
 
         fn await_idle(&self, idle: usize) {
@@ -294,13 +318,48 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_gives_the_job_back() {
+    fn one_job_a_worker_waits_ahead_and_a_full_pool_gives_the_next_back() {
         let mut bench = Bench::new(1);
         bench.submit(1, &[HANG]).unwrap();
-        assert_eq!(bench.pool.idle(), 0);
-        assert_eq!(bench.submit(2, &[5]).unwrap_err().payload, 2);
+        assert_eq!((bench.pool.idle(), bench.pool.places()), (0, 1));
+        bench.submit(2, &[5]).unwrap();
+        assert_eq!(bench.pool.places(), 0);
+        assert_eq!(bench.submit(3, &[5]).unwrap_err().payload, 3);
         bench.release.send(()).unwrap();
-        assert_eq!(bench.done.recv().unwrap().job.payload, 1);
+        let done: Vec<u32> = (0..2).map(|_| bench.done.recv().unwrap().job.payload).collect();
+        assert_eq!(done, [1, 2]);
+        assert_eq!((bench.pool.idle(), bench.pool.places()), (1, 2));
+    }
+
+    #[test]
+    fn a_job_ahead_does_not_wait_behind_one_that_hangs() {
+        let mut bench = Bench::new(2);
+        bench.submit(1, &[HANG]).unwrap();
+        bench.entered.recv().unwrap();
+        for payload in 2..12 {
+            while bench.pool.places() == 0 {
+                thread::yield_now();
+            }
+            bench.submit(payload, &[payload]).unwrap();
+        }
+        let done: Vec<u32> = (0..10).map(|_| bench.done.recv().unwrap().job.payload).collect();
+        assert!(done.into_iter().eq(2..12));
+        bench.release.send(()).unwrap();
+    }
+
+    #[test]
+    fn stop_drops_what_waits_ahead() {
+        let mut bench = Bench::new(1);
+        bench.submit(1, &[HANG]).unwrap();
+        bench.entered.recv().unwrap();
+        bench.submit(2, &[5]).unwrap();
+        let Bench { pool, done, release, .. } = bench;
+        let stopping = thread::spawn(move || pool.stop(Instant::now() + Duration::from_secs(60)));
+        // Only once the stop has begun may the first job end.
+        thread::sleep(Duration::from_millis(50));
+        release.send(()).unwrap();
+        assert_eq!(stopping.join().unwrap(), 0);
+        assert_eq!(done.iter().map(|d| d.job.payload).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
@@ -331,7 +390,7 @@ mod tests {
         let mut bench = Bench::new(1);
         bench.submit(1, &[SHORT, 5]).unwrap();
         let message = bench.done.recv().unwrap().result.unwrap_err().to_string();
-        assert!(message.contains("0 predictions for 2 texts"), "{message}");
+        assert!(message.contains("0 predictions for a batch of 2"), "{message}");
     }
 
     #[test]
@@ -339,10 +398,10 @@ mod tests {
         let mut bench = Bench::new(2);
         bench.submit(1, &[HANG]).unwrap();
         bench.entered.recv().unwrap();
-        assert_eq!(bench.pool.expire(bench.start + TIMEOUT - Duration::from_millis(1)).unwrap(), []);
-        let jobs = bench.pool.expire(bench.start + TIMEOUT).unwrap();
+        assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap(), []);
+        let jobs = bench.pool.expire(Instant::now() + TIMEOUT).unwrap();
         assert_eq!(jobs.iter().map(|j| j.payload).collect::<Vec<_>>(), [1]);
-        assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap(), [], "once");
+        assert_eq!(bench.pool.expire(Instant::now() + TIMEOUT).unwrap(), [], "once");
         bench.await_idle(2);
         bench.submit(2, &[7]).unwrap();
         assert_eq!(bench.done.recv().unwrap().job.payload, 2);
@@ -361,7 +420,7 @@ mod tests {
             bench.await_idle(1);
             bench.submit(payload, &[7]).unwrap();
             (0..payload % 50).for_each(|_| thread::yield_now());
-            let back = bench.pool.expire(bench.start + TIMEOUT).unwrap();
+            let back = bench.pool.expire(Instant::now() + TIMEOUT).unwrap();
             match back.as_slice() {
                 [] => assert_eq!(bench.done.recv().unwrap().job.payload, payload),
                 [job] => {
@@ -379,11 +438,13 @@ mod tests {
         let mut bench = Bench::new(1);
         for _ in 0..ABANDONED_MAX {
             bench.submit(1, &[HANG]).unwrap();
-            assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap().len(), 1);
+            bench.entered.recv().unwrap();
+            assert_eq!(bench.pool.expire(Instant::now() + TIMEOUT).unwrap().len(), 1);
             bench.await_idle(1);
         }
         bench.submit(1, &[HANG]).unwrap();
-        let error = bench.pool.expire(bench.start + TIMEOUT).unwrap_err();
+        bench.entered.recv().unwrap();
+        let error = bench.pool.expire(Instant::now() + TIMEOUT).unwrap_err();
         assert_eq!(error.fault, Fault::Model);
         assert_eq!(error.message, "worker 0 has not answered within 10 s, and 4 others hang already");
     }
@@ -393,7 +454,8 @@ mod tests {
         let mut bench = Bench::new(1);
         for _ in 0..3 * ABANDONED_MAX {
             bench.submit(1, &[HANG]).unwrap();
-            assert_eq!(bench.pool.expire(bench.start + TIMEOUT).unwrap().len(), 1);
+            bench.entered.recv().unwrap();
+            assert_eq!(bench.pool.expire(Instant::now() + TIMEOUT).unwrap().len(), 1);
             bench.release.send(()).unwrap();
             assert!(bench.pool.abandoned.last().unwrap().recv().is_err());
             bench.await_idle(1);

@@ -42,6 +42,16 @@ impl<T> Slot<T> {
         Slot(Arc::new(Mutex::new(State::Starting { since: now })))
     }
 
+    /// The job lies here from now on. `false`, and the job is dropped, where the pool no longer waits.
+    pub fn begin(&self, job: Job<T>, since: Instant) -> bool {
+        let mut state = self.lock();
+        let waited = matches!(*state, State::Idle);
+        if waited {
+            *state = State::Busy { job, since };
+        }
+        waited
+    }
+
     /// Leaves the next state behind and returns the job that is done, unless the pool took it back.
     pub fn finish(&self, next: State<T>) -> Option<Job<T>> {
         let mut state = self.lock();

@@ -4,28 +4,25 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::event::{Encoding, Error, Fault, ModelId, Prediction};
+use crate::event::{Error, Fault, ModelId, Prediction};
 
 use super::backend::{Backend, ModelError};
-use super::pool::{Callback, Done, Factory};
+use super::pool::{Callback, Done, Factory, Job};
 use super::slot::{Slot, State};
-
-/// What a worker is told; the job itself stays in the slot, so that it can be taken back.
-pub(super) struct Task {
-    pub model: ModelId,
-    pub texts: Vec<Arc<Encoding>>,
-}
 
 pub(super) struct Thread<T> {
     pub index: usize,
     pub factory: Factory,
     pub done: Callback<T>,
     pub slot: Slot<T>,
-    pub tasks: Receiver<Task>,
+    pub jobs: Receiver<Job<T>>,
+    /// Jobs submitted that have not come back.
+    pub open: Arc<AtomicUsize>,
 }
 
 impl<T> Thread<T> {
@@ -35,16 +32,22 @@ impl<T> Thread<T> {
         let made = self.make();
         drop(started);
         let Some(mut backend) = made else { return };
-        for task in &self.tasks {
+        for job in &self.jobs {
             let from = Instant::now();
-            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(task.model, &task.texts)));
+            let (model, inputs) = (job.model, job.inputs.clone());
+            // It lies in the slot while it runs, so that it can be taken back.
+            if !self.slot.begin(job, from) {
+                return;
+            }
+            let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(model, &inputs)));
             let seconds = from.elapsed().as_secs_f64();
             let panicked = answer.is_err();
             let result = answer
                 .unwrap_or_else(|payload| Err(ModelError::Panicked { message: message(payload) }))
-                .and_then(|predictions| complete(&task, predictions));
+                .and_then(|predictions| complete(model, inputs.len(), predictions));
             let next = if panicked { State::Starting { since: Instant::now() } } else { State::Idle };
             let Some(job) = self.slot.finish(next) else { return };
+            self.open.fetch_sub(1, Ordering::AcqRel);
             (self.done)(Done { job, result, seconds, worker: self.index });
             if panicked {
                 // What panicked in the middle may panic again when it is dropped.
@@ -73,13 +76,13 @@ impl<T> Thread<T> {
 }
 
 /// Holds the backend to its contract: fewer answers would leave texts behind without a word.
-fn complete(task: &Task, predictions: Vec<Prediction>) -> Result<Vec<Prediction>, ModelError> {
-    let (got, asked) = (predictions.len(), task.texts.len());
+fn complete(model: ModelId, asked: usize, predictions: Vec<Prediction>) -> Result<Vec<Prediction>, ModelError> {
+    let got = predictions.len();
     match got == asked {
         true => Ok(predictions),
         false => Err(ModelError::Run {
-            model: task.model.0.to_string(),
-            message: format!("it gave {got} predictions for {asked} texts"),
+            model: model.0.to_string(),
+            message: format!("it gave {got} predictions for a batch of {asked}"),
         }),
     }
 }

@@ -692,6 +692,7 @@ impl<S: Stage> Engine<S> {
             let states = self.partitions.values_mut().filter_map(Partition::state);
             self.report.states(states, keeper.memory_bytes_max(), keeper.local_bytes());
         }
+        self.stage.report();
         self.report.tick(&self.room, &self.scoring, self.committing.as_ref().map(|c| c.since));
         Ok(())
     }

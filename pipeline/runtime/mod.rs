@@ -1,8 +1,11 @@
 //! The only place where the parts meet.
 //!
-//! [`start`] makes the parts from the settings and puts the engine on a thread of its own. [`Offline`] runs the same
-//! stage without Kafka.
+//! [`start_stage`] makes a stage's parts from the settings and puts its engine on a thread of its own; [`start_text`] and
+//! [`start_clicks`] make the stages first. [`Offline`] runs a stage without Kafka.
 
+mod clicks;
+#[cfg(test)]
+mod cuts;
 mod engine;
 mod models;
 mod offline;
@@ -13,13 +16,29 @@ mod restore;
 mod schemas;
 mod scoring;
 mod start;
+mod text;
 
-pub use models::{Loaded, Models};
+pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
+pub use models::{Loaded, Models, Served};
 pub use offline::Offline;
 pub use prepare::ResolveSchema;
 pub use restore::changelog;
 pub use schemas::Registered;
-pub use start::{Running, remembers, start, start_stage, text_stage};
+pub use scoring::ServedModel;
+pub use start::{Running, start_stage};
+pub use text::{start_text, text_stage};
+
+use crate::config::InputKind;
+use crate::stages::Stage;
+use crate::stages::clicks::ClicksStage;
+
+/// The name of the stage that keeps state for the partitions of such inputs, where one does.
+pub fn remembers(kind: InputKind) -> Option<&'static str> {
+    match kind {
+        InputKind::Review | InputKind::Chat => None,
+        InputKind::Click => Some(ClicksStage::NAME),
+    }
+}
 
 /// Cores this process may use.
 fn cores() -> usize {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::scoring::{ModelLimit, Scoring, Work};
+use super::scoring::{Scoring, ServedModel, Work};
 use crate::config::{self, Kind, Settings};
 use crate::event::{Error, Fault};
 use crate::infer::{Backend, Done, Factory, Head, ModelDirectory, OnnxBackend, Pool};
@@ -28,10 +28,21 @@ pub struct Loaded {
     pub tokenise: Tokenise,
 }
 
-/// The configured models and what runs them.
+/// The configured models of texts and what runs them.
 #[derive(Clone)]
 pub struct Models {
     pub loaded: Vec<Loaded>,
+    pub factory: Factory,
+}
+
+/// The models that a stage asks, by [`crate::event::ModelId`], and what runs them.
+#[derive(Clone)]
+pub struct Served {
+    pub models: Vec<ServedModel>,
+    /// Threads that run them.
+    pub workers: usize,
+    /// Of answers about texts.
+    pub cache_bytes_max: usize,
     pub factory: Factory,
 }
 
@@ -78,15 +89,36 @@ impl Models {
         models.collect()
     }
 
+    /// As a stage asks them.
+    pub fn served(&self, settings: &Settings) -> Served {
+        let served = |model: &Loaded| {
+            let Loaded { name, version, rows_max, .. } = model;
+            ServedModel { name: name.clone(), version: version.clone(), rows_max: *rows_max }
+        };
+        Served {
+            models: self.loaded.iter().map(served).collect(),
+            workers: settings.inference.workers,
+            cache_bytes_max: settings.cache_bytes_max,
+            factory: self.factory.clone(),
+        }
+    }
+}
+
+impl Served {
+    /// For a stage that asks no model.
+    pub fn none() -> Served {
+        let refuse = || Err(Error::new(Fault::Bug, "a stage without models has no model workers"));
+        Served { models: Vec::new(), workers: 0, cache_bytes_max: 0, factory: Arc::new(refuse) }
+    }
+
     /// Starts the workers and waits until each has run its models once.
     pub(super) fn scoring(
         &self,
-        settings: &Settings,
+        settings: &config::Batch,
         done: impl Fn(Done<Work>) + Send + Sync + 'static,
     ) -> Result<Scoring, Error> {
-        let pool = Pool::start(settings.inference.workers, settings.batch.timeout, self.factory.clone(), done)?;
-        let limits = self.loaded.iter().map(|model| ModelLimit { name: model.name.clone(), rows_max: model.rows_max });
-        Ok(Scoring::new(pool, settings, limits.collect()))
+        let pool = Pool::start(self.workers, settings.timeout, self.factory.clone(), done)?;
+        Ok(Scoring::new(pool, settings, self.cache_bytes_max, self.models.clone()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use jiff::Timestamp;
 
-use super::Models;
+use super::Served;
 use super::partition::{Asked, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, ResolveSchema, Unprepared};
 use super::scoring::{Answered, Scoring, Work};
@@ -47,14 +47,14 @@ pub struct Offline<S: Stage> {
 }
 
 impl<S: Stage> Offline<S> {
-    pub fn new(settings: &Settings, stage: Arc<S>, models: &Models, resolve: &ResolveSchema) -> Result<Self, Error> {
+    pub fn new(settings: &Settings, stage: Arc<S>, models: &Served, resolve: &ResolveSchema) -> Result<Self, Error> {
         let (signals, inbox) = unbounded();
         let prepared = signals.clone();
         let prepare = PreparePool::start(super::cores(), &stage, resolve, move |ready| {
             // Nobody listens any more once the run has ended.
             let _ = prepared.send(Signal::Prepared(ready));
         })?;
-        let scoring = models.scoring(settings, move |done| {
+        let scoring = models.scoring(&settings.batch, move |done| {
             let _ = signals.send(Signal::Inferred(done));
         })?;
         Ok(Self {

@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
     use crate::config::DeadLetterPayload;
-    use crate::event::{Encoding, ModelId, Origin, Output, Prediction, Priority, Reason};
+    use crate::event::{Encoding, ModelId, Origin, Output, Prediction, Priority, Question, Reason};
     use crate::stages::Prepare;
     use crate::state::{Kind, Kinds, Table};
 
@@ -375,8 +375,10 @@ mod tests {
             let ask = Ask {
                 model: ModelId(0),
                 priority: Priority::Normal,
-                encoding: Arc::new(Encoding { ids: Box::new([1]), truncated: false }),
-                text_key: 0,
+                question: Question::Text {
+                    encoding: Arc::new(Encoding { ids: Box::new([1]), truncated: false }),
+                    key: 0,
+                },
             };
             (seen, vec![ask; usize::from(asks)])
         }

@@ -48,7 +48,7 @@ impl CommitReport {
         let took = Duration::from_secs_f64(seconds);
         EpochCommitted { stage: self.stage, scored: &scored, took, event_to_visible: &event_to_visible }.emit();
         self.health.broker_up();
-        self.health.uncommitted(None);
+        self.health.uncommitted(self.stage, None);
         dead_lettered(&epoch.entries);
     }
 }
@@ -152,12 +152,13 @@ impl Report {
 
     pub fn tick(&self, room: &Room, scoring: &Scoring, uncommitted: Option<Instant>) {
         InFlight { stage: self.stage, records: room.records(), bytes: room.bytes() }.emit();
-        QueueMeasured { requests: scoring.waiting(), tokens: scoring.waiting_tokens() }.emit();
-        let cache = scoring.cache();
-        let stats = cache.stats();
-        let bytes_max = scoring.cache_bytes_max() as u64;
-        CacheMeasured { hits: stats.hits, misses: stats.misses, bytes: stats.bytes, bytes_max }.emit();
-        self.health.uncommitted(uncommitted);
+        QueueMeasured { stage: self.stage, requests: scoring.waiting(), tokens: scoring.waiting_tokens() }.emit();
+        let (stats, bytes_max) = (scoring.cache().stats(), scoring.cache_bytes_max() as u64);
+        // One stage has it: another's zeros would overwrite what it counts.
+        if bytes_max > 0 {
+            CacheMeasured { hits: stats.hits, misses: stats.misses, bytes: stats.bytes, bytes_max }.emit();
+        }
+        self.health.uncommitted(self.stage, uncommitted);
     }
 }
 

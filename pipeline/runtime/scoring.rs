@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use super::partition::{Tenure, Ticket};
 use crate::batch::{Batch, Batcher, Cache, Request};
-use crate::config::Settings;
-use crate::event::{Answer, Ask, Encoding, Error, ModelId};
-use crate::infer::{Done, Job, ModelError, Pool};
+use crate::columns::Rows;
+use crate::config;
+use crate::event::{Answer, Ask, Error, Fault, ModelId, Question};
+use crate::infer::{Done, Inputs, Job, ModelError, Pool};
 use crate::telemetry::{BatchFailed, BatchTaken, InferenceDone, ReplaceCause, WorkerReplaced};
+
+/// Rows that one run may take: beyond some hundred, a row gets no cheaper, and what fits a core's second-level cache wins.
+const ROWS_MAX: usize = 512;
 
 /// One ask on its way through a model.
 #[derive(Clone, Debug)]
 pub struct Asking {
     ticket: Ticket,
-    encoding: Arc<Encoding>,
-    text_key: u128,
+    question: Question,
 }
 
 /// A batch on its way through a model.
@@ -28,57 +31,74 @@ pub type Answered = (Ticket, Answer);
 pub struct Scoring {
     pool: Pool<Work>,
     batcher: Batcher<Asking>,
+    /// Only texts have one: no two rows are likely to be equal.
     cache: Cache,
     cache_bytes_max: usize,
     /// By model.
-    limits: Vec<ModelLimit>,
+    models: Vec<ServedModel>,
 }
 
 /// What must be known of a model to ask it.
 #[derive(Clone, Debug)]
-pub struct ModelLimit {
+pub struct ServedModel {
     pub name: String,
-    /// Texts that one run may take; as many as fit the budget where there is none.
+    pub version: String,
+    /// Texts or rows that one run may take; as many as fit the budget where there is none.
     pub rows_max: Option<usize>,
 }
 
 impl Scoring {
-    pub fn new(pool: Pool<Work>, settings: &Settings, limits: Vec<ModelLimit>) -> Self {
-        let cache_bytes_max = settings.cache_bytes_max;
-        let (batcher, cache) = (Batcher::new(&settings.batch), Cache::new(cache_bytes_max));
-        Self { pool, batcher, cache, cache_bytes_max, limits }
+    pub fn new(pool: Pool<Work>, settings: &config::Batch, cache_bytes_max: usize, models: Vec<ServedModel>) -> Self {
+        let (batcher, cache) = (Batcher::new(settings), Cache::new(cache_bytes_max));
+        Self { pool, batcher, cache, cache_bytes_max, models }
     }
 
     /// The answer, where the same text was answered before; otherwise the ask waits for a batch.
     pub fn ask(&mut self, ticket: Ticket, ask: Ask, now: Instant) -> Option<Answer> {
-        if let Some(known) = self.cache.get(ask.model, ask.text_key) {
-            return Some(Ok(known));
-        }
+        let rows_max = self.models.get(usize::from(ask.model.0)).and_then(|model| model.rows_max);
+        let (tokens, rows_max) = match &ask.question {
+            Question::Text { encoding, key } => {
+                if let Some(known) = self.cache.get(ask.model, *key) {
+                    return Some(Ok(known));
+                }
+                (encoding.ids.len(), rows_max)
+            }
+            // All rows of a model are as long, so one counts as one token.
+            Question::Row(_) => (1, Some(rows_max.unwrap_or(ROWS_MAX))),
+        };
         self.batcher.push(Request {
             model: ask.model,
             priority: ask.priority,
-            tokens: ask.encoding.ids.len(),
-            rows_max: self.limits.get(usize::from(ask.model.0)).and_then(|limit| limit.rows_max),
+            tokens,
+            rows_max,
             arrived: now,
             tries: 0,
-            payload: Asking { ticket, encoding: ask.encoding, text_key: ask.text_key },
+            payload: Asking { ticket, question: ask.question },
         });
         None
     }
 
-    /// Gives every idle worker a batch, as far as batches are worth running now.
+    /// Gives every idle worker a batch, as far as batches are worth running now; under a backlog also one ahead, so that
+    /// no worker waits for this thread between two.
     #[must_use]
     pub fn dispatch(&mut self, now: Instant) -> Vec<Answered> {
-        while self.pool.idle() > 0 {
-            let Some(batch) = self.batcher.take(now) else { break };
+        loop {
+            let batch = match (self.pool.idle(), self.pool.places()) {
+                (0, 0) => None,
+                (0, _) => self.batcher.take_ahead(now),
+                _ => self.batcher.take(now),
+            };
+            let Some(batch) = batch else { return Vec::new() };
             self.taken(&batch, now);
-            let texts = batch.requests.iter().map(|r| r.payload.encoding.clone()).collect();
-            if let Err(job) = self.pool.submit(Job { model: batch.model, texts, payload: batch }, now) {
-                // The worker died between the look and the hand-over.
+            let inputs = match inputs(&batch) {
+                Ok(inputs) => inputs,
+                Err(error) => return self.failed(batch, &error.message),
+            };
+            if let Err(job) = self.pool.submit(Job { model: batch.model, inputs, payload: batch }) {
+                // A worker died between the look and the hand-over.
                 return self.failed(job.payload, "no model worker took the batch");
             }
         }
-        Vec::new()
     }
 
     /// When `dispatch` or `expire` will next have something to do, if no answer comes before.
@@ -101,9 +121,11 @@ impl Scoring {
         InferenceDone { model: self.name(batch.model), took: Duration::from_secs_f64(done.seconds) }.emit();
         let model = batch.model;
         let answers = batch.requests.into_iter().zip(predictions).map(|(request, prediction)| {
-            let Asking { ticket, text_key, .. } = request.payload;
+            let Asking { ticket, question } = request.payload;
             let prediction = Arc::new(prediction);
-            self.cache.insert(model, text_key, prediction.clone());
+            if let Question::Text { key, .. } = question {
+                self.cache.insert(model, key, prediction.clone());
+            }
             (ticket, Ok(prediction))
         });
         answers.collect()
@@ -145,7 +167,7 @@ impl Scoring {
     }
 
     fn name(&self, model: ModelId) -> &str {
-        self.limits.get(usize::from(model.0)).map_or("", |limit| limit.name.as_str())
+        self.models.get(usize::from(model.0)).map_or("", |model| model.name.as_str())
     }
 
     fn taken(&self, batch: &Work, now: Instant) {
@@ -166,6 +188,34 @@ impl Scoring {
     fn hung(&mut self, batch: Work, why: &str) -> Vec<Answered> {
         BatchFailed { model: self.name(batch.model), rows: batch.requests.len(), error: why }.emit();
         refused(self.batcher.fail_hung(batch), why)
+    }
+}
+
+/// A batch as its model reads it: texts, or rows one behind the other.
+fn inputs(batch: &Work) -> Result<Inputs, Error> {
+    let questions = || batch.requests.iter().map(|request| &request.payload.question);
+    let Some(Question::Row(first)) = questions().next() else {
+        let texts = questions().filter_map(|question| match question {
+            Question::Text { encoding, .. } => Some(encoding.clone()),
+            Question::Row(_) => None,
+        });
+        return whole(Inputs::Texts(texts.collect()), batch);
+    };
+    let mut rows = Rows::with_capacity(first.len(), batch.requests.len());
+    for question in questions() {
+        if let Question::Row(row) = question {
+            rows.push(row);
+        }
+    }
+    whole(Inputs::Rows(Arc::new(rows.into_array()?)), batch)
+}
+
+/// One input a request: texts and rows in one batch, or rows of unlike width, would lose some.
+fn whole(inputs: Inputs, batch: &Work) -> Result<Inputs, Error> {
+    let (fit, asked) = (inputs.len(), batch.requests.len());
+    match fit == asked {
+        true => Ok(inputs),
+        false => Err(Error::new(Fault::Bug, format!("{fit} of a batch of {asked} are of one form and width"))),
     }
 }
 

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -7,21 +6,18 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
-use super::models::Models;
+use super::models::Served;
 use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
-use crate::codec::{Decoder, Encoder, SCORED_FILES};
-use crate::config::{InputKind, Kind, Settings, State};
+use crate::config::{Settings, State};
 use crate::event::{Error, Fault};
 use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
-use crate::stages::text::{TextOutput, TextStage};
 use crate::state::{Kinds, Local};
 use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
-use crate::text::Redactor;
 
 /// A stage at work.
 pub struct Running {
@@ -45,50 +41,11 @@ impl Running {
     }
 }
 
-/// Starts the text stage: loads and warms the models, finishes what a former life of this instance left open, joins the
-/// group. Returns when the models are warm; brokers may still be out of reach then.
-pub fn start(settings: &Settings, models: &Models, health: Arc<Health>) -> Result<Running, Error> {
-    let registered = Registered::new(settings)?;
-    let stage = Arc::new(text_stage(settings, models, &registered)?);
-    let texts = settings.inputs.iter().filter(|input| input.kind.text().is_some());
-    let topics = texts.flat_map(|input| input.topics.clone()).collect();
-    start_stage(settings, models, stage, &registered, topics, health)
-}
-
-/// The name of the stage that keeps state for the partitions of such inputs, where one does.
-pub fn remembers(kind: InputKind) -> Option<&'static str> {
-    match kind {
-        InputKind::Review | InputKind::Chat | InputKind::Click => None,
-    }
-}
-
-/// The text stage, ready to prepare and conclude.
-pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered) -> Result<TextStage, Error> {
-    let mut decoders = HashMap::default();
-    for input in settings.inputs.iter().filter(|input| input.kind.text().is_some()) {
-        for topic in &input.topics {
-            decoders.insert(topic.clone(), Decoder::new(input, registered.schemas())?);
-        }
-    }
-    let output = |kind: Kind| -> Result<TextOutput, Error> {
-        let topic = settings.outputs.topic(kind.into());
-        let schema = registered.output_schema(settings, topic, &SCORED_FILES)?;
-        Ok(TextOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
-    };
-    Ok(TextStage {
-        decoders,
-        redactor: Redactor::new(&settings.redaction),
-        settings: settings.text.clone(),
-        models: models.text_models(),
-        reviews: output(Kind::Review)?,
-        chats: output(Kind::Chat)?,
-    })
-}
-
-/// Starts any stage that reads these topics.
+/// Starts a stage that reads these topics and asks these models: warms the models, finishes what a former life of this
+/// instance left open, joins the group. Returns when the models are warm; brokers may still be out of reach then.
 pub fn start_stage<S: Stage>(
     settings: &Settings,
-    models: &Models,
+    models: &Served,
     stage: Arc<S>,
     registered: &Registered,
     topics: Vec<String>,
@@ -100,8 +57,8 @@ pub fn start_stage<S: Stage>(
     let letters = DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone());
     let inferred = sender(&signals, Signal::Inferred);
     let loading = Instant::now();
-    let scoring = models.scoring(settings, inferred)?;
-    for model in &models.loaded {
+    let scoring = models.scoring(&settings.batch, inferred)?;
+    for model in &models.models {
         ModelWarm { model: &model.name, version: &model.version, took: loading.elapsed() }.emit();
         health.model_warm(&model.name);
     }

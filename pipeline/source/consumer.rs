@@ -23,6 +23,8 @@ use crate::telemetry::{BrokerFailed, SourcePaused};
 const CHUNK_RECORDS_MAX: usize = 128;
 /// How long a poll waits when nothing is there; also how late a command is seen.
 const POLL_WAIT: Duration = Duration::from_millis(20);
+/// How long to wait for room before looking for commands.
+const ROOM_WAIT: Duration = Duration::from_millis(10);
 /// How long the source stands still for want of room before it pauses its partitions and polls on, so that rebalances
 /// are served. A pause makes librdkafka throw its prefetched records away, so a short wait is cheaper.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
@@ -387,11 +389,12 @@ impl Poller {
             self.poll()
         } else {
             self.flush();
+            self.room.wait(ROOM_WAIT);
             Ok(())
         }
     }
 
-    /// Waits a little for room; with none for long, pauses the partitions so that polling can go on.
+    /// With none for long, pauses the partitions so that polling can go on.
     fn has_room(&mut self) -> bool {
         if self.paused {
             if self.room.is_ample() {
@@ -408,7 +411,6 @@ impl Poller {
             self.set_paused(true);
             return true;
         }
-        thread::sleep(Duration::from_micros(200));
         false
     }
 

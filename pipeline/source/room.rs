@@ -1,4 +1,6 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How much more may be read: records and bytes that were read and are not yet committed, against their bounds.
 ///
@@ -10,6 +12,10 @@ pub struct Room {
     records_max: usize,
     bytes_max: usize,
     closed: AtomicBool,
+    /// Whether somebody waits for room.
+    wanted: AtomicBool,
+    gate: Mutex<()>,
+    freed: Condvar,
 }
 
 impl Room {
@@ -20,6 +26,9 @@ impl Room {
             records_max,
             bytes_max,
             closed: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            gate: Mutex::new(()),
+            freed: Condvar::new(),
         }
     }
 
@@ -33,6 +42,22 @@ impl Room {
     pub fn give_back(&self, records: usize, bytes: usize) {
         self.records.fetch_sub(records, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // Either this thread sees that room is wanted, or the one that wants it sees what is given back.
+        fence(Ordering::SeqCst);
+        if self.wanted.load(Ordering::Relaxed) {
+            let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.freed.notify_all();
+        }
+    }
+
+    /// Waits until there is room, or for this long.
+    pub fn wait(&self, most: Duration) {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let waited = self.freed.wait_timeout_while(gate, most, |()| self.is_full());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.wanted.store(false, Ordering::Relaxed);
     }
 
     /// From now on there is no room: what is under way is finished and nothing more is read.
@@ -73,6 +98,27 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_room_is_woken_when_there_is_some() {
+        let room = Room::new(2, 100);
+        std::thread::scope(|scope| {
+            for _ in 0..1000 {
+                room.take(50);
+                room.take(50);
+                scope.spawn(|| room.give_back(2, 100));
+                let waited = std::time::Instant::now();
+                room.wait(Duration::from_secs(60));
+                assert!(!room.is_full(), "after {:?}", waited.elapsed());
+                while room.records() > 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        room.take(100);
+        room.wait(Duration::from_millis(1));
+        assert!(room.is_full(), "nobody gave anything back");
+    }
 
     #[test]
     fn either_bound_fills_it_and_giving_back_empties_it() {

@@ -41,6 +41,9 @@ pub trait Stage: Send + Sync + 'static {
         0
     }
 
+    /// Tells of what was counted since the last time. Called several times a second, by the thread that observes.
+    fn report(&self) {}
+
     /// Decodes, validates and cleans one record. A rejection becomes a dead letter.
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Self::Prepared>, Rejection>;
 

@@ -11,7 +11,7 @@ use super::{Prepare, Stage};
 use crate::codec::{Decoded, Decoder, Encoder, TextEvent};
 use crate::config::{self, Kind};
 use crate::event::{
-    Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, RawRecord, Reason, Rejection, v1,
+    Answer, Ask, Encoding, Error, ModelId, Output, Prediction, Priority, Question, RawRecord, Reason, Rejection, v1,
 };
 use crate::infer::{Head, HeadKind};
 use crate::state::View;
@@ -138,7 +138,8 @@ impl TextStage {
             scored.redacted.insert(name.to_string(), count);
         }
         let asks = self.asks(kind, &text)?;
-        scored.truncated = asks.iter().any(|ask| ask.encoding.truncated);
+        scored.truncated =
+            asks.iter().any(|ask| matches!(&ask.question, Question::Text { encoding, .. } if encoding.truncated));
         let asked = asks.iter().map(|ask| ask.model).collect();
         Ok((Waiting { kind, scored, asked }, asks))
     }
@@ -175,7 +176,7 @@ impl TextStage {
     }
 
     fn asks(&self, kind: Kind, text: &str) -> Result<Vec<Ask>, Rejection> {
-        let text_key = text::text_key(text);
+        let key = text::text_key(text);
         let priority = match kind {
             Kind::Chat => Priority::High,
             Kind::Review => Priority::Normal,
@@ -188,7 +189,8 @@ impl TextStage {
                     TextsTruncated { model: &model.name, count: 1 }.emit();
                 }
                 // More models than this are refused at start.
-                Ok(Ask { model: ModelId(id as u16), priority, encoding: Arc::new(encoding), text_key })
+                let question = Question::Text { encoding: Arc::new(encoding), key };
+                Ok(Ask { model: ModelId(id as u16), priority, question })
             })
             .collect()
     }

@@ -1,6 +1,6 @@
 //! Whether the process lives and whether it does its work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ struct State {
     /// Stages whose consumer group has not answered yet. Once it has, having no partition to read is as good as any: with
     /// more instances than partitions, some stand by.
     unassigned: BTreeSet<&'static str>,
-    /// Since when the oldest epoch has waited for its commit.
-    uncommitted_since: Option<Instant>,
+    /// By stage: since when its oldest epoch has waited for its commit.
+    uncommitted_since: BTreeMap<&'static str, Instant>,
     /// `Err` with the time since when no broker answers.
     broker: Result<(), Instant>,
     fatal: Option<String>,
@@ -38,7 +38,7 @@ impl Health {
         let state = State {
             cold: models.into_iter().collect(),
             unassigned: stages.into_iter().collect(),
-            uncommitted_since: None,
+            uncommitted_since: BTreeMap::new(),
             broker: Err(now),
             fatal: None,
         };
@@ -69,9 +69,13 @@ impl Health {
         self.state().unassigned.insert(stage);
     }
 
-    /// Since when the oldest epoch that is not committed has waited; `None` when all are.
-    pub fn uncommitted(&self, since: Option<Instant>) {
-        self.state().uncommitted_since = since;
+    /// Since when the stage's oldest epoch that is not committed has waited; `None` when all are.
+    pub fn uncommitted(&self, stage: &'static str, since: Option<Instant>) {
+        let mut state = self.state();
+        match since {
+            Some(since) => drop(state.uncommitted_since.insert(stage, since)),
+            None => drop(state.uncommitted_since.remove(stage)),
+        }
     }
 
     pub fn broker_up(&self) {
@@ -109,7 +113,8 @@ impl Health {
         missing.extend(state.broker.err().map(|since| format!("no broker has answered for {:.1} s", seconds(since))));
         missing.extend(state.unassigned.iter().map(|stage| format!("stage `{stage}` has no assignment yet")));
         let age_max = self.commit_age_max;
-        let stuck = state.uncommitted_since.filter(|since| now.saturating_duration_since(*since) > age_max);
+        let oldest = state.uncommitted_since.values().min().copied();
+        let stuck = oldest.filter(|since| now.saturating_duration_since(*since) > age_max);
         missing.extend(stuck.map(|since| {
             let (age, age_max) = (seconds(since), age_max.as_secs_f64());
             format!("the oldest epoch has waited {age:.1} s for its commit; at most {age_max:.1} s are usual")
@@ -168,11 +173,12 @@ mod tests {
     fn a_commit_that_takes_too_long_is_stuck() {
         let now = Instant::now();
         let health = running(now);
-        health.uncommitted(Some(now));
+        health.uncommitted("text", Some(now));
+        health.uncommitted("clicks", None);
         assert_eq!(health.ready(now + 30 * SECOND), Ok(()));
         let missing = health.ready(now + 31 * SECOND).unwrap_err();
         assert_eq!(missing, ["the oldest epoch has waited 31.0 s for its commit; at most 30.0 s are usual"]);
-        health.uncommitted(None);
+        health.uncommitted("text", None);
         assert_eq!(health.ready(now + 31 * SECOND), Ok(()));
     }
 

@@ -27,6 +27,9 @@ const FROM_1_TO_1024: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 const FROM_1_MS_TO_10_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const FROM_5_MS_TO_60_S: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Finer where probabilities of a purchase lie.
+const SHARES: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
 impl Metric {
     /// Adds to a counter. Label values stand in the order of `labels`, here and below.
     pub(super) fn add(&self, values: &[&str], by: u64) {
@@ -134,6 +137,29 @@ pub(super) static TRUNCATED: Metric = Metric {
     help: "Texts cut to the longest input that the model reads.",
 };
 
+// Clicks
+pub(super) static CLICKS: Metric = Metric {
+    name: "groundswell_clicks_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Clicks observed, by outcome: counted in a session, or too_late for any; those of epochs that were aborted count again.",
+};
+pub(super) static SESSIONS: Metric = Metric {
+    name: "groundswell_sessions_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["change"],
+    help: "Changes of sessions: opened, revised by a late click, merged by one; those of epochs that were aborted count again.",
+};
+pub(super) static PURCHASE_PROBABILITY: Metric = Metric {
+    name: "groundswell_purchase_probability",
+    kind: Kind::Histogram(SHARES),
+    unit: Unit::Count,
+    labels: &["model"],
+    help: "What the purchase model said of clicks, 0 to 1.",
+};
+
 // Models
 pub(super) static MODEL_INFO: Metric = Metric {
     name: "groundswell_model_info",
@@ -146,15 +172,15 @@ pub(super) static QUEUE_REQUESTS: Metric = Metric {
     name: "groundswell_queue_requests",
     kind: Kind::Gauge,
     unit: Unit::Count,
-    labels: &[],
+    labels: &["stage"],
     help: "Requests that wait for a batch.",
 };
 pub(super) static QUEUE_TOKENS: Metric = Metric {
     name: "groundswell_queue_tokens",
     kind: Kind::Gauge,
     unit: Unit::Count,
-    labels: &[],
-    help: "Tokens that wait for a batch, without padding.",
+    labels: &["stage"],
+    help: "Tokens that wait for a batch, without padding; a row of features counts as one.",
 };
 pub(super) static QUEUE_WAIT: Metric = Metric {
     name: "groundswell_queue_wait_seconds",
@@ -168,7 +194,7 @@ pub(super) static BATCH_ROWS: Metric = Metric {
     kind: Kind::Histogram(FROM_1_TO_1024),
     unit: Unit::Count,
     labels: &["model"],
-    help: "Texts in a batch.",
+    help: "Texts or rows of features in a batch.",
 };
 pub(super) static BATCH_TOKENS_COMPUTED: Metric = Metric {
     name: "groundswell_batch_computed_tokens_total",
@@ -413,6 +439,9 @@ pub static ALL: &[&Metric] = &[
     &REGISTRY_RETRIES,
     &REDACTIONS,
     &TRUNCATED,
+    &CLICKS,
+    &SESSIONS,
+    &PURCHASE_PROBABILITY,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

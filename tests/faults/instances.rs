@@ -27,6 +27,20 @@ fn a_stop_under_load_commits_what_is_under_way_and_the_next_start_goes_on() -> O
     stand.judge()
 }
 
+/// Whatever moment of loading the models the signal meets, ONNX Runtime is not taken apart under its threads.
+#[test]
+fn a_stop_while_models_load_ends_in_order() -> Outcome<()> {
+    let stand = Stand::new(Kafka::shared()?, "early", 1, "")?;
+    for wait in 0..40 {
+        let mut instance = stand.start(&format!("early-{wait}"), &[])?;
+        wait_until(SOON, "the line that says started", || Ok(instance.log().contains("started")))?;
+        thread::sleep(Duration::from_millis(4 * wait));
+        let status = instance.stop()?;
+        assert_eq!(status.code(), Some(0), "after {} ms: {status}\n{}", 4 * wait, instance.log_tail());
+    }
+    Ok(())
+}
+
 /// Nothing that is unfinished when time is up keeps the process.
 #[test]
 fn a_stop_ends_in_time_even_when_its_work_does_not() -> Outcome<()> {

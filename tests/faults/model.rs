@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use groundswell::config::{self, Settings};
 use groundswell::event::{Encoding, Error, ModelId, Prediction};
-use groundswell::infer::{Backend, ModelError};
+use groundswell::infer::{Backend, Inputs, ModelError};
 use groundswell::runtime::{self, Models, Running};
 use groundswell::telemetry::Health;
 
@@ -63,7 +63,8 @@ struct Breaks {
 }
 
 impl Backend for Breaks {
-    fn run(&mut self, model: ModelId, texts: &[Arc<Encoding>]) -> Result<Vec<Prediction>, ModelError> {
+    fn run(&mut self, model: ModelId, inputs: &Inputs) -> Result<Vec<Prediction>, ModelError> {
+        let Inputs::Texts(texts) = inputs else { return self.inner.run(model, inputs) };
         let holds = |wanted: &Encoding| texts.iter().any(|text| text.ids == wanted.ids);
         if holds(&self.panics) {
             self.counts.panics.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +78,7 @@ impl Backend for Breaks {
             self.counts.fails.fetch_add(1, Ordering::Relaxed);
             return Err(ModelError::Run { model: "text".into(), message: "asked for by a test".into() });
         }
-        self.inner.run(model, texts)
+        self.inner.run(model, inputs)
     }
 }
 
@@ -99,7 +100,7 @@ impl Broken {
         let neighbours = neighbours(&models)?;
         let models = breaking(models, &broken)?;
         let health = Health::new(["text".to_owned()], ["text"], SOON, Instant::now());
-        let running = runtime::start(&settings, &models, Arc::new(health))?;
+        let running = runtime::start_text(&settings, &models, Arc::new(health))?;
         Ok(Self { stand, broken, running, neighbours })
     }
 

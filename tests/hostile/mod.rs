@@ -136,7 +136,7 @@ fn every_hostile_input_ends_as_it_should() -> Outcome<()> {
     }
     let mut entries = BTreeMap::new();
     let records = cases.iter().map(|case| Ok(case.record.clone()));
-    Offline::new(&settings, stage, &models, &registered.resolver())?.run(records, |entry| {
+    Offline::new(&settings, stage, &models.served(&settings), &registered.resolver())?.run(records, |entry| {
         entries.insert(entry.record.origin.offset, entry);
         Ok(())
     })?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::events::{Events, PARTITIONS, TOPICS, WRITERS_REVIEW};
+use crate::support::remembered::from_env;
 use crate::support::{Fate, Instance, Kafka, Outcome, Patience, Record, Registry, Stand};
 
 /// Without any progress: longer than the session of a dead member and the transaction that it left open.
@@ -270,8 +271,4 @@ fn inputs(tag: &str, registry: &Registry) -> String {
         format!("[inputs.{format}]\nkind = \"review\"\ntopics = [\"{tag}-{format}\"]\nformat = \"{format_name}\"\n")
     };
     format!("[registry]\nurl = \"{}\"\n{}", registry.url(), TOPICS.map(input).concat())
-}
-
-fn from_env<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

@@ -7,7 +7,7 @@ use groundswell::event::ModelId;
 use groundswell::infer::{Backend, Done, Factory, Job, ModelDirectory, ModelError, OnnxBackend, Pool};
 
 use super::graphs::{Graph, INT32, INT64};
-use super::{encoding, open, values};
+use super::{encoding, inputs, open, values};
 
 const LABELS: &str = r#"{"id2label": {"0": "a", "1": "b"}, "max_position_embeddings": 8, "pad_token_id": 9}"#;
 
@@ -80,7 +80,7 @@ fn the_row_that_is_not_finite_is_named() {
     for rows in [None, Some(1)] {
         let (_, mut backend) = of(&largest_id(INT64, rows), LABELS);
         let texts = [encoding(&[5]), encoding(&[3, 4]), encoding(&[1])];
-        let error = backend.run(ModelId(0), &texts).unwrap_err();
+        let error = backend.run(ModelId(0), &inputs(&texts)).unwrap_err();
         let named = ModelError::NotFinite { model: "m".to_owned(), head: "label".to_owned(), row: 2 };
         assert_eq!(error, named, "batch dimension {rows:?}");
         check_close(&values(&mut backend, &texts[..2], 2), &[&[0.25, 0.75], &[1.0 / 3.0, 2.0 / 3.0]]);
@@ -91,12 +91,12 @@ fn the_row_that_is_not_finite_is_named() {
 fn texts_that_no_run_can_take_are_named() {
     let (_, mut backend) = of(&largest_id(INT64, None), LABELS);
     for (ids, tokens) in [(&[][..], 0), (&[5; 9][..], 9)] {
-        let error = backend.run(ModelId(0), &[encoding(&[5]), encoding(ids)]).unwrap_err();
+        let error = backend.run(ModelId(0), &inputs(&[encoding(&[5]), encoding(ids)])).unwrap_err();
         assert_eq!(error, ModelError::Length { model: "m".to_owned(), row: 1, tokens, tokens_max: 8 });
         assert_eq!(error.to_string(), format!("model m: text 1 has {tokens} tokens; 1 to 8 can be read"));
     }
-    assert_eq!(backend.run(ModelId(0), &[]).unwrap(), []);
-    let error = backend.run(ModelId(3), &[encoding(&[5])]).unwrap_err();
+    assert_eq!(backend.run(ModelId(0), &inputs(&[])).unwrap(), []);
+    let error = backend.run(ModelId(3), &inputs(&[encoding(&[5])])).unwrap_err();
     assert_eq!(error, ModelError::UnknownModel { model: 3, models: 1 });
 }
 
@@ -112,7 +112,7 @@ fn a_failed_run_does_not_spoil_the_next() {
         .node("Concat", &["sum", "sum"], "logits", &[("axis", 1)])
         .output("logits", &[None, Some(2)]);
     let (_, mut backend) = of(&graph, LABELS);
-    let error = backend.run(ModelId(0), &[encoding(&[2]), encoding(&[3])]).unwrap_err();
+    let error = backend.run(ModelId(0), &inputs(&[encoding(&[2]), encoding(&[3])])).unwrap_err();
     assert!(matches!(&error, ModelError::Run { message, .. } if message.contains("out of data bounds")), "{error}");
     check_close(&values(&mut backend, &[encoding(&[2])], 1), &[&[0.5, 0.5]]);
 }
@@ -145,7 +145,7 @@ fn heads_of_one_graph() {
     let (directory, mut backend) = of(&graph, config);
     assert_eq!(directory.tokens_max, 4);
     assert_eq!(directory.heads.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(), ["sentiment", "topic"]);
-    let predictions = backend.run(ModelId(0), &[encoding(&[5])]).unwrap();
+    let predictions = backend.run(ModelId(0), &inputs(&[encoding(&[5])])).unwrap();
     let heads = &predictions[0].heads;
     check_close(&[heads[0].values.to_vec(), heads[1].values.to_vec()], &[&[0.25, 0.75], &[0.75, 0.5, 0.75]]);
     assert_eq!(directory.heads[1].chosen(&heads[1].values).len(), 2);
@@ -170,11 +170,10 @@ fn a_pool_of_sessions() {
         Arc::new(move || Ok(Box::new(OnnxBackend::new(std::slice::from_ref(&directory), &super::inference())?)));
     let (done_out, done) = mpsc::channel();
     let mut pool = Pool::start(3, Duration::from_secs(60), factory, move |d| done_out.send(d).unwrap()).unwrap();
-    let now = Instant::now();
-    (0..3).for_each(|n| pool.submit(job(n), now).unwrap());
+    (0..3).for_each(|n| pool.submit(job(n)).unwrap());
     for n in 3..300 {
         check_done(done.recv().unwrap());
-        pool.submit(job(n), now).unwrap();
+        pool.submit(job(n)).unwrap();
     }
     assert_eq!(pool.stop(Instant::now() + Duration::from_secs(60)), 0);
     assert_eq!(done.into_iter().map(check_done).count(), 3);
@@ -182,8 +181,8 @@ fn a_pool_of_sessions() {
 
 /// Texts whose largest ids are from 3 on, so that each job has answers of its own.
 fn job(payload: u32) -> Job<u32> {
-    let texts = (0..4).map(|row| encoding(&[3, 3 + payload + row])).collect();
-    Job { payload, model: ModelId(0), texts }
+    let texts: Vec<_> = (0..4).map(|row| encoding(&[3, 3 + payload + row])).collect();
+    Job { payload, model: ModelId(0), inputs: inputs(&texts) }
 }
 
 fn check_done(done: Done<u32>) {

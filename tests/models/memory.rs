@@ -5,7 +5,7 @@ use std::fs;
 use groundswell::event::ModelId;
 use groundswell::infer::Backend;
 
-use super::{backend, encoding, open, repository};
+use super::{backend, encoding, inputs, open, repository};
 
 const TEXTS: usize = 200_000;
 
@@ -28,7 +28,7 @@ fn it_is_flat_over_200_000_texts() {
         let longest = random.usize(1..=directory.tokens_max);
         let text = || encoding(&vec![7; longest]);
         let rows = random.usize(1..=16).min(2048 / longest).max(1);
-        backend.run(ModelId(0), &(0..rows).map(|_| text()).collect::<Vec<_>>()).unwrap();
+        backend.run(ModelId(0), &inputs(&(0..rows).map(|_| text()).collect::<Vec<_>>())).unwrap();
         scored += rows;
         if early == 0 && scored >= TEXTS / 10 {
             early = resident();

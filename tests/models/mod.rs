@@ -5,6 +5,7 @@ mod graphs;
 mod memory;
 mod parity;
 mod refusals;
+mod rows;
 mod shipped;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use groundswell::config::{Device, Inference, Kind, Model};
 use groundswell::event::{Encoding, ModelId, Prediction};
-use groundswell::infer::{Backend, ModelDirectory, OnnxBackend};
+use groundswell::infer::{Backend, Inputs, ModelDirectory, OnnxBackend};
 use tokenizers::Tokenizer;
 
 fn repository() -> &'static Path {
@@ -42,6 +43,10 @@ fn encoding(ids: &[u32]) -> Arc<Encoding> {
     Arc::new(Encoding { ids: ids.into(), truncated: false })
 }
 
+fn inputs(texts: &[Arc<Encoding>]) -> Inputs {
+    Inputs::Texts(texts.to_vec())
+}
+
 /// With the directory's own tokenizer, whose padding and truncation are replaced by the model's limit.
 fn encode(directory: &ModelDirectory, texts: &[String]) -> Vec<Arc<Encoding>> {
     let mut tokenizer = Tokenizer::from_file(&directory.tokenizer).unwrap();
@@ -52,7 +57,7 @@ fn encode(directory: &ModelDirectory, texts: &[String]) -> Vec<Arc<Encoding>> {
 
 /// The first head's values of each text, run in batches of `rows`.
 fn values(backend: &mut OnnxBackend, texts: &[Arc<Encoding>], rows: usize) -> Vec<Vec<f32>> {
-    let run = |part: &[Arc<Encoding>]| -> Vec<Prediction> { backend.run(ModelId(0), part).unwrap() };
+    let run = |part: &[Arc<Encoding>]| -> Vec<Prediction> { backend.run(ModelId(0), &inputs(part)).unwrap() };
     let predictions = texts.chunks(rows).flat_map(run);
     predictions.map(|p| p.heads.iter().flat_map(|h| h.values.iter().copied()).collect()).collect()
 }

@@ -3,7 +3,7 @@
 use groundswell::event::ModelId;
 use groundswell::infer::{Backend, HeadKind};
 
-use super::{backend, encode, largest_difference, open, repository, values};
+use super::{backend, encode, inputs, largest_difference, open, repository, values};
 
 const WORDS: [&str; 24] = [
     "the",
@@ -65,7 +65,7 @@ fn it_has_a_sentiment_and_probabilities_add_up() {
     let directory = open(repository().join("models/text"));
     assert!(directory.heads.iter().any(|h| matches!(h.kind, HeadKind::Sentiment(_)) && h.name == "sentiment"));
     let mut backend = backend(&directory);
-    for prediction in backend.run(ModelId(0), &encode(&directory, &texts(20))).unwrap() {
+    for prediction in backend.run(ModelId(0), &inputs(&encode(&directory, &texts(20)))).unwrap() {
         for (head, answer) in directory.heads.iter().zip(&prediction.heads) {
             let value = |v: &f32| if head.embeds() { v * v } else { *v };
             let sum: f32 = answer.values.iter().map(value).sum();

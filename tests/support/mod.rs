@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod ledger;
 mod patience;
 pub mod registry;
+pub mod remembered;
 mod service;
 mod stand;
 

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::run::{Signals, ended, start};
+use super::run::{Signals, ended, health, start};
+use super::stages::{StageName, Stages};
 use super::{Outcome, places};
 use crate::api;
 use crate::config::{self, Settings};
 use crate::event::{Error, Fault};
-use crate::runtime::Running;
 use crate::telemetry::{self, Health, Metrics};
 use broker::Broker;
 use load::Plan;
@@ -40,6 +40,8 @@ use terminal::{Abilities, say};
 /// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
 const RATE_MAX: f64 = 5000.0;
 const FETCH_WAIT_MS: u32 = 5;
+/// What runs between the broker and the screen.
+const STAGES: [StageName; 1] = [StageName::Text];
 const READY_LOOK: Duration = Duration::from_millis(50);
 
 /// Show reviews and chats being scored, with nothing else needed: no Kafka, no configuration.
@@ -111,14 +113,12 @@ impl Demo {
 
     async fn play(&self, settings: &Settings, abilities: Abilities) -> Result<(), Error> {
         let mut signals = Signals::new()?;
-        let names = settings.models.iter().map(|model| model.name.clone());
-        let commit_age_max = settings.delivery.transaction_timeout * 3;
-        let health = Arc::new(Health::new(names, ["text"], commit_age_max, Instant::now()));
+        let health = Arc::new(health(settings, &STAGES));
         let metrics = telemetry::recorder()?;
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
-            running = start(settings, health.clone()) => running?,
+            running = start(settings, &STAGES, health.clone()) => running?,
             () = signals.next() => return Ok(()),
         };
         if !ready(&running, &health, &mut signals).await {
@@ -150,13 +150,13 @@ fn serve(listen: SocketAddr, health: &Arc<Health>, metrics: &Metrics) -> Result<
 
 /// Waits until the models are warm and the partitions assigned, so that the first latencies are not those of the
 /// start. False: the pipeline has ended, or was asked to.
-async fn ready(running: &Running, health: &Health, signals: &mut Signals) -> bool {
+async fn ready(running: &Stages, health: &Health, signals: &mut Signals) -> bool {
     loop {
         if health.ready(Instant::now()).is_ok() {
             return true;
         }
         tokio::select! {
-            () = ended(running) => return false,
+            () = ended(running, false) => return false,
             () = signals.next() => return false,
             () = tokio::time::sleep(READY_LOOK) => {}
         }

@@ -12,9 +12,9 @@ use super::summary::Summary;
 use super::tally::{Rate, Tally};
 use super::terminal::{Abilities, Screen, cannot_show, say};
 use crate::cli::run::{KILLED, Signals, ended};
+use crate::cli::stages::Stages;
 use crate::config::Settings;
 use crate::event::{Error, Fault};
-use crate::runtime::Running;
 use crate::telemetry::Metrics;
 
 /// How often the results are taken and the screen is drawn.
@@ -78,7 +78,7 @@ impl Play {
     }
 
     /// Shows what flows until the time is over, somebody ends it, or it cannot go on.
-    pub async fn watch(&mut self, abilities: Abilities, running: &Running, signals: &mut Signals) -> Result<(), Error> {
+    pub async fn watch(&mut self, abilities: Abilities, running: &Stages, signals: &mut Signals) -> Result<(), Error> {
         if abilities.drawing {
             self.show = Show::Screen(Screen::open(abilities.colours).map_err(|e| cannot_show(&e))?);
         } else {
@@ -93,30 +93,30 @@ impl Play {
             self.look()?;
             self.show(false)?;
             let over = self.seconds.is_some_and(|seconds| self.start.elapsed().as_secs_f64() >= seconds);
-            if over || running.is_finished() || self.load.is_finished() {
+            if over || running.is_finished(false) || self.load.is_finished() {
                 return Ok(());
             }
         }
     }
 
     /// Customers stop; what they wrote is scored and seen; then the pipeline stops, as `run` does.
-    pub async fn end(&mut self, running: Running) -> Result<(), Error> {
+    pub async fn end(&mut self, running: Stages) -> Result<(), Error> {
         self.load.stop();
         self.lasted = Some(self.start.elapsed());
         let drained = self.drain(&running).await;
         running.stop();
-        ended(&running).await;
+        ended(&running, true).await;
         self.show = Show::Lines { last: None };
         drained.and_then(|()| self.look()).and(running.join())
     }
 
-    async fn drain(&mut self, running: &Running) -> Result<(), Error> {
+    async fn drain(&mut self, running: &Stages) -> Result<(), Error> {
         let deadline = Instant::now() + RESULTS_MAX;
         loop {
             self.look()?;
             self.show(true)?;
             let complete = self.load.is_finished() && self.tally.delivered.records() >= self.load.sent();
-            if complete || running.is_finished() || Instant::now() >= deadline {
+            if complete || running.is_finished(false) || Instant::now() >= deadline {
                 return Ok(());
             }
             tokio::time::sleep(LOOK / 5).await;

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 pub use click::{Click, Id};
 pub use labels::Labels;
+use session::Placed;
 pub use session::Rules;
 pub use stage::{ClicksStage, PurchaseModel, Waiting, refuse_future};
 pub use state::{Session, Tally, kinds};
@@ -48,6 +49,8 @@ pub enum Observed {
 pub struct SessionSoFar {
     pub id: u64,
     pub revision: u32,
+    /// The click came late: what was said of the session before is revised.
+    pub late: bool,
     /// The session that a late click made part of this one.
     pub merged: Option<u64>,
     pub first_ms: i64,
@@ -78,7 +81,7 @@ pub fn observe(tables: &mut impl Tables, rules: &Rules, click: &Click, row: &mut
         return Observed::TooLate { by_ms: 0 };
     };
     features::append(&view, row);
-    let so_far = SessionSoFar::new(&user.sessions[placed.session], placed.merged, &view);
+    let so_far = SessionSoFar::new(&user.sessions[placed.session], &placed, &view);
     let followed = user.sessions[placed.session].mark_followed();
     USERS.put(tables, &click.event.user, &user);
     count(tables, click, &followed, partition);
@@ -129,11 +132,12 @@ impl SessionSoFar {
         format!("{:016x}", self.id)
     }
 
-    fn new(session: &Session, merged: Option<u64>, view: &SessionSeen) -> Self {
+    fn new(session: &Session, placed: &Placed, view: &SessionSeen) -> Self {
         Self {
             id: session.id,
             revision: session.revision,
-            merged,
+            late: placed.late,
+            merged: placed.merged,
             first_ms: session.first_ms(),
             last_ms: session.last_ms(),
             tally: view.session.tally,

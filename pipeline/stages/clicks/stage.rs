@@ -1,7 +1,7 @@
 //! The stage's three steps: decode and validate; sessions and features; the scored click.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -11,10 +11,14 @@ use super::features::FEATURES;
 use super::{Click, Observed, Rules, SessionSoFar, observe};
 use crate::codec::{ClickDecoder, Decoded, Encoder};
 use crate::config;
-use crate::event::{Error, Fault, Output, RawRecord, Reason, Rejection, v1};
-use crate::stages::Prepare;
-use crate::state::Tables;
+use crate::event::{Answer, Ask, Error, Fault, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection, v1};
+use crate::stages::{Prepare, Stage};
+use crate::state::{Kind, View};
+use crate::telemetry::ClicksObserved;
 use crate::text::Redactor;
+
+/// Probabilities kept for the next report: more than a second's.
+const PROBABILITIES_MAX: usize = 1 << 18;
 
 /// Clicks, each with its session and how likely that is to buy.
 pub struct ClicksStage {
@@ -27,6 +31,8 @@ pub struct ClicksStage {
     pub model: Option<PurchaseModel>,
     pub topic: Arc<str>,
     pub encoder: Encoder<v1::ScoredClick>,
+    /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
+    pub counts: Mutex<ClicksObserved>,
 }
 
 /// The purchase model as this stage needs it.
@@ -44,24 +50,29 @@ pub struct Waiting {
     scored: v1::ScoredClick,
     /// The output's key.
     user: Bytes,
-    asked: bool,
 }
 
-impl ClicksStage {
-    pub const NAME: &'static str = "clicks";
+impl Stage for ClicksStage {
+    type Prepared = Click;
+    type Event = Waiting;
 
-    /// Decodes and validates one record. A rejection becomes a dead letter.
-    pub fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
-        let size = record.payload.as_ref().map_or(0, Bytes::len);
-        if size > self.payload_bytes_max {
-            let message = format!("{size} bytes are more than text.payload_bytes_max ({})", self.payload_bytes_max);
-            return Err(Rejection::new(Reason::TooLarge, message));
-        }
-        let Some(decoder) = self.decoders.get(&*record.origin.topic) else {
-            let message = format!("no input is configured for topic {}", record.origin.topic);
-            return Err(Rejection::new(Reason::Malformed, message));
-        };
-        let mut event = match decoder.decode(record)? {
+    const NAME: &'static str = "clicks";
+
+    fn kinds(&self) -> Vec<Kind> {
+        super::kinds()
+    }
+
+    fn grace_ms(&self) -> i64 {
+        milliseconds(self.settings.grace)
+    }
+
+    fn report(&self) {
+        let counts = std::mem::take(&mut *self.counts());
+        counts.emit(self.model.as_ref().map_or("", |model| &model.name));
+    }
+
+    fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
+        let mut event = match self.decode(record)? {
             Decoded::Event(event) => event,
             Decoded::NeedsSchema(id) => return Ok(Prepare::NeedsSchema(id)),
         };
@@ -74,41 +85,43 @@ impl ClicksStage {
         Ok(Prepare::Ready(click))
     }
 
-    /// Takes the click into its session. With a model, gives the row that it is to be asked about.
-    pub fn observe(&self, tables: &mut impl Tables, click: Click) -> (Waiting, Option<Box<[f32]>>) {
+    fn observe(&self, state: &mut View<'_>, click: Click) -> (Waiting, Vec<Ask>) {
         let mut row = Vec::with_capacity(FEATURES.len());
-        let observed = observe(tables, &Rules::from(&self.settings), &click, &mut row);
+        let observed = observe(state, &Rules::from(&self.settings), &click, &mut row);
         let user = Bytes::copy_from_slice(click.event.user.as_bytes());
         let mut scored = skeleton(click.event);
+        let mut asks = Vec::new();
         match observed {
             Observed::TooLate { .. } => {
+                self.counts().too_late += 1;
                 scored.too_late = true;
-                (Waiting { scored, user, asked: false }, None)
             }
             Observed::Counted(session) => {
+                self.count(&session);
                 scored.session = Some(session.into());
                 if self.settings.include_features {
                     scored.features = named(&row);
                 }
-                let asked = self.model.as_ref().map(|model| model.row(&row));
-                (Waiting { scored, user, asked: asked.is_some() }, asked)
+                asks.extend(self.model.as_ref().map(|model| model.ask(&row)));
             }
         }
+        (Waiting { scored, user }, asks)
     }
 
-    /// `answer` is the model's, where it was asked: that a purchase follows later in the session.
-    pub fn conclude(
+    fn conclude(
         &self,
+        _: &mut View<'_>,
         record: &RawRecord,
-        waiting: Waiting,
-        answer: Option<Result<f32, Arc<str>>>,
+        Waiting { mut scored, user }: Waiting,
+        answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
-        let Waiting { mut scored, user, asked } = waiting;
         scored.origin = Some(origin(record));
         scored.scored_time = Some(prost_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() });
-        if let (true, Some(model)) = (asked, &self.model) {
-            scored.purchase_probability = Some(probability(model, answer)?);
+        if let (Some(model), Some(answer)) = (&self.model, answers.first()) {
+            let probability = probability(model, answer)?;
+            self.said(probability);
+            scored.purchase_probability = Some(probability);
             scored.model = Some(v1::Model { name: model.name.clone(), version: model.version.clone() });
         }
         Ok(vec![Output {
@@ -118,6 +131,41 @@ impl ClicksStage {
             payload: Some(self.encoder.encode(&scored)),
             headers: Vec::new(),
         }])
+    }
+}
+
+impl ClicksStage {
+    fn counts(&self) -> MutexGuard<'_, ClicksObserved> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self, probability: f64) {
+        let probabilities = &mut self.counts().probabilities;
+        // Where nobody asks for reports, the first ones stand for all.
+        if probabilities.len() < PROBABILITIES_MAX {
+            probabilities.push(probability);
+        }
+    }
+
+    fn count(&self, session: &SessionSoFar) {
+        let mut counts = self.counts();
+        counts.counted += 1;
+        counts.opened += u64::from(session.tally.clicks() == 1);
+        counts.revised += u64::from(session.late);
+        counts.merged += u64::from(session.merged.is_some());
+    }
+
+    fn decode(&self, record: &RawRecord) -> Result<Decoded<v1::Click>, Rejection> {
+        let size = record.payload.as_ref().map_or(0, Bytes::len);
+        if size > self.payload_bytes_max {
+            let message = format!("{size} bytes are more than text.payload_bytes_max ({})", self.payload_bytes_max);
+            return Err(Rejection::new(Reason::TooLarge, message));
+        }
+        let Some(decoder) = self.decoders.get(&*record.origin.topic) else {
+            let message = format!("no input is configured for topic {}", record.origin.topic);
+            return Err(Rejection::new(Reason::Malformed, message));
+        };
+        decoder.decode(record)
     }
 }
 
@@ -135,13 +183,9 @@ impl PurchaseModel {
         Ok(Self { name: name.to_owned(), version: version.to_owned(), inputs })
     }
 
-    /// Numbers of a row that the model reads.
-    pub fn width(&self) -> usize {
-        self.inputs.len()
-    }
-
-    fn row(&self, features: &[f32]) -> Box<[f32]> {
-        self.inputs.iter().map(|place| features[*place]).collect()
+    fn ask(&self, features: &[f32]) -> Ask {
+        let row = self.inputs.iter().map(|place| features[*place]).collect();
+        Ask { model: ModelId(0), priority: Priority::Normal, question: Question::Row(row) }
     }
 }
 
@@ -155,13 +199,14 @@ pub fn refuse_future(click: &Click, now: Timestamp, ahead_ms_max: i64) -> Result
     Err(Rejection::new(Reason::Future, message))
 }
 
-fn probability(model: &PurchaseModel, answer: Option<Result<f32, Arc<str>>>) -> Result<f64, Rejection> {
+/// What the model says, that a purchase follows later in the session.
+fn probability(model: &PurchaseModel, answer: &Answer) -> Result<f64, Rejection> {
     let refused =
         |why: &str| Rejection::new(Reason::Model, format!("model {} failed on this session alone: {why}", model.name));
-    match answer {
-        Some(Ok(probability)) if (0.0..=1.0).contains(&probability) => Ok(f64::from(probability)),
-        Some(Ok(other)) => Err(refused(&format!("{other} is no probability"))),
-        Some(Err(why)) => Err(refused(&why)),
+    let prediction = answer.as_ref().map_err(|why| refused(why))?;
+    match prediction.heads.first().and_then(|head| head.values.first()) {
+        Some(probability) if (0.0..=1.0).contains(probability) => Ok(f64::from(*probability)),
+        Some(other) => Err(refused(&format!("{other} is no probability"))),
         None => Err(refused("it gave no answer")),
     }
 }
@@ -235,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::config::{FieldSource, Input, InputFormat, InputKind, OutputFormat, Redaction, UserRedaction};
-    use crate::event::{Origin, Record};
+    use crate::event::{HeadAnswer, Origin, Prediction, Record};
     use crate::state::State;
 
     const NOW_S: i64 = 1_795_341_600;
@@ -255,12 +300,14 @@ mod tests {
                 utc_offset_minutes: 0,
                 future_max: Duration::from_secs(3600),
                 include_features: true,
+                purchase_model: None,
             },
             payload_bytes_max: 1000,
             redactor: Redactor::new(&redaction),
             model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
             topic: "clicks.scored".into(),
             encoder: Encoder::new(OutputFormat::Json, None).unwrap(),
+            counts: Mutex::default(),
         }
     }
 
@@ -308,18 +355,20 @@ mod tests {
     #[test]
     fn a_click_is_scored_with_its_session() {
         let stage = stage(&["is_cart", "clicks"]);
-        let mut state = State::in_memory(&super::super::kinds(), 600_000);
-        let mut answer = |json: &str, answer: Option<Result<f32, Arc<str>>>| {
+        let mut state = State::in_memory(&stage.kinds(), stage.grace_ms());
+        let said = |value| Ok(Arc::new(Prediction { heads: [HeadAnswer { values: [value].into() }].into() }));
+        let mut answer = |json: &str, answers: &[Answer]| {
             let record = record(json);
             let click = prepared(&stage, json).unwrap();
-            let (waiting, row) = state.observe(|tables| stage.observe(tables, click));
-            let outputs = stage.conclude(&record, waiting, answer, now()).map_err(|rejection| rejection.to_string());
+            let (waiting, asks) = state.observe(|view| stage.observe(view, click));
+            let outputs = state.conclude(|view| stage.conclude(view, &record, waiting, answers, now()));
             let payload = |outputs: Vec<Output>| serde_json::from_slice(&outputs[0].payload.clone().unwrap()).unwrap();
-            (row, outputs.map(payload))
+            let rows: Vec<Question> = asks.into_iter().map(|ask| ask.question).collect();
+            (rows, outputs.map(payload).map_err(|rejection| rejection.to_string()))
         };
         let view = r#"{"user_id": "u", "item_id": "p", "action": "view", "ts": 1795341000}"#;
-        let (row, scored): (_, Result<serde_json::Value, _>) = answer(view, Some(Ok(0.25)));
-        assert_eq!(row.as_deref(), Some(&[0.0, 1.0][..]));
+        let (rows, scored): (_, Result<serde_json::Value, _>) = answer(view, &[said(0.25)]);
+        assert_eq!(rows, [Question::Row([0.0, 1.0].into())]);
         let scored = scored.unwrap();
         assert_eq!(scored["purchase_probability"], 0.25);
         assert_eq!(scored["model"], serde_json::json!({"name": "purchase", "version": "v1"}));
@@ -327,13 +376,15 @@ mod tests {
         assert_eq!(scored["features"]["since_cart"], -1.0);
 
         let cart = r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341601}"#;
-        let (row, failed) = answer(cart, Some(Err("it broke".into())));
-        assert_eq!(row.as_deref(), Some(&[1.0, 2.0][..]));
+        let (rows, failed) = answer(cart, &[Err("it broke".into())]);
+        assert_eq!(rows, [Question::Row([1.0, 2.0].into())]);
         assert_eq!(failed, Err("model: model purchase failed on this session alone: it broke".to_owned()));
+        let (_, failed) = answer(cart, &[said(1.5)]);
+        assert_eq!(failed, Err("model: model purchase failed on this session alone: 1.5 is no probability".to_owned()));
 
-        let (row, late) = answer(r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341000}"#, None);
+        let (rows, late) = answer(r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341000}"#, &[]);
         let late = late.unwrap();
-        assert_eq!((row, &late["too_late"]), (None, &serde_json::Value::Bool(true)));
+        assert_eq!((rows.len(), &late["too_late"]), (0, &serde_json::Value::Bool(true)));
         assert!(late.get("session").is_none() && late.get("purchase_probability").is_none(), "{late}");
     }
 

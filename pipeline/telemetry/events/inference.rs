@@ -25,16 +25,17 @@ impl ModelWarm<'_> {
 /// What waits for a batch. Once an epoch.
 #[derive(Debug)]
 pub struct QueueMeasured {
+    pub stage: &'static str,
     pub requests: usize,
     pub tokens: usize,
 }
 
 impl QueueMeasured {
     pub fn emit(&self) {
-        let &Self { requests, tokens } = self;
-        names::QUEUE_REQUESTS.set(&[], requests as f64);
-        names::QUEUE_TOKENS.set(&[], tokens as f64);
-        trace!(requests, tokens, "queue measured");
+        let &Self { stage, requests, tokens } = self;
+        names::QUEUE_REQUESTS.set(&[stage], requests as f64);
+        names::QUEUE_TOKENS.set(&[stage], tokens as f64);
+        trace!(stage, requests, tokens, "queue measured");
     }
 }
 

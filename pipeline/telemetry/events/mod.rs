@@ -1,11 +1,13 @@
 //! What can happen, a struct each, in the order in which data meets the parts.
 
+mod clicks;
 mod delivery;
 mod inference;
 mod process;
 mod source;
 mod state;
 
+pub use clicks::ClicksObserved;
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,

@@ -19,8 +19,10 @@ fn emit_everything() {
     RegistryRetried { attempt: 2, delay: MS, error: "connection refused" }.emit();
     Redacted { kind: "phone", count: 2 }.emit();
     TextsTruncated { model: "text", count: 1 }.emit();
+    let probabilities = vec![0.25];
+    ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities }.emit("purchase");
     ModelWarm { model: "text", version: "3f9a", took: MS }.emit();
-    QueueMeasured { requests: 5, tokens: 100 }.emit();
+    QueueMeasured { stage: "text", requests: 5, tokens: 100 }.emit();
     BatchTaken { model: "text", rows: 4, tokens_padded: 80, tokens_used: 76, waited: MS }.emit();
     InferenceDone { model: "text", took: MS }.emit();
     BatchFailed { model: "text", rows: 4, error: "out of memory" }.emit();

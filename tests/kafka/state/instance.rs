@@ -34,7 +34,7 @@ fn the_counting_stage_until_its_input_ends() -> Outcome<()> {
     let registered = Registered::new(&settings)?;
     let stage = Arc::new(Counting { output: format!("{input}-counted").into() });
     let health = Arc::new(Health::new(Vec::new(), ["counting"], Duration::from_secs(60), Instant::now()));
-    let running = start_stage(&settings, &models, stage, &registered, vec![input], health)?;
+    let running = start_stage(&settings, &models.served(&settings), stage, &registered, vec![input], health)?;
     let stdin = thread::spawn(|| std::io::stdin().read_to_end(&mut Vec::new()));
     while !stdin.is_finished() && !running.is_finished() {
         thread::sleep(Duration::from_millis(20));

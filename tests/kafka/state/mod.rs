@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use self::instance::Instance;
 use self::stage::expected;
+use crate::support::remembered::{create_changelog, damage, files, from_env, remembered};
 use crate::support::{Kafka, Outcome, Record};
 
 const PARTITIONS: i32 = 3;
@@ -140,9 +141,7 @@ impl Scenario {
         for topic in [tag.to_owned(), format!("{tag}-counted"), format!("{tag}-dead-letters")] {
             kafka.create_topic(&topic, PARTITIONS, &[])?;
         }
-        // As small as the broker allows, so that compaction takes part.
-        let compacted = [("cleanup.policy", "compact"), ("segment.ms", "2000"), ("min.cleanable.dirty.ratio", "0.01")];
-        kafka.create_topic(&changelog(tag), PARTITIONS, &compacted)?;
+        create_changelog(kafka, &changelog(tag), PARTITIONS)?;
         let config = folder.path().join("groundswell.toml");
         fs::write(&config, configuration(tag, mode, kafka, folder.path()))?;
         Ok(Scenario {
@@ -223,25 +222,9 @@ impl Scenario {
         Instance::start(self.folder.path(), name, &self.config, &self.input)
     }
 
-    /// Does something to every file of an instance's local copies.
     fn damage(&self, name: &str, how: &str) -> Outcome<()> {
         let directory = self.folder.path().join("state").join(format!("{}-counting-{name}", self.input));
-        if how == "gone" {
-            return Ok(fs::remove_dir_all(directory)?);
-        }
-        let mut rng = Rng::with_seed(self.seed ^ 2);
-        // Damaged, it would have the rest thrown away unread.
-        for file in files(&directory).into_iter().filter(|file| !file.ends_with("FORMAT")) {
-            let mut bytes = fs::read(&file)?;
-            let at = rng.usize(..bytes.len().max(1));
-            match how {
-                "flip" if !bytes.is_empty() => bytes[at] ^= 0x20,
-                "cut" => bytes.truncate(at),
-                _ => continue,
-            }
-            fs::write(&file, bytes)?;
-        }
-        Ok(())
+        damage(&directory, how, self.seed ^ 2)
     }
 
     /// Of all instances, those that were killed included.
@@ -307,35 +290,13 @@ impl Scenario {
         Ok(())
     }
 
-    /// What the changelog says: the last of each key.
     fn remembered(&self, partition: i32) -> Outcome<BTreeMap<Bytes, Stored>> {
-        let mut remembered = BTreeMap::new();
-        for record in self.kafka.read_committed(&changelog(&self.input))? {
-            if record.partition != Some(partition) {
-                continue;
-            }
-            let key = Bytes::from(record.key.ok_or("a change without a key")?);
-            match record.payload {
-                Some(value) => remembered.insert(key, Stored::parse(value.into()).ok_or("a change that is no entry")?),
-                None => remembered.remove(&key),
-            };
-        }
-        Ok(remembered)
+        remembered(self.kafka, &changelog(&self.input), partition)
     }
 }
 
 fn changelog(tag: &str) -> String {
     groundswell::runtime::changelog(&format!("{tag}-counting"), tag)
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
 }
 
 fn configuration(tag: &str, mode: &str, kafka: &Kafka, folder: &Path) -> String {
@@ -368,8 +329,4 @@ format = "json"
         model = model.display(),
         state = folder.join("state").display(),
     )
-}
-
-fn from_env<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use groundswell::event::{Answer, Ask, Encoding, ModelId, Output, Priority, RawRecord, Reason, Rejection};
+use groundswell::event::{Answer, Ask, Encoding, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection};
 use groundswell::stages::{Prepare, Stage};
 use groundswell::state::{InMemory, Key, Kind, State, Stored, Table, Tables, View};
 use jiff::Timestamp;
@@ -60,8 +60,10 @@ impl Stage for Counting {
         let ask = Ask {
             model: ModelId(0),
             priority: Priority::Normal,
-            encoding: Arc::new(Encoding { ids: Box::new([2, 3]), truncated: false }),
-            text_key: u128::from(counted.total),
+            question: Question::Text {
+                encoding: Arc::new(Encoding { ids: Box::new([2, 3]), truncated: false }),
+                key: u128::from(counted.total),
+            },
         };
         let asks = if counted.total.is_multiple_of(ASKS_ONE_IN) { vec![ask] } else { Vec::new() };
         (counted, asks)

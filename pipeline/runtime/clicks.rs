@@ -1,0 +1,117 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::models::Served;
+use super::schemas::Registered;
+use super::scoring::ServedModel;
+use super::start::{Running, start_stage};
+use crate::codec::{ClickDecoder, Encoder, SCORED_CLICK_FILES};
+use crate::config::{InputKind, Settings};
+use crate::event::Error;
+use crate::infer::{Backend, Factory, RowsBackend, RowsDirectory};
+use crate::stages::clicks::{ClicksStage, PurchaseModel};
+use crate::telemetry::Health;
+use crate::text::Redactor;
+
+/// What the purchase model is called in outputs, metrics and health.
+pub const PURCHASE: &str = "purchase";
+/// A row takes a quarter of a microsecond: what one worker answers, no pipeline asks.
+const WORKERS: usize = 1;
+
+/// The purchase model, loaded as far as can be told without running it.
+#[derive(Clone)]
+pub struct Purchase {
+    pub directory: RowsDirectory,
+    /// What an operator should know about it.
+    pub warning: Option<String>,
+    model: PurchaseModel,
+    factory: Factory,
+}
+
+impl Purchase {
+    /// Reads the model's directory; `None` where none is configured. Nothing is run yet.
+    pub fn load(settings: &Settings) -> Result<Option<Purchase>, Error> {
+        let Some(path) = &settings.clicks.purchase_model else { return Ok(None) };
+        let directory = RowsDirectory::open(PURCHASE, path)?;
+        let model = PurchaseModel::new(PURCHASE, &directory.version, &directory.features)?;
+        let (opened, inference) = (directory.clone(), settings.inference.clone());
+        let factory: Factory = Arc::new(move || {
+            let mut backend = RowsBackend::new(&opened, &inference)?;
+            backend.warm_up()?;
+            Ok(Box::new(backend) as Box<dyn Backend>)
+        });
+        Ok(Some(Purchase { warning: warning(&directory, settings), directory, model, factory }))
+    }
+
+    /// Has the model run by others: for tests of what breaks.
+    pub fn with_factory(self, factory: Factory) -> Purchase {
+        Purchase { factory, ..self }
+    }
+
+    pub fn factory(&self) -> Factory {
+        self.factory.clone()
+    }
+
+    /// As the stage asks it.
+    pub fn served(&self) -> Served {
+        let RowsDirectory { name, version, rows_max, .. } = self.directory.clone();
+        Served {
+            models: vec![ServedModel { name, version, rows_max }],
+            workers: WORKERS,
+            cache_bytes_max: 0,
+            factory: self.factory.clone(),
+        }
+    }
+}
+
+/// Starts the clicks stage, which reads the inputs of clicks.
+pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Arc<Health>) -> Result<Running, Error> {
+    let registered = Registered::new(settings)?;
+    let stage = Arc::new(clicks_stage(settings, purchase, &registered)?);
+    let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
+    let topics = clicks.flat_map(|input| input.topics.clone()).collect();
+    let served = purchase.map_or_else(Served::none, Purchase::served);
+    start_stage(settings, &served, stage, &registered, topics, health)
+}
+
+/// The clicks stage, ready to prepare, observe and conclude.
+pub fn clicks_stage(
+    settings: &Settings,
+    purchase: Option<&Purchase>,
+    registered: &Registered,
+) -> Result<ClicksStage, Error> {
+    let mut decoders = HashMap::default();
+    for input in settings.inputs.iter().filter(|input| input.kind == InputKind::Click) {
+        for topic in &input.topics {
+            decoders.insert(topic.clone(), ClickDecoder::new(input, registered.schemas())?);
+        }
+    }
+    let topic = settings.outputs.topic(InputKind::Click);
+    let schema = registered.output_schema(settings, topic, &SCORED_CLICK_FILES)?;
+    Ok(ClicksStage {
+        decoders,
+        settings: settings.clicks.clone(),
+        payload_bytes_max: settings.text.payload_bytes_max,
+        redactor: Redactor::new(&settings.redaction),
+        model: purchase.map(|purchase| purchase.model.clone()),
+        topic: Arc::from(topic),
+        encoder: Encoder::new(settings.outputs.format, schema)?,
+        counts: Mutex::default(),
+    })
+}
+
+/// Sessions cut by another gap, and hours of another clock, are not what the model has learned from.
+fn warning(directory: &RowsDirectory, settings: &Settings) -> Option<String> {
+    let gap_ms = settings.clicks.session_gap.as_millis() as u64;
+    let offset = i64::from(settings.clicks.utc_offset_minutes);
+    let gap = directory
+        .session_gap_ms
+        .filter(|learned| *learned != gap_ms)
+        .map(|learned| format!("sessions that end after {learned} ms, and clicks.session_gap_ms is {gap_ms}"));
+    let clock = directory
+        .utc_offset_minutes
+        .filter(|learned| *learned != offset)
+        .map(|learned| format!("hours {learned} minutes ahead of UTC, and clicks.utc_offset_minutes is {offset}"));
+    let unlike: Vec<String> = gap.into_iter().chain(clock).collect();
+    (!unlike.is_empty()).then(|| format!("model {} has learned from {}", directory.name, unlike.join("; from ")))
+}

@@ -1,0 +1,35 @@
+//! Sessions and what is said of them.
+
+use tracing::trace;
+
+use crate::telemetry::names;
+
+/// What clicks did to sessions, and what the purchase model said of them, since the last time. Several times a second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClicksObserved {
+    /// Clicks that are in a session.
+    pub counted: u64,
+    /// Clicks that came after the grace, and are in none.
+    pub too_late: u64,
+    pub opened: u64,
+    /// Sessions changed by a click that came late, merged ones included.
+    pub revised: u64,
+    pub merged: u64,
+    /// A probability for each answer of the purchase model.
+    pub probabilities: Vec<f64>,
+}
+
+impl ClicksObserved {
+    /// `model`: who gave the probabilities.
+    pub fn emit(&self, model: &str) {
+        let &Self { counted, too_late, opened, revised, merged, ref probabilities } = self;
+        let clicks = [("counted", counted), ("too_late", too_late)];
+        clicks.iter().for_each(|(outcome, clicks)| names::CLICKS.add(&[outcome], *clicks));
+        let sessions = [("opened", opened), ("revised", revised), ("merged", merged)];
+        sessions.iter().for_each(|(change, sessions)| names::SESSIONS.add(&[change], *sessions));
+        if !probabilities.is_empty() {
+            names::PURCHASE_PROBABILITY.record_all(&[model], probabilities);
+        }
+        trace!(counted, too_late, opened, revised, merged, scored = probabilities.len(), "clicks observed");
+    }
+}
