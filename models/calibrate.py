@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+import metrics
 import scores
 from losses import CLOSED, targets, through_noise
 
 GAP_WEIGHT = 100.0
 """Of a source's mean probability against its accuracy, beside the likelihood: where errors are wilder than a factor
 can say, likelihood alone leaves a source surer of itself than it is right."""
+CEILING_DRAWS, CEILING_SEED = 50, 7
 CHANCE_FIRST = -1.0
 """Where the fit of a noisy source begins: the logit of a share of a quarter or so."""
 
@@ -50,6 +52,23 @@ def fit(examples, logits, head, labels, noisy=()):
     optimizer.step(cost)
     noise = dict(zip(noisy, chance.sigmoid().tolist()))
     return logs.exp().detach()[member], (shift - shift.mean()).detach()[member], noise
+
+
+def ceiling(examples, head, source, noise):
+    """(accuracy, macro-F1) that somebody who knows every text's true label would get on a noisy source's labels.
+
+    The true labels are drawn as often as the given ones say once chance is taken off, and blurred by chance anew.
+    """
+    given = [e.labels[head] for e in examples if e.source == source and head in e.labels]
+    kinds, numbers = np.unique(given, return_inverse=True)
+    often = np.bincount(numbers) / len(given)
+    often = np.maximum((often - noise / len(kinds)) / (1 - noise), 0)
+    chance, found = np.random.default_rng(CEILING_SEED), []
+    for _ in range(CEILING_DRAWS):
+        true = chance.choice(len(kinds), len(given), p=often / often.sum())
+        blurred = np.where(chance.random(len(given)) < noise, chance.integers(0, len(kinds), len(given)), true)
+        found.append((metrics.mean(blurred == true), metrics.macro_f1(blurred, true)))
+    return tuple(np.mean(found, axis=0).tolist())
 
 
 def _gaps(logits, wanted, sources):

@@ -330,6 +330,13 @@ class Calibration(unittest.TestCase):
         self.assertAlmostEqual(noise["one"], 0.3, delta=0.04)
         self.assertAlmostEqual(factors[0].item(), 2, delta=0.3)
 
+    def test_chance_labels_bound_what_anybody_can_reach(self):
+        labels = [f"shop.{n}" for n in range(4)]
+        examples = [texts.Example("x", "one", "en", {"intent": labels[n % 4]}) for n in range(4000)]
+        accuracy, macro_f1 = calibrate.ceiling(examples, "intent", "one", 0.4)
+        self.assertAlmostEqual(accuracy, 0.7, delta=0.01)
+        self.assertAlmostEqual(macro_f1, 0.7, delta=0.01)
+
     def test_texts_from_outside_are_told_as_often_as_asked(self):
         examples = self.examples(["none"] * 10)
         logits = np.zeros((10, 3), np.float32)
