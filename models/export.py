@@ -46,7 +46,7 @@ def main():
 
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
-    adjust(network, dev, predict(network, rows), labels, config["calibration"])
+    adjust(network, dev, predict(network, rows), labels, config)
     trained = predict(network, rows)
     graph.round_as_stored(network)
     logits = check(out, network, rows, trained)
@@ -64,9 +64,10 @@ def parse():
     return parser.parse_args()
 
 
-def adjust(network, dev, logits, labels, settings):
+def adjust(network, dev, logits, labels, config):
+    settings = config["calibration"]
     for head, names in labels.items():
-        factors, addends = calibrate.fit(dev, logits[head], head, names)
+        factors, addends, noise = calibrate.fit(dev, logits[head], head, names, config["noise"])
         if head == "sentiment" and "neutral" in names:
             addends[names.index("neutral")] += settings["neutral"]
         if head == "intent":
@@ -74,6 +75,10 @@ def adjust(network, dev, logits, labels, settings):
         calibrate.fold(network.heads[head], factors, addends)
         print(f"{head:10} logits times {sorted({round(float(f), 2) for f in factors})},"
               f" plus {sorted({round(float(a), 2) for a in addends})}")
+        for source, share in noise.items():
+            accuracy, macro_f1 = calibrate.ceiling(dev, head, source, share)
+            print(f"{head:10} of {source}: {share:.0%} of dev's labels stand there by chance; whoever knew every"
+                  f" true one would get accuracy {accuracy:.3f} and macro-F1 {macro_f1:.3f}")
 
 
 def check(out, network, rows, trained):

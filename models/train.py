@@ -2,7 +2,8 @@
 
 DIR holds `text.train.jsonl.gz` and `text.dev.jsonl.gz` (see README.md for the fields). A run lives in
 `models/runs/NAME/`; the same command again goes on from its last checkpoint. The teachers are asked
-first (`teachers.py`); what they say is kept in the run.
+first (`teachers.py`); what they say is kept in the run. With `--begin DIRECTORY` training goes on from
+what was exported there, such as the model that ships, instead of from nothing.
 """
 
 import argparse
@@ -20,8 +21,10 @@ import torch
 
 import batches
 import ngrams
+import restore
 import scores
 import teachers
+import templates
 import texts
 import tokenizer as tokenizers_here
 from losses import Lessons, apart, targets
@@ -45,16 +48,18 @@ def main():
     label_map = texts.LabelMap()
     training = load(arguments, "train", label_map, config)
     dev = load(arguments, "dev", label_map, config)
-    tokenizer = make_tokenizer(run, training, config["tokenizer"])
-    labels = make_labels(run, training, label_map)
+    begin = restore.Directory(arguments.begin) if arguments.begin else None
+    tokenizer = make_tokenizer(run, training, config["tokenizer"], begin)
+    labels = make_labels(run, training, label_map, begin)
     taught = teachers.ask(run, config, training, dev, labels)
-    Trainer(run, config, tokenizer, labels, training, dev, taught).fit()
+    Trainer(run, config, tokenizer, labels, training, dev, taught, begin).fit()
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="directory with the train and dev files")
     parser.add_argument("--add", action="append", default=[], help="more training texts; may be repeated")
+    parser.add_argument("--begin", help="an exported directory whose weights, tokenizer and labels to go on from")
     parser.add_argument("--run", default="text", help="name of the run under models/runs/")
     parser.add_argument("--config", default=str(HERE / "config.toml"))
     parser.add_argument("--quick", action="store_true", help="2,000 texts, to see that everything works")
@@ -77,7 +82,7 @@ def prepare_run(run, config, arguments):
     if arguments.fresh and run.exists():
         shutil.rmtree(run)
     run.mkdir(parents=True, exist_ok=True)
-    started = {"config": config, "data": arguments.data, "add": arguments.add}
+    started = {"config": config, "data": arguments.data, "add": arguments.add, "begin": arguments.begin}
     kept = run / "config.json"
     if kept.exists() and json.loads(kept.read_text()) != started:
         raise SystemExit(f"{run} was started with another configuration; --fresh begins anew")
@@ -89,14 +94,18 @@ def load(arguments, split, label_map, config):
     if split == "train":
         for path in getattr(arguments, "add", []):
             examples += texts.read(path, label_map)
+        if config["repeats"].get(templates.SOURCE):
+            examples += templates.draw(config["seed"])
     if "texts_max" in config:
         chance = random.Random(config["seed"])
         examples = chance.sample(examples, min(config["texts_max"], len(examples)))
     return examples
 
 
-def make_tokenizer(run, examples, config):
+def make_tokenizer(run, examples, config, begin=None):
     kept = run / "tokenizer.json"
+    if begin and not kept.exists():
+        shutil.copy(begin.tokenizer, kept)
     if kept.exists():
         return tokenizers_here.Tokenizer.from_file(str(kept))
     tokenizer = tokenizers_here.train((e.text for e in examples), config["vocabulary"], config["alphabet_max"])
@@ -104,12 +113,17 @@ def make_tokenizer(run, examples, config):
     return tokenizer
 
 
-def make_labels(run, examples, label_map):
+def make_labels(run, examples, label_map, begin=None):
     """The labels of each head, in the order of its outputs; a head nobody labelled is left out."""
     seen = {head: {e.labels[head] for e in examples if head in e.labels} for head in texts.HEADS}
     labels = {head: label_map.order(head, found) for head, found in seen.items() if found}
+    labels = begin.labels_with(labels) if begin else labels
     (run / "labels.json").write_text(json.dumps(labels, indent=1, ensure_ascii=False))
     return labels
+
+
+ORIGIN_EVERY = 4
+"""Steps between two looks at where the network that training began from has the embeddings."""
 
 
 class Round:
@@ -128,7 +142,7 @@ class Round:
 
 
 class Trainer:
-    def __init__(self, run, config, tokenizer, labels, training, dev, taught):
+    def __init__(self, run, config, tokenizer, labels, training, dev, taught, begin=None):
         self.run, self.config, self.labels, self.dev = run, config, labels, dev
         self.settings = config["training"]
         tokens_max = config["tokenizer"]["tokens_max"]
@@ -138,17 +152,26 @@ class Trainer:
         self.lessons = Lessons(training, labels, config, taught.opinions)
         self.wanted = torch.from_numpy(taught.places) if config["network"]["embedding"] else None
         self.network = build(config, tokenizer.get_vocab_size(), labels, training=True)
-        chosen = choose_ngrams(self.rows, training, labels, config)
-        prints, placed = ngrams.place(chosen, *config["network"]["ngram_buckets"])
-        self.network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
-        self.say(f"{len(placed)} of {len(chosen)} chosen n-grams found a place")
-        if config["teachers"]["tables"] and not (run / "checkpoint.pt").exists():
-            teachers.begin_tables(run, self.network, tokenizer, placed, config)
+        self.origin = None
+        if begin:
+            begin.fill(self.network, labels)
+            self.origin = copy.deepcopy(self.network).eval() if self.wanted is not None else None
+        else:
+            self._begin_anew(tokenizer, training)
         self.average = copy.deepcopy(self.network)
         self._make_optimizers()
         self.rounds = self._plan()
         self.steps = sum(made.steps for made in self.rounds)
         self.round, self.step, self.seconds = self.rounds[0], 0, 0.0
+
+    def _begin_anew(self, tokenizer, training):
+        config = self.config
+        chosen = choose_ngrams(self.rows, training, self.labels, config)
+        prints, placed = ngrams.place(chosen, *config["network"]["ngram_buckets"])
+        self.network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
+        self.say(f"{len(placed)} of {len(chosen)} chosen n-grams found a place")
+        if config["teachers"]["tables"] and not (self.run / "checkpoint.pt").exists():
+            teachers.begin_tables(self.run, self.network, tokenizer, placed, config)
 
     def _make_optimizers(self):
         """Tables learn by rows: a step touches few of them, and a row that is rarely met must learn quickly."""
@@ -228,8 +251,9 @@ class Trainer:
             found = {head: values.float() for head, values in self.network(ids, mask).items()}
         batch = torch.tensor(batch)
         losses = {head: self.lessons.loss(head, found[head], batch) for head in self.labels}
-        if self.wanted is not None:
-            losses[EMBEDDING] = self.config["heads"][EMBEDDING] * apart(found[EMBEDDING], self.wanted[batch].float())
+        places = self.places(ids, mask, batch)
+        if places is not None:
+            losses[EMBEDDING] = self.config["heads"][EMBEDDING] * apart(found[EMBEDDING], places)
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for optimizer in self.optimizers.values():
@@ -238,6 +262,14 @@ class Trainer:
         self.step += 1
         if self.step % AVERAGE_EVERY == 0:
             self.follow()
+
+    @torch.no_grad()
+    def places(self, ids, mask, batch):
+        """Where the embeddings of a batch should lie: where the teachers put them or, for a network that began from
+        another, where that one has them (now and then, since asking it costs a third of a step)."""
+        if self.origin is None:
+            return None if self.wanted is None else self.wanted[batch].float()
+        return self.origin(ids, mask)[EMBEDDING] if self.step % ORIGIN_EVERY == 0 else None
 
     @torch.no_grad()
     def follow(self):
