@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::*;
-use crate::event::Fault;
+use crate::event::{Fault, Found, LookUp, Way};
 
 fn start() -> (Server, Arc<Health>) {
     let (server, health, _) = start_with_look_ups();
@@ -130,20 +130,103 @@ fn it_starts_from_within_another_runtime() {
     assert_eq!(get(&server, "/healthz").0, 200);
 }
 
-#[test]
-fn recommendations_are_asked_of_whoever_makes_them() {
+/// Answers with what it was asked; nobody is `nobody`, and `hangs` gets no answer.
+fn start_answering() -> Server {
     let (server, _, look_ups) = start_with_look_ups();
-    assert_eq!(get(&server, "/v1/recommendations/u").0, 404, "nobody makes any yet");
-    look_ups.recommendations(|user, limit, reply| {
-        if user != "hangs" {
-            reply(json!({"user": user, "limit": limit}));
-        }
+    assert_eq!(get(&server, "/v1/profiles/u").0, 404, "nobody answers yet");
+    look_ups.users(|LookUp { user, about, reply, .. }| match user.as_str() {
+        "hangs" => {}
+        "nobody" => reply(Found::Unknown),
+        "restoring" => reply(Found::NotYet),
+        "elsewhere" => reply(Found::Elsewhere { url: None, way: Way::default() }),
+        "none" => reply(Found::Nothing),
+        _ => reply(Found::Here(Box::new(move || json!({"user": user, "about": format!("{about:?}")})))),
     });
-    assert_eq!(
-        get(&server, "/v1/recommendations/a%2Fb?limit=3"),
-        (200, json!({"user": "a/b", "limit": 3}).to_string())
-    );
-    assert_eq!(get(&server, "/v1/recommendations/u"), (200, json!({"user": "u", "limit": null}).to_string()));
-    assert_eq!(get(&server, "/v1/recommendations/u?limit=many").0, 400);
-    assert_eq!(get(&server, "/v1/recommendations/hangs").0, 503, "the reply was dropped");
+    server
+}
+
+#[test]
+fn whoever_has_the_user_is_asked() {
+    let server = start_answering();
+    let check = |path: &str, status: u16, expected: serde_json::Value| {
+        let (seen, body) = get(&server, path);
+        let body: serde_json::Value =
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
+        assert_eq!((seen, body), (status, expected), "{path}");
+    };
+    let found = |user: &str, about: &str| json!({"user": user, "about": about});
+    check("/v1/profiles/u", 200, found("u", "Profile"));
+    check("/v1/sessions/%E4%B8%AD", 200, found("中", "Sessions"));
+    check("/v1/recommendations/a%2Fb?limit=3", 200, found("a/b", "Recommendations { limit: Some(3) }"));
+    check("/v1/recommendations/u", 200, found("u", "Recommendations { limit: None }"));
+    check("/v1/profiles/nobody", 404, json!({"error": "no such user is known"}));
+    check("/v1/recommendations/none", 404, json!({"error": "no recommendations are made here"}));
+    check("/v1/profiles/restoring", 503, json!({"error": "what is remembered of the user is being read back"}));
+    check("/v1/profiles/hangs", 503, json!({"error": "the stage does not answer"}));
+}
+
+#[test]
+fn what_may_be_asked_again_soon_says_so() {
+    let server = start_answering();
+    for (path, soon) in
+        [("/v1/profiles/restoring", true), ("/v1/profiles/elsewhere", true), ("/v1/profiles/nobody", false)]
+    {
+        let answer = send(&server, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        assert_eq!(answer.contains("retry-after: 1\r\n"), soon, "{answer}");
+    }
+}
+
+/// What strangers ask: each with the status that it must get.
+#[test]
+fn hostile_questions_are_answered_and_harm_nothing() {
+    let server = start_answering();
+    let long = format!("/v1/profiles/{}", "u".repeat(1025));
+    let longest = format!("/v1/profiles/{}", "%61".repeat(1024));
+    let huge = format!("/v1/profiles/{}", "u".repeat(64 << 10));
+    let check = |path: &str, expected: &[u16]| {
+        let answer = send(&server, &[b"GET ", path.as_bytes(), b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat());
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        assert!(expected.contains(&status), "{path:.80}: {answer:.200}");
+    };
+    check(&longest, &[200]);
+    check(&long, &[400]);
+    // Closed without a word, or told that it is too long.
+    check(&huge, &[0, 414, 431]);
+    check("/v1/profiles/", &[404]);
+    check("/v1/profiles/a/b", &[404]);
+    check("/v1/profiles/%ff%fe", &[400]);
+    check("/v1/profiles/%00", &[200]);
+    check("/v1/profiles/%zz", &[200, 400]);
+    check("/v1/profiles/%", &[200, 400]);
+    check("/v1/profiles/..%2f..%2fetc%2fpasswd", &[200]);
+    check("/v1/profiles/u?limit=1", &[400]);
+    check("/v1/profiles/u?x=1", &[400]);
+    check("/v1/sessions/u?%ff=%ff", &[400]);
+    for limit in ["-1", "0", "many", "", "1.5", "1e3", "99999999999999999999999", "%00", "1&limit=2"] {
+        check(&format!("/v1/recommendations/u?limit={limit}"), &[400]);
+    }
+    check("/v1/recommendations/u?limit=18446744073709551615", &[200]);
+    check("/v1/profiles/caf\u{e9}", &[200, 400]);
+    check("/v1/profiles/a\u{0}b", &[400]);
+    assert_eq!(get(&server, "/v1/profiles/u").0, 200, "it goes on");
+}
+
+/// `bounded`
+#[test]
+fn so_many_wait_and_no_more() {
+    let (server, _, look_ups) = start_with_look_ups();
+    let (kept, hung) = std::sync::mpsc::channel();
+    look_ups.users(move |look_up| kept.send(look_up).unwrap());
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..40).map(|_| scope.spawn(|| get(&server, "/v1/profiles/u").0)).collect();
+        assert!(asked.into_iter().all(|asked| asked.join().unwrap() == 503));
+    });
+    let waiting: Vec<LookUp> = hung.try_iter().collect();
+    assert_eq!(waiting.len(), 32, "the others were turned away");
+    drop(waiting);
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| get(&server, "/v1/profiles/u").0);
+        (hung.recv().unwrap().reply)(Found::Unknown);
+        assert_eq!(asked.join().unwrap(), 404, "there is room again");
+    });
 }

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use prost::{Message, Name};
 use serde::Serialize;
 
+use super::look_up::UserLookUps;
 use super::models::Served;
-use super::recommend::{RecommendationsNow, recommender, start_recommend};
+use super::recommend::{recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
@@ -79,8 +80,8 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let topics = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
     let clicks = start_stage(settings, &served, stage.clone(), &registered, topics, health)?;
-    let now = RecommendationsNow::new(&stage, &clicks);
-    Ok(beside.into_iter().flatten().fold(clicks, Running::with).recommending(now))
+    let look_ups = UserLookUps::new(&stage, &clicks);
+    Ok(beside.into_iter().flatten().fold(clicks, Running::with).answering(look_ups))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.

@@ -3,26 +3,21 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use prost::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::engine::LookUp;
 use super::models::Served;
 use super::passages::{recommend_counts, recommend_lists};
 use super::schemas::Registered;
-use super::start::{Ask, Running, start_stage};
+use super::start::{Running, start_stage};
 use crate::codec::{Encoder, RECOMMENDATIONS_FILES};
 use crate::config::Settings;
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config, is_refusal};
 use crate::stages::Stage;
-use crate::stages::clicks::ClicksStage;
-use crate::stages::recommend::{OwnerStage, Recommender, Rules, SharedLists, VISITORS, Visitor, period_name};
-use crate::state::Value;
+use crate::stages::recommend::{OwnerStage, Recommender, Rules, SharedLists, period_name};
 use crate::telemetry::{BrokerFailed, Health, ListsRead};
 
 /// One question to the brokers.
@@ -157,36 +152,5 @@ impl Follower {
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
-    }
-}
-
-/// Answers what is recommended to a user, from what is committed.
-#[derive(Clone)]
-pub struct RecommendationsNow {
-    stage: Arc<ClicksStage>,
-    ask: Ask,
-}
-
-impl RecommendationsNow {
-    /// `None` where nothing is recommended.
-    pub(super) fn new(stage: &Arc<ClicksStage>, running: &Running) -> Option<Self> {
-        stage.recommender.as_ref()?;
-        Some(Self { stage: stage.clone(), ask: running.ask()? })
-    }
-
-    /// `reply` is called on the engine's thread with what a person or a shop reads; dropped where the engine has ended.
-    /// A user whom no partition of this instance knows is shown what a new one is, and told apart by `known`.
-    pub fn look_up(&self, user: &str, limit: Option<usize>, reply: impl FnOnce(serde_json::Value) + Send + 'static) {
-        let Some(user) = self.stage.redactor.user(user) else { return };
-        let (stage, name) = (self.stage.clone(), user.clone());
-        let answer = move |found: Option<Value>| {
-            let Some(recommender) = &stage.recommender else { return };
-            let known = found.is_some();
-            let visitor = found.and_then(|found| Visitor::decode(found.bytes).ok()).unwrap_or_default();
-            let items_max = limit.unwrap_or(recommender.rules.ranking.items_max);
-            let items = recommender.now(&visitor, items_max, Timestamp::now());
-            reply(serde_json::json!({ "user": name, "known": known, "items": items }));
-        };
-        (self.ask)(LookUp { kind: VISITORS.kind(), key: user.into_bytes(), reply: Box::new(answer) });
     }
 }
