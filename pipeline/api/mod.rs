@@ -10,10 +10,13 @@
 //! | `/metrics` | the metrics in Prometheus's text format |
 //! | `/` | this list |
 //!
-//! It only reads, takes no body, and shows no payloads. On loopback by default; it has no authentication of its own.
+//! It only reads and takes no body. On loopback by default. Under `/v1/` a token is asked for where one is configured, and
+//! docs/http.md says what is asked and answered.
 
 mod look_up;
+mod pass_on;
 mod server;
+mod token;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +24,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -47,15 +51,19 @@ struct Seen {
 }
 
 fn router(health: Arc<Health>, metrics: Metrics, look_ups: Arc<LookUps>) -> Router {
+    let seen = Seen { health, metrics, look_ups };
+    let look_up = Router::new()
+        .route("/v1/profiles/{user}", get(look_up::profile))
+        .route("/v1/sessions/{user}", get(look_up::sessions))
+        .route("/v1/recommendations/{user}", get(look_up::recommendations))
+        .route_layer(from_fn_with_state(seen.clone(), token::ask_for_token));
     Router::new()
         .route("/", get(|| async { text("text/plain; charset=utf-8", LISTING.to_owned()) }))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
-        .route("/v1/profiles/{user}", get(look_up::profile))
-        .route("/v1/sessions/{user}", get(look_up::sessions))
-        .route("/v1/recommendations/{user}", get(look_up::recommendations))
-        .with_state(Seen { health, metrics, look_ups })
+        .merge(look_up)
+        .with_state(seen)
 }
 
 async fn healthz(State(seen): State<Seen>) -> Response {

@@ -16,6 +16,7 @@ use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
 use super::look_up::Asked;
+use super::owners::Held;
 use super::partition;
 use super::partition::{Freed, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, Unprepared};
@@ -75,6 +76,8 @@ pub struct Parts<S: Stage> {
     pub report: Report,
     /// `None`: the stage keeps no state.
     pub keeper: Option<Keeper>,
+    /// Told which partitions it has.
+    pub held: Arc<Held>,
 }
 
 /// See the module.
@@ -91,6 +94,7 @@ pub struct Engine<S: Stage> {
     source: Option<Source>,
     report: Report,
     keeper: Option<Keeper>,
+    held: Arc<Held>,
     next_checkpoint: Instant,
 
     partitions: HashMap<Tenure, Partition<S>, RandomState>,
@@ -148,6 +152,7 @@ impl<S: Stage> Engine<S> {
             source: None,
             report: parts.report,
             keeper: parts.keeper,
+            held: parts.held,
             next_checkpoint: Instant::now() + CHECKPOINT,
             partitions: HashMap::default(),
             tenures: HashMap::default(),
@@ -295,6 +300,7 @@ impl<S: Stage> Engine<S> {
             self.begin_tenure(name.clone(), |engine, tenure| engine.restore(tenure, &from, From::LocalCopy));
         }
         self.share_memory();
+        self.held.set(self.tenures.keys().cloned());
         self.report.assigned(&partitions, self.tenures.len());
     }
 
@@ -427,6 +433,7 @@ impl<S: Stage> Engine<S> {
             }
         }
         self.share_memory();
+        self.held.set(self.tenures.keys().cloned());
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
     }

@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::owners::Owners;
 use super::start::{Ask, Running};
-use crate::event::{About, Found, LookUp, TopicPartition, Unwritten};
+use crate::event::{About, Found, LookUp, TopicPartition, Unwritten, Way};
 use crate::stages::clicks::ClicksStage;
-use crate::stages::recommend::VISITORS;
+use crate::stages::recommend::{VISITORS, Visitor};
 use crate::state::{Side, State};
+use crate::telemetry::UserMisplaced;
 
 /// A question as the engine takes it.
 pub struct Asked {
@@ -82,11 +84,13 @@ impl Asked {
 pub struct UserLookUps {
     stage: Arc<ClicksStage>,
     ask: Ask,
+    /// `None`: this instance knows of no others.
+    owners: Option<Arc<Owners>>,
 }
 
 impl UserLookUps {
-    pub(super) fn new(stage: &Arc<ClicksStage>, running: &Running) -> Option<Self> {
-        Some(Self { stage: stage.clone(), ask: running.ask()? })
+    pub(super) fn new(stage: &Arc<ClicksStage>, running: &Running, owners: Option<Arc<Owners>>) -> Option<Self> {
+        Some(Self { stage: stage.clone(), ask: running.ask()?, owners })
     }
 
     /// The reply is called on the engine's thread, and dropped where the engine has ended.
@@ -96,17 +100,33 @@ impl UserLookUps {
         if let (About::Recommendations { .. }, None) = (about, &self.stage.recommender) {
             return reply(Found::Nothing);
         }
-        let read = self.reader(&name, about);
-        let newcomer = self.newcomer(&name, about);
+        let (read, newcomer) = (self.reader(&name, about), self.newcomer(&name, about));
+        let owners = self.owners.clone();
+        // By the name in the record's key, which is as the shop writes it.
+        let counted = owners.as_ref().map(|owners| owners.places(&user, &way.asked));
+        let (places, uncounted) = match counted {
+            Some(Some(places)) => (places, false),
+            Some(None) => (Vec::new(), true),
+            None => (Vec::new(), false),
+        };
+        let looked_in = places.clone();
         let done = move |looked| match looked {
-            Looked::Found { unwritten, .. } => reply(Found::Here(unwritten)),
-            Looked::Missing(Missing { elsewhere, .. }) if !elsewhere.is_empty() => {
-                reply(Found::Elsewhere { url: None, way });
+            Looked::Found { unwritten, misplaced } => {
+                if let Some(place) = misplaced {
+                    UserMisplaced { topic: &place.topic, partition: place.partition }.emit();
+                }
+                reply(Found::Here(unwritten));
             }
             Looked::Missing(Missing { restoring: true, .. }) => reply(Found::NotYet),
+            Looked::Missing(Missing { elsewhere, .. }) if !elsewhere.is_empty() || uncounted => {
+                let url = owners.and_then(|owners| owners.url(&elsewhere));
+                let here = looked_in.into_iter().filter(|place| !elsewhere.contains(place));
+                let asked = way.asked.into_iter().chain(here.map(|place| place.topic.to_string())).collect();
+                reply(Found::Elsewhere { url, way: Way { hops: way.hops.saturating_add(1), asked } });
+            }
             Looked::Missing(_) => reply(newcomer.map_or(Found::Unknown, Found::Here)),
         };
-        (self.ask)(Asked { places: Vec::new(), until, read, done: Box::new(done) });
+        (self.ask)(Asked { places, until, read, done: Box::new(done) });
     }
 
     fn reader(&self, name: &str, about: About) -> Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send> {
@@ -136,15 +156,10 @@ impl UserLookUps {
     }
 }
 
-fn recommended(
-    stage: &ClicksStage,
-    name: &str,
-    visitor: Option<&crate::stages::recommend::Visitor>,
-    limit: Option<usize>,
-) -> serde_json::Value {
+fn recommended(stage: &ClicksStage, name: &str, visitor: Option<&Visitor>, limit: Option<usize>) -> serde_json::Value {
     let Some(recommender) = &stage.recommender else { return serde_json::Value::Null };
     let items_max = limit.unwrap_or(recommender.rules.ranking.items_max);
-    let nobody = crate::stages::recommend::Visitor::default();
+    let nobody = Visitor::default();
     let items = recommender.now(visitor.unwrap_or(&nobody), items_max, Timestamp::now());
     serde_json::json!({ "user": name, "known": visitor.is_some(), "items": items })
 }

@@ -8,6 +8,7 @@ use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
 use super::look_up::{Asked, UserLookUps};
 use super::models::Served;
+use super::owners::Held;
 use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
@@ -27,6 +28,7 @@ pub struct Running {
     /// What works for it on threads of its own, and ends with it.
     beside: Vec<Running>,
     ask: Option<Ask>,
+    held: Arc<Held>,
     look_ups: Option<UserLookUps>,
 }
 
@@ -36,7 +38,7 @@ pub(super) type Ask = Arc<dyn Fn(Asked) + Send + Sync>;
 impl Running {
     /// A thread that goes on until it is told to stop.
     pub(super) fn new(stop: impl Fn() + Send + Sync + 'static, thread: JoinHandle<Result<(), Error>>) -> Running {
-        Running { stop: Box::new(stop), thread, beside: Vec::new(), ask: None, look_ups: None }
+        Running { stop: Box::new(stop), thread, beside: Vec::new(), ask: None, held: Arc::default(), look_ups: None }
     }
 
     pub(super) fn with(mut self, other: Running) -> Running {
@@ -51,6 +53,11 @@ impl Running {
     /// Answers what is asked about users; none where nothing is remembered of them.
     pub fn look_ups(&self) -> Option<UserLookUps> {
         self.look_ups.clone()
+    }
+
+    /// The partitions that a stage has.
+    pub(super) fn held(&self) -> Arc<Held> {
+        self.held.clone()
     }
 
     /// The way to ask a stage what it remembers; none where it is no stage.
@@ -128,6 +135,7 @@ pub fn start_stage<S: Stage>(
         topics,
         revoke_max: settings.delivery.transaction_timeout * 2,
     };
+    let held = Arc::new(Held::default());
     let engine = Engine::new(Parts {
         stage,
         room: room.clone(),
@@ -140,6 +148,7 @@ pub fn start_stage<S: Stage>(
         start_source: source_starter(subscription, room, signals.clone()),
         report: Report::new(S::NAME, health),
         keeper,
+        held: held.clone(),
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
@@ -150,7 +159,7 @@ pub fn start_stage<S: Stage>(
         // An engine that has ended needs no stop.
         let _ = signals.send(Signal::Stop);
     };
-    Ok(Running { ask: Some(ask), ..Running::new(stop, thread) })
+    Ok(Running { ask: Some(ask), held, ..Running::new(stop, thread) })
 }
 
 /// What a stage with state needs beside the others: none where it has no kinds.

@@ -224,7 +224,7 @@ pub(super) static LOOK_UP_SECONDS: Metric = Metric {
     kind: Kind::Histogram(FROM_1_MS_TO_10_S),
     unit: Unit::Seconds,
     labels: &["about", "outcome"],
-    help: "From a question about a user over HTTP to its answer: found, unknown, redirected to the instance that has the user, restoring where that is not ready, nowhere where no instance is known to have the user, busy where too many wait, late where no answer came in time, refused where it was no question.",
+    help: "From a question about a user over HTTP to its answer: found, unknown, redirected or passed_on to the instance that has the user, restoring where that is not ready, nowhere where no instance that has the user can be reached, busy where too many wait, late where no answer came in time, refused where it was no question.",
 };
 
 // Alerts
