@@ -17,15 +17,18 @@ CARD_ARGS ?=
 # The program that a model is evaluated through.
 PROGRAM ?= target/release/groundswell
 
+# ONNX Runtime tells its makers what machine it runs on, unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
+
 FETCH := $(PYTHON) deploy/local/fetch.py
 MODEL_PYTHON := .venv/bin/python
 # Stands for the whole of the lock file being installed.
 MODEL_READY := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench fetch clean \
+.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench bench-recommend fetch clean \
 	model-train model-export model-evaluate model-card model-quick model-test model-data \
-	purchase-train purchase-export purchase-evaluate
+	purchase-train purchase-export purchase-evaluate segments
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -67,6 +70,10 @@ bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model
 	@test -n "$(DATA)" || { echo "say which texts: make bench DATA=FILE (JSON lines with a field text, .gz allowed)" >&2; exit 2; }
 	$(CARGO) bench --locked --bench pipeline -- $(DATA)
 
+bench-recommend: ## What recommendations find, against popularity, item-kNN and session-kNN
+	@test -n "$(DATA)" || { echo "say which clicks: make bench-recommend DATA=FILE (JSON lines, .gz allowed)" >&2; exit 2; }
+	$(CARGO) bench --locked --bench recommend -- $(DATA)
+
 docs: ## Write docs/configuration.md anew from the configuration's types
 	mkdir -p docs
 	$(CARGO) run --quiet --locked -- check --print-reference > docs/configuration.md.new
@@ -103,6 +110,7 @@ model-test: $(MODEL_READY) fetch-onnxruntime
 	$(CARGO) build --locked
 	$(MODEL_PYTHON) -m unittest discover -s models
 	$(MODEL_PYTHON) -m unittest discover -s models/purchase
+	$(MODEL_PYTHON) -m unittest discover -s models/segments
 	$(MODEL_PYTHON) models/quick.py --program target/debug/groundswell
 
 purchase-train: model-data $(MODEL_READY) ## Clicks in DATA=file to a run under models/purchase/runs/
@@ -110,6 +118,9 @@ purchase-train: model-data $(MODEL_READY) ## Clicks in DATA=file to a run under 
 
 purchase-export: model-data $(MODEL_READY) ## The run to models/purchase/
 	$(MODEL_PYTHON) models/purchase/export.py --file $(DATA) --binary $(PROGRAM) $(EXPORT_ARGS)
+
+segments: $(MODEL_READY) ## Clicks in DATA=file to models/segments/, through PROGRAM
+	$(MODEL_PYTHON) models/segments/fit.py $(DATA) --program $(PROGRAM) $(SEGMENT_ARGS)
 
 purchase-evaluate: model-data $(MODEL_READY) ## Figures of models/purchase/ on DATA=file of clicks, through PROGRAM
 	$(MODEL_PYTHON) models/purchase/evaluate.py $(DATA) --binary $(PROGRAM) $(EVALUATE_ARGS)

@@ -6,19 +6,34 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 5] = ["review", "chat", "click", "scored", "scored_click"];
+const FILES: [&str; 9] =
+    ["review", "chat", "click", "scored", "scored_click", "profile", "recommendations", "alert", "partial"];
 const PACKAGE: &str = "groundswell.v1";
 const HELPERS: &str = "crate::event::json";
 
 /// Messages that only wrap a list, because a Protobuf map cannot hold one: JSON shows the list.
 const WRAPPERS: [&str; 1] = ["Labels"];
 /// Numbers that come from 32-bit floats: written with the digits that mean something.
-const ROUNDED: [(&str, &str); 5] = [
+const ROUNDED: [(&str, &str); 19] = [
     ("Sentiment", "score"),
     ("Sentiment", "probabilities"),
     ("Label", "probability"),
     ("ScoredClick", "purchase_probability"),
     ("ScoredClick", "features"),
+    ("Recommendation", "score"),
+    ("Evidence", "observed"),
+    ("Evidence", "expected"),
+    ("Evidence", "expected_low"),
+    ("Evidence", "expected_high"),
+    ("Evidence", "texts"),
+    ("Evidence", "discounted_share"),
+    ("Point", "expected"),
+    ("Driver", "count"),
+    ("Driver", "lift"),
+    ("Driver", "excess_share"),
+    ("Trend", "effective_count"),
+    ("Trend", "negative_share"),
+    ("Trend", "mean_score"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,6 @@
 //! A real Kafka of this run's own, on loopback.
 
+use std::borrow::Cow;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,10 @@ impl Broker {
             format!("outputs.reviews={trial}-scored"),
             format!("outputs.chats={trial}-chats-scored"),
             format!("outputs.dead_letters={trial}-dead"),
+            format!("inputs.clicks.topics=[\"{trial}-clicks\"]"),
+            format!("outputs.clicks={trial}-clicks-scored"),
+            format!("outputs.profiles={trial}-profiles"),
+            format!("state.directory={}", self.folder.path().join(trial).display()),
             "instance.name=bench".into(),
         ];
         all.extend(overrides.iter().map(|o| (*o).to_owned()));
@@ -77,12 +82,12 @@ impl Broker {
         Ok(config.create()?)
     }
 
-    /// Gives these texts, as reviews, to whoever reads the topic in `consume`. How long that takes, from when the first
-    /// of them can be read.
-    pub fn feed(
+    /// Gives these records to whoever reads the topic in `consume`. How long that takes, from when the first of them can
+    /// be read.
+    pub fn feed<T: Supplied>(
         &self,
         topic: &str,
-        texts: &[String],
+        texts: &[T],
         supply: Supply,
         consume: impl FnOnce() -> Outcome<()>,
     ) -> Outcome<Duration> {
@@ -128,12 +133,40 @@ pub enum Supply {
     Live,
 }
 
-/// Spreads reviews over the partitions and waits until all are acknowledged.
-fn write(producer: &BaseProducer, topic: &str, texts: &[String]) -> Outcome<()> {
-    for (number, text) in texts.iter().enumerate() {
-        let payload = review(number, text);
-        let record: BaseRecord<'_, (), [u8]> =
-            BaseRecord::to(topic).payload(payload.as_slice()).partition(number as i32 % PARTITIONS);
+/// What a topic is filled with.
+pub trait Supplied: Sync {
+    /// The record for the `number`th of them.
+    fn record(&self, number: usize) -> Cow<'_, Record>;
+}
+
+#[derive(Clone)]
+pub struct Record {
+    pub partition: i32,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+impl Supplied for Record {
+    fn record(&self, _: usize) -> Cow<'_, Record> {
+        Cow::Borrowed(self)
+    }
+}
+
+/// A text as a review, spread over the partitions.
+impl Supplied for String {
+    fn record(&self, number: usize) -> Cow<'_, Record> {
+        let partition = number as i32 % PARTITIONS;
+        Cow::Owned(Record { partition, key: Vec::new(), payload: review(number, self) })
+    }
+}
+
+/// Waits until all are acknowledged.
+fn write<T: Supplied>(producer: &BaseProducer, topic: &str, records: &[T]) -> Outcome<()> {
+    for (number, record) in records.iter().enumerate() {
+        let supplied = record.record(number);
+        let record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(topic).payload(supplied.payload.as_slice()).partition(supplied.partition);
+        let record = if supplied.key.is_empty() { record } else { record.key(supplied.key.as_slice()) };
         producer.send(record).map_err(|(error, _)| error)?;
         if number % 1000 == 0 {
             producer.poll(Duration::ZERO);

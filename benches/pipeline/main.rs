@@ -8,9 +8,12 @@
 //! 3. *raw path*: a model that costs nothing ÷ a plain consume–produce–commit loop in transactions, same broker; while
 //!    the topic is being filled, and on a backlog.
 //! 4. *memory*: after 200,000 events against after 20,000.
+//! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
+//!    bytes.
 
 mod alone;
 mod broker;
+mod clicks;
 mod plain;
 mod texts;
 mod trial;
@@ -36,6 +39,10 @@ const WARM_FOR: Duration = Duration::from_secs(60);
 const WARM_RATE: f64 = 1300.0;
 /// A window as large as the plain loop's; no cache, or most texts would not be asked of the model.
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
+const CLICKS: usize = 500_000;
+const CLICK_USERS: u32 = 50_000;
+/// As for the raw path: the plain loop's window. What recommendations cost is another question.
+const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=65536", "recommendations.enabled=false"];
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
@@ -74,6 +81,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("memory") {
         memory(&broker, &texts)?;
+    }
+    if wanted("clicks") {
+        clicks(&broker)?;
     }
     Ok(())
 }
@@ -154,6 +164,31 @@ fn raw(broker: &Broker, texts: &[String]) -> Outcome<()> {
         let (plain, pipeline) = (median(&mut plain), median(&mut pipeline));
         println!(
             "raw path, {how}: pipeline {pipeline:.0} records/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
+            pipeline / plain
+        );
+    }
+    Ok(())
+}
+
+fn clicks(broker: &Broker) -> Outcome<()> {
+    let records = clicks::clicks(CLICKS, CLICK_USERS);
+    let bytes: usize = records.iter().map(|record| record.payload.len() + record.key.len()).sum();
+    println!("{CLICKS} clicks of {CLICK_USERS} users, {} bytes on average", bytes / records.len());
+    for (supply, how) in [(Supply::Live, "live"), (Supply::Backlog, "backlog")] {
+        let (mut plain, mut pipeline) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            plain.push(plain::rate(broker, &format!("plain-clicks-{how}{round}"), &records, supply)?);
+            let mut trial = clicks::Trial::start(broker, &format!("clicks-{how}{round}"), &CLICKS_SETTINGS)?;
+            pipeline.push(trial.rate(&records, supply)?);
+            trial.stop()?;
+            println!(
+                "  round {round}: plain loop {:.0} records/s, pipeline {:.0} clicks/s",
+                plain[round], pipeline[round]
+            );
+        }
+        let (plain, pipeline) = (median(&mut plain), median(&mut pipeline));
+        println!(
+            "clicks, {how}: pipeline {pipeline:.0} clicks/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
             pipeline / plain
         );
     }

@@ -9,14 +9,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
-use super::broker::{Broker, PARTITIONS, Supply};
+use super::broker::{Broker, PARTITIONS, Supplied, Supply};
 
 const TRANSACTION_FOR: Duration = Duration::from_millis(25);
 const TRANSACTION_RECORDS_MAX: usize = 10_000;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Records a second, given as they are to the pipeline.
-pub fn rate(broker: &Broker, trial: &str, texts: &[String], supply: Supply) -> Outcome<f64> {
+pub fn rate<T: Supplied>(broker: &Broker, trial: &str, texts: &[T], supply: Supply) -> Outcome<f64> {
     let (input, output) = (format!("{trial}-in"), format!("{trial}-out"));
     broker.create_topics(&[input.clone(), output.clone()])?;
     let warm = texts.len() / 20;

@@ -208,7 +208,7 @@ fn now_ms() -> i64 {
 }
 
 /// One recorder for the whole process.
-fn metrics() -> &'static Metrics {
+pub fn metrics() -> &'static Metrics {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
     METRICS.get_or_init(|| telemetry::recorder().expect("metrics are started once"))
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `/healthz` | 200 while the process should be left running, else 503 |
 //! | `/readyz` | 200 while it does its work, else 503 with all that is missing |
+//! | `/v1/recommendations/{user}?limit=` | what is recommended to the user now, from what is committed; 404 where nothing is, 503 where no answer comes |
 //! | `/metrics` | the metrics in Prometheus's text format |
 //! | `/` | this list |
 //!
 //! It only reads, takes no body, and shows no payloads. On loopback by default; it has no authentication of its own.
 
+mod look_up;
 mod server;
 
 use std::sync::Arc;
@@ -24,26 +26,30 @@ use serde_json::json;
 
 use crate::telemetry::{Health, Metrics};
 
+pub use look_up::{LookUps, Reply};
 pub use server::{Server, serve};
 
 const LISTING: &str = "groundswell\n\n\
     /healthz   200 while the process should be left running\n\
     /readyz    200 while it does its work; else what is missing\n\
-    /metrics   metrics in Prometheus's text format\n";
+    /metrics   metrics in Prometheus's text format\n\
+    /v1/recommendations/{user}?limit=   what is recommended to the user now\n";
 
 #[derive(Clone)]
 struct Seen {
     health: Arc<Health>,
     metrics: Metrics,
+    look_ups: Arc<LookUps>,
 }
 
-fn router(health: Arc<Health>, metrics: Metrics) -> Router {
+fn router(health: Arc<Health>, metrics: Metrics, look_ups: Arc<LookUps>) -> Router {
     Router::new()
         .route("/", get(|| async { text("text/plain; charset=utf-8", LISTING.to_owned()) }))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
-        .with_state(Seen { health, metrics })
+        .route("/v1/recommendations/{user}", get(look_up::recommendations))
+        .with_state(Seen { health, metrics, look_ups })
 }
 
 async fn healthz(State(seen): State<Seen>) -> Response {

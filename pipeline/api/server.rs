@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::LookUps;
 use crate::event::{Error, Fault};
 use crate::telemetry::{Health, Metrics};
 
@@ -66,7 +67,12 @@ impl Drop for Server {
 ///
 /// # Errors
 /// The configuration's, if the address cannot be listened on.
-pub fn serve(listen: SocketAddr, health: Arc<Health>, metrics: Metrics) -> Result<Server, Error> {
+pub fn serve(
+    listen: SocketAddr,
+    health: Arc<Health>,
+    metrics: Metrics,
+    look_ups: Arc<LookUps>,
+) -> Result<Server, Error> {
     let cannot = |error: std::io::Error| {
         Error::new(Fault::Config, format!("http.listen ({listen}) cannot be used: {error}"))
             .hint("choose another address, or port 0 for any that is free")
@@ -80,7 +86,8 @@ pub fn serve(listen: SocketAddr, health: Arc<Health>, metrics: Metrics) -> Resul
         TcpListener::from_std(listener).map_err(cannot)?
     };
     let (stop, stopped) = oneshot::channel();
-    let run = move || runtime.block_on(run(listener, super::router(health, metrics.clone()), metrics, stopped));
+    let run =
+        move || runtime.block_on(run(listener, super::router(health, metrics.clone(), look_ups), metrics, stopped));
     let thread = thread::Builder::new().name("http".to_owned()).spawn(run).map_err(cannot)?;
     Ok(Server { address, stop: Some(stop), thread: Some(thread) })
 }

@@ -6,10 +6,16 @@ use super::*;
 use crate::event::Fault;
 
 fn start() -> (Server, Arc<Health>) {
+    let (server, health, _) = start_with_look_ups();
+    (server, health)
+}
+
+fn start_with_look_ups() -> (Server, Arc<Health>, Arc<LookUps>) {
+    let look_ups = Arc::new(LookUps::default());
     let health = Arc::new(Health::new(["text".to_owned()], ["text"], Duration::from_secs(30), Instant::now()));
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = serve(any_port, Arc::clone(&health), Metrics::detached().unwrap()).unwrap();
-    (server, health)
+    let server = serve(any_port, Arc::clone(&health), Metrics::detached().unwrap(), Arc::clone(&look_ups)).unwrap();
+    (server, health, look_ups)
 }
 
 /// Sends these bytes on a new connection and reads until the server closes it.
@@ -102,7 +108,7 @@ fn idle_connections_do_not_lock_others_out_below_the_bound() {
 #[test]
 fn an_address_that_is_taken_is_named() {
     let (server, health) = start();
-    let error = serve(server.address(), health, Metrics::detached().unwrap()).unwrap_err();
+    let error = serve(server.address(), health, Metrics::detached().unwrap(), Arc::default()).unwrap_err();
     assert_eq!(error.fault, Fault::Config);
     let named = format!("http.listen ({}) cannot be used: ", server.address());
     assert!(error.message.starts_with(&named), "{error}");
@@ -114,7 +120,7 @@ fn a_stopped_server_has_left_its_address() {
     let address = server.address();
     server.stop();
     assert!(TcpStream::connect(address).is_err());
-    serve(address, health, Metrics::detached().unwrap()).unwrap().stop();
+    serve(address, health, Metrics::detached().unwrap(), Arc::default()).unwrap().stop();
 }
 
 #[test]
@@ -122,4 +128,22 @@ fn it_starts_from_within_another_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let server = runtime.block_on(async { start().0 });
     assert_eq!(get(&server, "/healthz").0, 200);
+}
+
+#[test]
+fn recommendations_are_asked_of_whoever_makes_them() {
+    let (server, _, look_ups) = start_with_look_ups();
+    assert_eq!(get(&server, "/v1/recommendations/u").0, 404, "nobody makes any yet");
+    look_ups.recommendations(|user, limit, reply| {
+        if user != "hangs" {
+            reply(json!({"user": user, "limit": limit}));
+        }
+    });
+    assert_eq!(
+        get(&server, "/v1/recommendations/a%2Fb?limit=3"),
+        (200, json!({"user": "a/b", "limit": 3}).to_string())
+    );
+    assert_eq!(get(&server, "/v1/recommendations/u"), (200, json!({"user": "u", "limit": null}).to_string()));
+    assert_eq!(get(&server, "/v1/recommendations/u?limit=many").0, 400);
+    assert_eq!(get(&server, "/v1/recommendations/hangs").0, 503, "the reply was dropped");
 }

@@ -26,7 +26,7 @@ pub use cache::{Cache, CacheStats};
 use policy::{Fill, Turns};
 use queue::Queue;
 
-/// Full batches that must wait before one is taken ahead of its turn.
+/// Full batches that must wait for a model before one is taken ahead of its turn.
 const AHEAD_BATCHES: usize = 4;
 
 /// One text that waits for one model.
@@ -108,18 +108,23 @@ impl<T> Batcher<T> {
         if let Some(batch) = self.retries.pop_front() {
             return Some(batch);
         }
-        let (high, normal) = (self.oldest_due(Priority::High, now), self.oldest_due(Priority::Normal, now));
-        let priority = self.turns.next(high.is_some(), normal.is_some())?;
-        let at = if priority == Priority::High { high? } else { normal? };
+        let (priority, at) = self.lead(now)?;
         let (model, queue) = &mut self.queues[at];
         Some(Batch::new(*model, queue.cut(priority, self.tokens_max)?))
     }
 
-    /// The next batch, for a worker that is still busy: `None` unless so much waits that neither the fill of
-    /// the batches after it nor a chat that comes meanwhile would notice.
+    /// The next batch, for a worker that is still busy: `None` unless so much waits for its model that neither the fill
+    /// of the batches after it nor a chat that comes meanwhile would notice.
     pub fn take_ahead(&mut self, now: Instant) -> Option<Batch<T>> {
-        let plenty = AHEAD_BATCHES * self.tokens_max;
-        if self.queues.iter().any(|(_, queue)| queue.is_full(plenty)) { self.take(now) } else { None }
+        let turns = self.turns;
+        let (priority, at) = if self.retries.is_empty() { self.lead(now)? } else { return None };
+        let (model, queue) = &mut self.queues[at];
+        if !queue.fills(AHEAD_BATCHES, self.tokens_max) {
+            // Nobody had the turn.
+            self.turns = turns;
+            return None;
+        }
+        Some(Batch::new(*model, queue.cut(priority, self.tokens_max)?))
     }
 
     /// When [`take`](Self::take) will next have something to give, if nothing is pushed until then; in the past if it
@@ -166,6 +171,13 @@ impl<T> Batcher<T> {
     pub fn clear(&mut self) {
         self.queues.clear();
         self.retries.clear();
+    }
+
+    /// Which request must be in the next batch: the oldest of this priority in this queue. Takes the turn.
+    fn lead(&mut self, now: Instant) -> Option<(Priority, usize)> {
+        let (high, normal) = (self.oldest_due(Priority::High, now), self.oldest_due(Priority::Normal, now));
+        let priority = self.turns.next(high.is_some(), normal.is_some())?;
+        Some((priority, if priority == Priority::High { high? } else { normal? }))
     }
 
     /// The queue whose oldest request of this priority may go and has waited longest.

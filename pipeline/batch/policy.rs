@@ -14,7 +14,7 @@ const RUN_PART: usize = 32;
 /// leads one. So a review with `n` due reviews before it waits for at most `2 (n + 1)` batches, and a chat that is next
 /// for at most one batch of reviews. Letting chats lead three times instead would have them wait a third less, but the
 /// review that waits longest, one of a rare length, twice as long.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Turns {
     review_passed_over: bool,
 }

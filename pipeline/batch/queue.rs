@@ -75,7 +75,13 @@ impl<T> Queue<T> {
 
     /// Enough waits for a full batch: more waiting would not make it cheaper.
     pub(super) fn is_full(&self, tokens_max: usize) -> bool {
-        self.len() > 0 && (self.tokens >= tokens_max || self.len() >= self.rows_max)
+        self.fills(1, tokens_max)
+    }
+
+    /// Enough waits for so many full batches.
+    pub(super) fn fills(&self, batches: usize, tokens_max: usize) -> bool {
+        let rows = self.rows_max.saturating_mul(batches);
+        self.len() > 0 && (self.tokens >= tokens_max.saturating_mul(batches) || self.len() >= rows)
     }
 
     /// When the oldest request of this priority arrived.

@@ -11,10 +11,12 @@ use rdkafka::metadata::MetadataTopic;
 use tokio::runtime::Runtime;
 
 use super::danger::Role;
-use crate::config::{Kafka, Settings};
+use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{changelog, remembers};
+use crate::runtime::{Purpose, changelog, passages, remembers, repartition, scored};
+use crate::stages::Stage;
+use crate::stages::alerts::AlertsStage;
 
 /// A broker that has not answered by then counts as out of reach: a person is waiting.
 pub const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -164,7 +166,8 @@ fn options() -> AdminOptions {
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
 fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
-    let topic = if role == Role::Changelog { topic.set("cleanup.policy", "compact") } else { topic };
+    let compacted = matches!(role, Role::Changelog | Role::Table);
+    let topic = if compacted { topic.set("cleanup.policy", "compact") } else { topic };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -194,10 +197,31 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let inputs = settings.inputs.iter().flat_map(|input| &input.topics).map(|topic| (topic.clone(), Role::Input));
     let kinds: BTreeSet<_> = settings.inputs.iter().map(|input| input.kind).collect();
     let outputs = kinds.into_iter().map(|kind| (settings.outputs.topic(kind).to_owned(), Role::Output));
+    let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
+    let tables = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
+    let passages = passages(settings);
+    // Recommendations are made where there is a passage for them.
+    let recommendations = (!passages.is_empty()).then(|| (settings.outputs.recommendations.clone(), Role::Output));
+    let passages = passages.into_iter().map(|passage| {
+        let role = match passage.purpose {
+            Purpose::Repartition { .. } => Role::Passage,
+            Purpose::Table => Role::Table,
+        };
+        (passage.topic, role)
+    });
     let changelogs = changelogs(settings).map(|(_, changelog)| (changelog, Role::Changelog));
+    let alerts = of_alerts(settings);
     let mut wanted: Vec<(String, Role)> = Vec::new();
     let letters = [(settings.outputs.dead_letters.clone(), Role::DeadLetters)];
-    for topic in inputs.chain(outputs).chain(letters).chain(changelogs) {
+    for topic in inputs
+        .chain(outputs)
+        .chain(tables)
+        .chain(recommendations)
+        .chain(alerts)
+        .chain(letters)
+        .chain(passages)
+        .chain(changelogs)
+    {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {
             wanted.push(topic);
         }
@@ -207,10 +231,29 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
 
 /// Input topics whose partitions have state, each with the topic that holds it.
 pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)> + '_ {
-    settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?))).flat_map(|(input, stage)| {
-        let group = format!("{}-{stage}", settings.kafka.group_prefix);
-        input.topics.iter().map(move |topic| (topic.clone(), changelog(&group, topic)))
+    let inputs = settings.inputs.iter().filter_map(|input| Some((input, remembers(input.kind)?)));
+    let inputs = inputs.flat_map(|(input, stage)| input.topics.iter().map(move |topic| (topic.clone(), stage)));
+    let passages = passages(settings).into_iter().filter_map(|passage| match passage.purpose {
+        Purpose::Repartition { owner } => Some((passage.topic, owner)),
+        Purpose::Table => None,
+    });
+    let watched = if settings.alerts.enabled { scored(settings) } else { BTreeSet::new() };
+    let watched = watched.into_iter().chain(settings.alerts.enabled.then(|| repartition(settings)));
+    let watched = watched.map(|topic| (topic, AlertsStage::NAME));
+    inputs.chain(passages).chain(watched).map(|(topic, stage)| {
+        let changelog = changelog(&format!("{}-{stage}", settings.kafka.group_prefix), &topic);
+        (topic, changelog)
     })
+}
+
+/// What the alerts stage writes, where it is to run.
+fn of_alerts(settings: &Settings) -> Vec<(String, Role)> {
+    if !settings.alerts.enabled {
+        return Vec::new();
+    }
+    let outputs = [&settings.outputs.alerts, &settings.outputs.trends];
+    let outputs = outputs.into_iter().map(|topic| (topic.clone(), Role::Table));
+    outputs.chain([(repartition(settings), Role::Passage)]).collect()
 }
 
 /// Says which changelogs have not as many partitions as their inputs; nothing where all have.
@@ -226,6 +269,17 @@ pub fn unequal(changelogs: impl Iterator<Item = (String, String)>, there: &[Topi
             "a partition's state is in the changelog's partition of the same number; make the changelog anew, and begin \
              with another kafka.group_prefix or at the beginning of the input",
         )
+    })
+}
+
+/// Says that the repartition topic has not as many partitions as its owners are counted by; nothing where it has.
+pub fn other_width(settings: &Settings, there: &[Topic]) -> Option<Error> {
+    let name = repartition(settings);
+    let topic = there.iter().find(|topic| topic.name == name)?;
+    let wanted = settings.alerts.partitions;
+    (usize::try_from(wanted) != Ok(topic.partitions)).then(|| {
+        let message = format!("{name} has {} partitions, and alerts.partitions is {wanted}", topic.partitions);
+        Error::new(Fault::Config, message).hint("what belongs together would have another owner; set alerts.partitions")
     })
 }
 
@@ -261,10 +315,26 @@ mod tests {
             ("r2", Role::Input),
             ("reviews.scored", Role::Output),
             ("clicks.scored", Role::Output),
+            ("profiles", Role::Table),
+            ("recommendations", Role::Output),
             ("dead-letters", Role::DeadLetters),
+            ("groundswell-recommend-counts", Role::Passage),
+            ("groundswell-recommend-lists", Role::Table),
             ("groundswell-clicks-clicks-changelog", Role::Changelog),
+            ("groundswell-recommend-groundswell-recommend-counts-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_topics_of_alerts_are_wanted_where_they_are_enabled() {
+        let wanted = wanted(&settings(&["alerts.enabled=true"]));
+        let has = |name: &str, role| wanted.contains(&(name.to_owned(), role));
+        assert!(has("alerts", Role::Table) && has("trends", Role::Table));
+        assert!(has("groundswell-alerts-repartition", Role::Passage));
+        for input in ["reviews.scored", "chats.scored", "groundswell-alerts-repartition"] {
+            assert!(has(&changelog("groundswell-alerts", input), Role::Changelog), "{input} in {wanted:?}");
+        }
     }
 
     #[test]
@@ -278,6 +348,8 @@ mod tests {
     fn a_changelog_is_made_compacted_and_is_as_wide_as_its_input() {
         let made = new_topic("t", Role::Changelog, Plan { partitions: 6, replicas: 1 }).config;
         assert_eq!(made, [("cleanup.policy", "compact")]);
+        let table = new_topic("t", Role::Table, Plan { partitions: 6, replicas: 1 }).config;
+        assert_eq!(table, made);
         let topic =
             |name: &str, partitions| Topic { name: name.into(), partitions, replicas: 1, config: Ok(BTreeMap::new()) };
         let pairs = || [("in".to_owned(), "g-in-changelog".to_owned())].into_iter();

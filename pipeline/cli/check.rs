@@ -1,15 +1,16 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
 
 use super::Outcome;
-use super::admin::{Cluster, changelogs, missing, unequal, wanted};
+use super::admin::{Cluster, changelogs, missing, other_width, unequal, wanted};
 use super::out;
 use super::settings::ConfigArgs;
 use super::topics::Report;
 use crate::codec::registry::Client;
-use crate::config::{self, InputKind, Kind, Settings};
+use crate::config::{self, Examined, InputKind, Key, Kind, Settings};
 use crate::event::{Error, Fault};
 use crate::infer::{Activation, Head, HeadKind, RowsDirectory};
 use crate::runtime::{Loaded, Models, Purchase};
@@ -49,11 +50,16 @@ impl Check {
         if self.print_reference {
             return out::print(&config::reference()).map(|()| Outcome::Done);
         }
-        let settings = self.config.load()?;
+        let mut examined = self.config.examine()?;
+        let settings = examined.settings.clone();
+        let described = [models(&mut examined), purchase(&mut examined)].concat();
+        library(&mut examined);
+        state_directory(&mut examined);
+        if !examined.faults.0.is_empty() {
+            return Err(examined.faults.into());
+        }
+        out::print(&format!("configuration: sound\n{described}"))?;
         let mut faults = Vec::new();
-        out::line("configuration: sound")?;
-        models(&settings, &mut faults)?;
-        purchase(&settings, &mut faults)?;
         if self.connect {
             registry(&settings, &mut faults)?;
             brokers(&settings, &mut faults);
@@ -63,32 +69,75 @@ impl Check {
 }
 
 /// Each model by itself, so that one that is broken does not hide what is wrong with the next; then all together.
-fn models(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
-    let before = faults.len();
+fn models(examined: &mut Examined) -> String {
+    let settings = examined.settings.clone();
+    let mut described = String::new();
+    let mut sound = true;
     for model in &settings.models {
         let alone = Settings { models: vec![model.clone()], ..settings.clone() };
         match Models::load(&alone) {
-            Ok(models) => models.loaded.iter().try_for_each(|model| out::print(&describe(model)))?,
-            Err(error) => faults.push(error),
+            Ok(models) => models.loaded.iter().for_each(|model| described += &describe(model)),
+            Err(Error { message, hint, .. }) => {
+                sound = false;
+                examined.report(Key::from("models").child(&model.name), message, hint);
+            }
         }
     }
-    if faults.len() == before && settings.models.len() > 1 {
-        faults.extend(Models::load(settings).err());
+    let together = (sound && settings.models.len() > 1).then(|| Models::load(&settings));
+    if let Some(Err(Error { message, hint, .. })) = together {
+        examined.report(Key::from("models"), message, hint);
     }
-    Ok(())
+    described
 }
 
 /// The model that clicks are asked about, where clicks are read.
-fn purchase(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
-    if !settings.inputs.iter().any(|input| input.kind == InputKind::Click) {
-        return Ok(());
+fn purchase(examined: &mut Examined) -> String {
+    if !reads_clicks(&examined.settings) {
+        return String::new();
     }
-    match Purchase::load(settings) {
-        Ok(Some(purchase)) => out::print(&describe_purchase(&purchase))?,
-        Ok(None) => out::line("clicks: no purchase model")?,
-        Err(error) => faults.push(error),
+    match Purchase::load(&examined.settings) {
+        Ok(Some(purchase)) => describe_purchase(&purchase),
+        Ok(None) => "clicks: no purchase model\n".to_owned(),
+        Err(Error { message, hint, .. }) => {
+            examined.report(Key::from("clicks.purchase_model"), message, hint);
+            String::new()
+        }
     }
-    Ok(())
+}
+
+fn reads_clicks(settings: &Settings) -> bool {
+    settings.inputs.iter().any(|input| input.kind == InputKind::Click)
+}
+
+/// Models are not run here, so the library is only looked for.
+fn library(examined: &mut Examined) {
+    let missing = examined.settings.inference.library.clone().filter(|path| !path.is_file());
+    if let Some(path) = missing {
+        let message = format!("inference.library ({}) is no file", path.display());
+        examined.report(Key::from("inference.library"), message, None);
+    }
+}
+
+/// What a stage with state keeps its local copies in has to be writable.
+fn state_directory(examined: &mut Examined) {
+    if !reads_clicks(&examined.settings) && !examined.settings.alerts.enabled {
+        return;
+    }
+    let directory = examined.settings.state.directory.clone();
+    let there = directory.ancestors().find(|path| path.as_os_str().is_empty() || path.exists());
+    let nearest = there.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made and dropped at once: permissions alone do not tell of a file system that is mounted read-only.
+    if let Err(error) = tempfile_in(nearest) {
+        let message = format!("state.directory ({}) cannot be written to: {error}", directory.display());
+        let hint = "the copies of the state are a cache: give them any disk, or watch no clicks and no alerts";
+        examined.report(Key::from("state.directory"), message, Some(hint.to_owned()));
+    }
+}
+
+fn tempfile_in(directory: &Path) -> std::io::Result<()> {
+    let path = directory.join(format!(".groundswell-check-{}", std::process::id()));
+    std::fs::File::create_new(&path)?;
+    std::fs::remove_file(&path)
 }
 
 fn registry(settings: &Settings, faults: &mut Vec<Error>) -> Result<(), Error> {
@@ -115,7 +164,9 @@ fn ask(settings: &Settings) -> Result<Option<Error>, Error> {
     let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     let there = cluster.topics(&names)?;
     out::print(&Report::new(&wanted, &there, BTreeSet::new(), settings).text())?;
-    Ok(missing(&wanted, &there).or_else(|| unequal(changelogs(settings), &there)))
+    Ok(missing(&wanted, &there)
+        .or_else(|| unequal(changelogs(settings), &there))
+        .or_else(|| other_width(settings, &there)))
 }
 
 fn describe(model: &Loaded) -> String {

@@ -1,7 +1,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Outcome};
+use super::{Cli, Outcome, out};
 use crate::event::Error;
 
 /// Print a completion script for a shell.
@@ -14,7 +14,8 @@ pub struct Completions {
 
 impl Completions {
     pub fn run(self) -> Result<Outcome, Error> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "groundswell", &mut std::io::stdout());
-        Ok(Outcome::Done)
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "groundswell", &mut script);
+        out::bytes(&script).map(|()| Outcome::Done)
     }
 }

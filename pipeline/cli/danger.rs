@@ -16,8 +16,12 @@ pub enum Role {
     Input,
     Output,
     DeadLetters,
+    /// An output of which only the newest record of a key counts.
+    Table,
     /// Holds the state of an input's partitions.
     Changelog,
+    /// Between two stages, or two halves of one.
+    Passage,
 }
 
 impl Role {
@@ -26,7 +30,9 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
+            Role::Table => "table",
             Role::Changelog => "state",
+            Role::Passage => "repartition",
         }
     }
 }
@@ -56,14 +62,15 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             );
         }
         replication(topic, &mut add);
-        if *role != Role::Changelog {
+        if !matches!(role, Role::Changelog | Role::Table) {
             retention(topic, *role, &mut add);
         }
         match role {
             Role::Output => output_size(topic, settings, &mut add),
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
+            Role::Table => compaction(topic, "what is known of a key that is not written again is deleted", &mut add),
             Role::Changelog => changelog(topic, &mut add),
-            Role::Input => {}
+            Role::Input | Role::Passage => {}
         }
     }
     found
@@ -103,7 +110,8 @@ fn replication(topic: &Topic, add: &mut impl FnMut(String, String)) {
 
 fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
     if topic.setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        let lost = if role == Role::Input { "before they are read" } else { "that share a key" };
+        let lost =
+            if matches!(role, Role::Input | Role::Passage) { "before they are read" } else { "that share a key" };
         add(
             format!(
                 "cleanup.policy={}: records {lost} are lost to newer ones of the same key",
@@ -128,18 +136,19 @@ fn retention(topic: &Topic, role: Role, add: &mut impl FnMut(String, String)) {
 
 /// Only the newest entry of a key counts, and that one for ever.
 fn changelog(topic: &Topic, add: &mut impl FnMut(String, String)) {
-    if let Some(policy) = topic.setting("cleanup.policy").filter(|policy| *policy != "compact") {
-        let what = match policy.contains("delete") {
-            true => "entries of the state that are not written again are deleted",
-            false => "it grows with every change",
-        };
-        add(format!("cleanup.policy={policy}: {what}"), "cleanup.policy=compact".into());
-    }
+    compaction(topic, "entries of the state that are not written again are deleted", add);
     if let Some(ms) = topic.number("delete.retention.ms").filter(|ms| *ms < DELETE_RETENTION_MS_MIN) {
         add(
             format!("delete.retention.ms={ms}: an instance that is away longer may bring deleted entries back"),
             format!("delete.retention.ms={DELETE_RETENTION_MS_MIN} or more"),
         );
+    }
+}
+
+fn compaction(topic: &Topic, deleted: &str, add: &mut impl FnMut(String, String)) {
+    if let Some(policy) = topic.setting("cleanup.policy").filter(|policy| *policy != "compact") {
+        let what = if policy.contains("delete") { deleted } else { "it grows with every change" };
+        add(format!("cleanup.policy={policy}: {what}"), "cleanup.policy=compact".into());
     }
 }
 

@@ -1,5 +1,7 @@
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -13,6 +15,7 @@ use crate::columns::{FeatureFile, Labelled};
 use crate::config::{Clicks, FieldSource, Input, InputFormat, InputKind, Settings};
 use crate::event::{Error, Fault, RawRecord, Reason, Rejection};
 use crate::stages::clicks::features::FEATURES;
+use crate::stages::clicks::profile::SEGMENT_FEATURES;
 use crate::stages::clicks::{self, Click, Labels, Observed, Rules};
 use crate::state::{InMemory, State};
 
@@ -35,6 +38,11 @@ pub struct Features {
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
 
+    /// A file for the numbers that segments are told by, a JSON line for each profile that the clicks give, for fitting
+    /// segments.
+    #[arg(long, value_name = "FILE")]
+    segment_rows: Option<PathBuf>,
+
     /// Where a field of ours is found, over the configuration: `--field user=/user_id`; may be given several times.
     #[arg(long = "field", value_name = "NAME=POINTER", value_parser = parse_field)]
     fields: Vec<(String, String)>,
@@ -46,6 +54,7 @@ impl Features {
         let decoder = ClickDecoder::new(&input(&settings, &self.fields), None)?;
         let names: Vec<String> = FEATURES.iter().map(|feature| feature.name.clone()).collect();
         let mut export = Export::new(decoder, &settings.clicks, FeatureFile::create(&self.out, &names)?);
+        export.segment_rows = self.segment_rows.as_deref().map(SegmentRows::create).transpose()?;
         let now = Timestamp::now();
         for record in Lines::open(self.file.as_deref(), settings.text.payload_bytes_max)? {
             let record = record?;
@@ -90,6 +99,7 @@ struct Export {
     state: InMemory,
     labels: Labels<(Labelled, Vec<f32>)>,
     clock_ms: i64,
+    segment_rows: Option<SegmentRows>,
     file: FeatureFile,
     rows: u64,
     failed: u64,
@@ -112,6 +122,7 @@ impl Export {
             state: State::in_memory(&clicks::kinds(), rules.grace_ms),
             labels: Labels::new(&rules),
             clock_ms: i64::MIN,
+            segment_rows: None,
             file,
             rows: 0,
             failed: 0,
@@ -131,7 +142,10 @@ impl Export {
         }
         match observed {
             Observed::TooLate { .. } => self.too_late += 1,
-            Observed::Counted(session) => {
+            Observed::Counted(session, seen) => {
+                if let (Some(rows), Some(_)) = (&mut self.segment_rows, &seen.profile) {
+                    rows.write(&click.event.user, &seen.row)?;
+                }
                 self.clock_ms = self.clock_ms.max(click.at_ms - rules.grace_ms);
                 self.labels.push(&click, &session, (labelled(&click, &session), row));
             }
@@ -164,8 +178,35 @@ impl Export {
     fn finish(mut self) -> Result<Summary, Error> {
         self.write(i64::MAX)?;
         self.file.finish()?;
+        self.segment_rows.map_or(Ok(()), SegmentRows::finish)?;
         Ok(Summary { rows: self.rows, failed: self.failed, too_late: self.too_late })
     }
+}
+
+/// What segments are told by, profile by profile.
+struct SegmentRows {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl SegmentRows {
+    fn create(path: &Path) -> Result<Self, Error> {
+        let file = File::create(path).map_err(|e| cannot_write(path, &e))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, user: &str, row: &[f64]) -> Result<(), Error> {
+        let named: BTreeMap<&str, &f64> = SEGMENT_FEATURES.iter().map(|feature| feature.name).zip(row).collect();
+        writeln!(self.file, "{}", json!({ "user": user, "features": named })).map_err(|e| cannot_write(&self.path, &e))
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        self.file.flush().map_err(|e| cannot_write(&self.path, &e))
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    Error::new(Fault::Config, format!("cannot write {}: {error}", path.display()))
 }
 
 fn labelled(click: &Click, session: &clicks::SessionSoFar) -> Labelled {
@@ -183,9 +224,6 @@ fn labelled(click: &Click, session: &clicks::SessionSoFar) -> Labelled {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::path::Path;
-
     use arrow_array::cast::AsArray;
     use arrow_array::types::Float32Type;
     use arrow_array::{Array, RecordBatch};
@@ -193,13 +231,14 @@ mod tests {
     use fastrand::Rng;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use proptest::prelude::*;
-    use prost::Message;
+    use prost::{Message, Name};
+    use serde::Serialize;
 
     use super::*;
     use crate::codec::Encoder;
     use crate::config::{OutputFormat, Redaction, UserRedaction};
     use crate::event::{Origin, Record, v1};
-    use crate::stages::clicks::ClicksStage;
+    use crate::stages::clicks::{ClicksOutput, ClicksStage};
     use crate::stages::{Prepare, Stage};
     use crate::text::Redactor;
 
@@ -234,6 +273,9 @@ mod tests {
             future_max: seconds(3600),
             include_features: true,
             purchase_model: None,
+            interest_half_life: std::time::Duration::from_secs(14 * 86_400),
+            profile_interval: std::time::Duration::from_secs(60),
+            segment_model: None,
         }
     }
 
@@ -274,18 +316,25 @@ mod tests {
         (0..ids.len()).map(|place| (ids.value(place).to_owned(), follows.value(place), row(place))).collect()
     }
 
+    fn protobuf<T: Message + Name + Serialize>() -> Encoder<T> {
+        Encoder::new(OutputFormat::Protobuf, None).unwrap()
+    }
+
     /// Through the stage, as the pipeline goes, from Protobuf: features by click.
     fn online(clicks: &[(serde_json::Value, v1::Click)]) -> Vec<(String, Vec<f32>)> {
         let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
         let stage = ClicksStage {
+            recommender: None,
             decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
             settings: settings(),
             payload_bytes_max: 10_000,
             redactor: Redactor::new(&redaction),
             model: None,
-            topic: "clicks.scored".into(),
-            encoder: Encoder::new(OutputFormat::Protobuf, None).unwrap(),
-            counts: std::sync::Mutex::default(),
+            segments: None,
+            scored: ClicksOutput { topic: "clicks.scored".into(), encoder: protobuf() },
+            profiles: ClicksOutput { topic: "profiles".into(), encoder: protobuf() },
+            counts: Default::default(),
+            mix: Default::default(),
         };
         let mut state = State::in_memory(&stage.kinds(), stage.grace_ms());
         let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! What a user types: a file a subcommand.
 
 mod admin;
+mod backtest;
 mod check;
 mod completions;
 mod danger;
@@ -22,10 +23,11 @@ mod table;
 mod topics;
 
 use std::io::Write;
+use std::panic;
 
 use clap::{Parser, Subcommand};
 
-use crate::event::Error;
+use crate::event::{Error, Fault};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -34,6 +36,8 @@ Exit codes:
   2   wrong usage or configuration
   3   broker or registry unreachable
   70  a fault of the program itself, or of a model
+  130, 143  a second Ctrl-C or SIGTERM ended it at once
+  141 whoever read its output has gone
 
 Every configuration key can be set by --set section.key=value and by GROUNDSWELL__SECTION__KEY.";
 
@@ -52,6 +56,7 @@ enum Command {
     Check(check::Check),
     Score(score::Score),
     Detect(detect::Detect),
+    Backtest(backtest::Backtest),
     Replay(replay::Replay),
     Features(features::Features),
     Topics(topics::Topics),
@@ -70,14 +75,14 @@ pub enum Outcome {
 
 /// Parses the command line, runs the command, says on stderr what went wrong, and ends the process.
 pub fn main() -> ! {
-    let code = run();
+    // A panic has said on stderr where it happened.
+    let code = panic::catch_unwind(run).unwrap_or(Fault::Bug.exit_code());
     // Nobody is left to tell when what was printed last does not arrive.
     let _ = std::io::stdout().flush();
     stop::at_once(i32::from(code))
 }
 
 fn run() -> u8 {
-    // A closed pipe on standard output ends the process as it ends other filters.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -91,10 +96,9 @@ fn run() -> u8 {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::SomeInputFailed) => 1,
         Err(error) => {
-            eprintln!("error: {}", error.message);
-            if let Some(hint) = &error.hint {
-                eprintln!("hint: {hint}");
-            }
+            let hint = error.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+            // Nobody is left to tell when standard error takes nothing.
+            let _ = write!(std::io::stderr(), "error: {}\n{hint}", error.message);
             error.fault.exit_code()
         }
     }
@@ -108,6 +112,7 @@ impl Command {
             Command::Check(command) => command.run(),
             Command::Score(command) => command.run(),
             Command::Detect(command) => command.run(),
+            Command::Backtest(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Features(command) => command.run(),
             Command::Topics(command) => command.run(),

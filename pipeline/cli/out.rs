@@ -8,8 +8,12 @@ const READER_GONE: i32 = 141;
 
 /// Text to standard output.
 pub fn print(text: &str) -> Result<(), Error> {
+    bytes(text.as_bytes())
+}
+
+pub fn bytes(bytes: &[u8]) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed)
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)
 }
 
 /// Why standard output takes no more. Where the reader behind a pipe has gone, as `head` does, nothing is left to do and

@@ -14,7 +14,7 @@ const FOLDERS_UP: usize = 3;
 /// nowhere, found beside the executable.
 pub fn locate(mut settings: Settings) -> Settings {
     let texts = settings.models.iter_mut().map(|model| &mut model.path);
-    for path in texts.chain(&mut settings.clicks.purchase_model) {
+    for path in texts.chain(&mut settings.clicks.purchase_model).chain(&mut settings.clicks.segment_model) {
         if let Some(found) = elsewhere(path) {
             *path = found;
         }

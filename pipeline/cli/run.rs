@@ -58,13 +58,16 @@ async fn serve(settings: &Settings, stages: &[StageName]) -> Result<(), Error> {
     let metrics = telemetry::recorder()?;
     let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
     Started { instance: &settings.instance, stages: &names }.emit();
-    let _server = settings.http.listen.map(|listen| api::serve(listen, health.clone(), metrics.clone())).transpose()?;
+    let look_ups = Arc::new(api::LookUps::default());
+    let serve = |listen| api::serve(listen, health.clone(), metrics.clone(), look_ups.clone());
+    let _server = settings.http.listen.map(serve).transpose()?;
     tokio::spawn(keep_up(metrics));
     let running = tokio::select! {
         running = start(settings, stages, health.clone()) => running?,
         // Nothing is under way yet.
         () = signals.next() => return Ok(()),
     };
+    running.answer(&look_ups);
     tokio::select! {
         () = ended(&running, false) => running.stop(),
         () = signals.next() => running.stop(),

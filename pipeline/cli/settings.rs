@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::places;
-use crate::config::{self, Settings};
+use crate::config::{self, Examined, Settings};
 use crate::event::Error;
 
 /// Where the configuration comes from; the same for every command.
@@ -23,5 +23,12 @@ impl ConfigArgs {
     pub fn load(&self) -> Result<Settings, Error> {
         let settings = config::load(self.config.as_deref(), &self.overrides, config::environment());
         settings.map(places::locate).map_err(Error::from)
+    }
+
+    /// As far as it can be read, for whoever looks for further faults.
+    pub fn examine(&self) -> Result<Examined, Error> {
+        let mut examined = config::examine(self.config.as_deref(), &self.overrides, config::environment())?;
+        examined.settings = places::locate(examined.settings);
+        Ok(examined)
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
+use crate::api::LookUps;
 use crate::config::{InputKind, Settings};
 use crate::event::{Error, Fault};
-use crate::runtime::{Models, PURCHASE, Purchase, Running, start_clicks, start_text};
+use crate::runtime::{Models, PURCHASE, Purchase, Running, start_alerts, start_clicks, start_text};
 use crate::stages::Stage;
+use crate::stages::alerts::AlertsStage;
 use crate::stages::clicks::ClicksStage;
 use crate::stages::text::TextStage;
 use crate::telemetry::Health;
@@ -18,33 +20,37 @@ pub enum StageName {
     Text,
     /// Clicks: sessions, how likely each is to buy.
     Clicks,
+    /// Scored reviews and chats: trends, alerts. Runs where alerts.enabled is set.
+    Alerts,
 }
 
 impl StageName {
-    const ALL: [StageName; 2] = [StageName::Text, StageName::Clicks];
+    const ALL: [StageName; 3] = [StageName::Text, StageName::Clicks, StageName::Alerts];
 
     /// As health, metrics and logs call it.
     pub fn name(self) -> &'static str {
         match self {
             StageName::Text => TextStage::NAME,
             StageName::Clicks => ClicksStage::NAME,
+            StageName::Alerts => AlertsStage::NAME,
         }
     }
 
     fn reads(self, kind: InputKind) -> bool {
         match self {
-            StageName::Text => kind.text().is_some(),
+            StageName::Text | StageName::Alerts => kind.text().is_some(),
             StageName::Clicks => kind == InputKind::Click,
         }
     }
 
     fn has_input(self, settings: &Settings) -> bool {
-        settings.inputs.iter().any(|input| self.reads(input.kind))
+        let on = self != StageName::Alerts || settings.alerts.enabled;
+        on && settings.inputs.iter().any(|input| self.reads(input.kind))
     }
 
     fn input_kinds(self) -> &'static str {
         match self {
-            StageName::Text => "review or chat",
+            StageName::Text | StageName::Alerts => "review or chat",
             StageName::Clicks => "click",
         }
     }
@@ -52,6 +58,10 @@ impl StageName {
 
 /// Those that were asked for, each of which must have an input; all that have one where none was asked for.
 pub fn chosen(asked: &[StageName], settings: &Settings) -> Result<Vec<StageName>, Error> {
+    if asked.contains(&StageName::Alerts) && !settings.alerts.enabled {
+        let message = "stage alerts is asked for and alerts.enabled is false";
+        return Err(Error::new(Fault::Config, message).hint("set alerts.enabled=true; its topics are wanted then"));
+    }
     if let Some(idle) = asked.iter().find(|stage| !stage.has_input(settings)) {
         let (name, kinds) = (idle.name(), idle.input_kinds());
         let message = format!("stage {name} is asked for and has nothing to read: no [inputs] is of the kind {kinds}");
@@ -88,10 +98,11 @@ impl Stages {
             let running = match (stage, &texts) {
                 (StageName::Text, Some(models)) => start_text(settings, models, health.clone()),
                 (StageName::Text, None) => continue,
+                (StageName::Alerts, _) => start_alerts(settings, health.clone()),
                 (StageName::Clicks, _) => start_clicks(settings, purchase.as_ref(), health.clone()),
             };
             match running {
-                Ok(running) => started.0.push(running),
+                Ok(running) => started.0.extend(running.apart()),
                 Err(error) => {
                     // Why it could not start says more than how the others ended.
                     let _ = started.join();
@@ -100,6 +111,13 @@ impl Stages {
             }
         }
         Ok(started)
+    }
+
+    /// Answers what is asked over HTTP, as far as these stages can.
+    pub fn answer(&self, look_ups: &LookUps) {
+        for now in self.0.iter().filter_map(Running::recommendations) {
+            look_ups.recommendations(move |user, limit, reply| now.look_up(user, limit, reply));
+        }
     }
 
     /// Finishes what is under way within `delivery.shutdown_ms_max`, then ends.
@@ -146,6 +164,10 @@ mod tests {
         assert_eq!(chosen(&[StageName::Clicks], &both), Ok(vec![StageName::Clicks]));
         let texts = settings(&[], "[inputs.comments]\nkind = \"review\"\ntopics = [\"c\"]\n");
         assert_eq!(chosen(&[], &texts), Ok(vec![StageName::Text]));
+        let watched = settings(&["alerts.enabled=true"], "");
+        assert_eq!(chosen(&[], &watched), Ok(StageName::ALL.to_vec()));
+        let off = chosen(&[StageName::Alerts], &both).unwrap_err();
+        assert_eq!(off.message, "stage alerts is asked for and alerts.enabled is false");
         let refused = chosen(&[StageName::Text, StageName::Clicks], &texts).unwrap_err();
         let expected = "stage clicks is asked for and has nothing to read: no [inputs] is of the kind click";
         assert_eq!(refused.message, expected);

@@ -4,13 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::Outcome;
-use super::admin::{self, Cluster, Plan, Topic, changelogs, missing, unequal, wanted};
+use super::admin::{self, Cluster, Plan, Topic, changelogs, missing, other_width, unequal, wanted};
 use super::danger::{Danger, Role, dangers};
 use super::out;
 use super::settings::ConfigArgs;
 use super::table::table;
 use crate::config::Settings;
 use crate::event::{Error, Fault};
+use crate::runtime::repartition;
 
 /// Replicas of a topic that is made, where there are as many brokers: one can be away and another be lost.
 const REPLICAS: usize = 3;
@@ -61,7 +62,10 @@ impl Topics {
         }
         let report = Report::new(&wanted, &there, made, &settings);
         out::print(&if self.json { report.json() } else { report.text() })?;
-        missing(&wanted, &there).or_else(|| unequal(changelogs(&settings), &there)).map_or(Ok(Outcome::Done), Err)
+        missing(&wanted, &there)
+            .or_else(|| unequal(changelogs(&settings), &there))
+            .or_else(|| other_width(&settings, &there))
+            .map_or(Ok(Outcome::Done), Err)
     }
 
     fn plan(&self, cluster: &Cluster) -> Result<Plan, Error> {
@@ -84,8 +88,15 @@ fn absent<'a>(
     let inputs: BTreeMap<String, String> = changelogs(settings).map(|(input, changelog)| (changelog, input)).collect();
     let mut absent: BTreeMap<i32, Vec<(&str, Role)>> = BTreeMap::new();
     for (name, role) in wanted.iter().filter(|(name, _)| partitions(name).is_none()) {
-        let input = inputs.get(name).and_then(|input| partitions(input));
-        let count = input.and_then(|count| i32::try_from(count).ok()).unwrap_or(usual);
+        let between = repartition(settings);
+        let configured = || usize::try_from(settings.alerts.partitions).ok();
+        let count = match inputs.get(name) {
+            // As wide as the configuration says, there or to be made.
+            Some(input) if *input == between => configured(),
+            None if *name == between => configured(),
+            input => input.and_then(|input| partitions(input)),
+        };
+        let count = count.and_then(|count| i32::try_from(count).ok()).unwrap_or(usual);
         absent.entry(count).or_default().push((name, *role));
     }
     absent

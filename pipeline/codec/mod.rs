@@ -19,6 +19,7 @@ mod mapping;
 pub mod registry;
 mod schema;
 mod text_event;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,8 @@ mod tests;
 pub use cache::Schemas;
 pub use decode::{ClickDecoder, Decoded, Decoder};
 pub use encode::Encoder;
-pub use schema::{SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema};
+pub use schema::{
+    ALERT_FILES, PROFILE_FILES, RECOMMENDATIONS_FILES, SCORED_CLICK_FILES, SCORED_FILES, SchemaFile, WriterSchema,
+};
 pub use text_event::TextEvent;
+pub use written::read_written;

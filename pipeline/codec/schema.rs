@@ -45,10 +45,33 @@ const SCORED_CLICK: SchemaFile = SchemaFile {
     imports: &["groundswell/v1/click.proto", "groundswell/v1/scored.proto"],
 };
 
+const RECOMMENDATIONS: SchemaFile = SchemaFile {
+    name: "groundswell/v1/recommendations.proto",
+    text: include_str!("../../schemas/groundswell/v1/recommendations.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+const PROFILE: SchemaFile = SchemaFile {
+    name: "groundswell/v1/profile.proto",
+    text: include_str!("../../schemas/groundswell/v1/profile.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+
+const ALERT: SchemaFile = SchemaFile {
+    name: "groundswell/v1/alert.proto",
+    text: include_str!("../../schemas/groundswell/v1/alert.proto"),
+    imports: &["groundswell/v1/scored.proto"],
+};
+
 /// The schema of scored texts: each file after those that it imports, the one that holds `Scored` last.
 pub const SCORED_FILES: [SchemaFile; 2] = [CHAT, SCORED];
 /// The same of scored clicks.
 pub const SCORED_CLICK_FILES: [SchemaFile; 4] = [CHAT, SCORED, CLICK, SCORED_CLICK];
+/// The same of profiles.
+pub const PROFILE_FILES: [SchemaFile; 3] = [CHAT, SCORED, PROFILE];
+/// The same of recommendations.
+pub const RECOMMENDATIONS_FILES: [SchemaFile; 3] = [CHAT, SCORED, RECOMMENDATIONS];
+/// The same of alerts and trends.
+pub const ALERT_FILES: [SchemaFile; 3] = [CHAT, SCORED, ALERT];
 
 /// A writer's schema, compiled.
 #[derive(Clone, Debug)]
@@ -179,5 +202,6 @@ mod tests {
         };
         check(&SCORED_FILES, "groundswell.v1.Scored");
         check(&SCORED_CLICK_FILES, "groundswell.v1.ScoredClick");
+        check(&PROFILE_FILES, "groundswell.v1.Profile");
     }
 }

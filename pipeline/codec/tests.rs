@@ -122,6 +122,8 @@ proptest! {
         survives::<v1::Click>(seed, every_field);
         survives::<v1::Scored>(seed, every_field);
         survives::<v1::ScoredClick>(seed, every_field);
+        survives::<v1::Profile>(seed, every_field);
+        survives::<v1::Recommendations>(seed, every_field);
     }
 
     #[test]
@@ -176,6 +178,10 @@ fn samples_hold_every_field_and_survive() {
     check::<v1::Click>(include_str!("../../schemas/samples/click.json"));
     check::<v1::Scored>(include_str!("../../schemas/samples/scored.json"));
     check::<v1::ScoredClick>(include_str!("../../schemas/samples/scored-click.json"));
+    check::<v1::Profile>(include_str!("../../schemas/samples/profile.json"));
+    check::<v1::Recommendations>(include_str!("../../schemas/samples/recommendations.json"));
+    check::<v1::Alert>(include_str!("../../schemas/samples/alert.json"));
+    check::<v1::Trend>(include_str!("../../schemas/samples/trend.json"));
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Faults {
         }
     }
 
+    /// By where they were written.
+    pub(super) fn sort(&mut self) {
+        self.0.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+
     /// A fault is known at this key, above it or below it. One of a whole file is not: it says nothing of any key.
     pub(super) fn touches(&self, key: &Key) -> bool {
         let related = |known: &Key| known.contains(key) || key.contains(known);

@@ -56,10 +56,21 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
     name("outputs.reviews", &outputs.reviews, judge);
     name("outputs.chats", &outputs.chats, judge);
     name("outputs.clicks", &outputs.clicks, judge);
+    name("outputs.profiles", &outputs.profiles, judge);
+    name("outputs.recommendations", &outputs.recommendations, judge);
+    name("outputs.alerts", &outputs.alerts, judge);
+    name("outputs.trends", &outputs.trends, judge);
     name("outputs.dead_letters", &outputs.dead_letters, judge);
-    let scored =
-        [("outputs.reviews", &outputs.reviews), ("outputs.chats", &outputs.chats), ("outputs.clicks", &outputs.clicks)];
-    for (key, topic) in scored {
+    let results = [
+        ("outputs.reviews", &outputs.reviews),
+        ("outputs.chats", &outputs.chats),
+        ("outputs.clicks", &outputs.clicks),
+        ("outputs.profiles", &outputs.profiles),
+        ("outputs.recommendations", &outputs.recommendations),
+        ("outputs.alerts", &outputs.alerts),
+        ("outputs.trends", &outputs.trends),
+    ];
+    for (key, topic) in results {
         if *topic == outputs.dead_letters {
             let message = format!("{key} ({topic:?}) and outputs.dead_letters ({topic:?}) are the same topic");
             judge.clash(["outputs.dead_letters", key], message, Some("a reader of one could not read the other"));
@@ -69,6 +80,10 @@ pub fn outputs(raw: &raw::Raw, judge: &mut Judge) -> Outputs {
         reviews: outputs.reviews.clone(),
         chats: outputs.chats.clone(),
         clicks: outputs.clicks.clone(),
+        profiles: outputs.profiles.clone(),
+        recommendations: outputs.recommendations.clone(),
+        alerts: outputs.alerts.clone(),
+        trends: outputs.trends.clone(),
         dead_letters: outputs.dead_letters.clone(),
         format: outputs.format,
     }
@@ -193,6 +208,8 @@ fn distinct_topics(raw: &raw::Raw, judge: &mut Judge) {
         ("reviews", &outputs.reviews),
         ("chats", &outputs.chats),
         ("clicks", &outputs.clicks),
+        ("profiles", &outputs.profiles),
+        ("recommendations", &outputs.recommendations),
         ("dead_letters", &outputs.dead_letters),
     ];
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();

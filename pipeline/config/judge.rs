@@ -22,11 +22,11 @@ impl<'a> Judge<'a> {
         Self { tree, env, faults, clashes: Faults::default() }
     }
 
-    /// The value, if nothing at all is wrong.
-    pub fn verdict<T>(mut self, value: T) -> Result<T, Faults> {
+    /// All that is wrong.
+    pub fn found(mut self) -> Faults {
         self.faults.0.append(&mut self.clashes.0);
-        self.faults.0.sort_by(|a, b| a.place.cmp(&b.place));
-        if self.faults.0.is_empty() { Ok(value) } else { Err(self.faults) }
+        self.faults.sort();
+        self.faults
     }
 
     /// A value that is wrong by itself; `message` goes on after the key's name.

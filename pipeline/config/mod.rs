@@ -4,10 +4,11 @@
 //!
 //! 1. `raw.rs` lists the keys, `default.toml` their defaults; `shape.rs` turns the list into what a check can walk.
 //! 2. `layers.rs` reads defaults, file, environment and `--set` into trees (`tree.rs`) that know where each value was written, has `check.rs` take out what does not fit, and lays them over each other.
-//! 3. `validate.rs`, with `kafka.rs`, `inputs.rs` and `tls.rs`, holds the values against each other and makes [`Settings`].
+//! 3. `validate.rs`, with `kafka.rs`, `inputs.rs`, `recommendations.rs` and `tls.rs`, holds the values against each other and makes [`Settings`].
 //!
 //! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets and of certificates, and the host's name where the instance has none.
 
+mod alerts;
 mod check;
 mod fault;
 mod inputs;
@@ -16,6 +17,7 @@ mod kafka;
 mod key;
 mod layers;
 mod raw;
+mod recommendations;
 mod reference;
 mod settings;
 mod shape;
@@ -28,9 +30,11 @@ use std::path::Path;
 
 use crate::event;
 
+pub use alerts::{AlertRule, Alerts, Inhibition, Matching, ScopeKind, Signal, Silence};
 pub use fault::{Fault, Faults, Place};
 pub use key::Key;
 pub use layers::DEFAULTS;
+pub use recommendations::Recommendations;
 pub use reference::reference;
 pub use settings::*;
 
@@ -46,6 +50,32 @@ pub fn load(
     overrides: &[String],
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Settings, Faults> {
+    let examined = examine(file, overrides, env)?;
+    if examined.faults.0.is_empty() { Ok(examined.settings) } else { Err(examined.faults) }
+}
+
+/// A configuration as far as it can be read.
+pub struct Examined {
+    /// With defaults in place of what is faulty: to look for further faults with, not to run with.
+    pub settings: Settings,
+    pub faults: Faults,
+    tree: tree::Node,
+}
+
+impl Examined {
+    /// Adds what was found wrong behind a key, by somebody who knows more than this module: a model that cannot be read.
+    pub fn report(&mut self, key: Key, message: String, hint: Option<String>) {
+        self.faults.add(self.tree.place_of(&key), key, message, hint);
+        self.faults.sort();
+    }
+}
+
+/// What [`load`] does, for whoever goes on looking for faults. An error: nothing could be read.
+pub fn examine(
+    file: Option<&Path>,
+    overrides: &[String],
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Examined, Faults> {
     let env: BTreeMap<String, String> = env.collect();
     let mut faults = Faults::default();
     let tree = layers::gather(&Shape::of::<Raw>(), file, overrides, &env, &mut faults);
@@ -66,7 +96,8 @@ pub fn load(
     };
     let mut judge = Judge::new(&tree, &env, faults);
     let settings = validate::validate(&raw, &mut judge);
-    judge.verdict(settings)
+    let faults = judge.found();
+    Ok(Examined { settings, faults, tree })
 }
 
 /// The process's environment for [`load`], without variables that are not UTF-8: none of ours is.

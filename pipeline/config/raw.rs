@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::alerts::{ScopeKind, Signal};
+use super::recommendations;
 use super::settings::{
     DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
 };
@@ -30,6 +32,10 @@ pub struct Raw {
     pub text: Text,
     /// How clicks become sessions.
     pub clicks: Clicks,
+    /// What users are shown next. Whatever changes how clicks are counted must be the same for all instances: from `weight_view` to `publish_ms`.
+    pub recommendations: recommendations::Written,
+    /// What is watched in the scored texts, and what of it is an alert.
+    pub alerts: Alerts,
     /// What is removed from every text before anything else sees it.
     pub redaction: Redaction,
     /// How texts are gathered for a model.
@@ -207,6 +213,14 @@ pub struct Outputs {
     pub chats: String,
     /// Topic of the scored clicks.
     pub clicks: String,
+    /// Topic of the users' profiles, keyed by user; compacted, so that it holds the last one of each.
+    pub profiles: String,
+    /// Topic of the recommendations.
+    pub recommendations: String,
+    /// Topic of the alerts, compacted: the last record of an id is how the alert stands.
+    pub alerts: String,
+    /// Topic of the trends, compacted: a record for each scope and bucket.
+    pub trends: String,
     /// Topic of the records that could not be processed.
     pub dead_letters: String,
     /// How scored events are written. Protobuf is smaller; JSON can be read by eye.
@@ -266,6 +280,101 @@ pub struct Clicks {
     pub include_features: bool,
     /// A directory with `model.onnx`, which gives a probability for each row of features, and `config.json`, which names the features in their order; or `off`. It is asked at each click, always on the CPU, how likely a purchase is to follow later in the session.
     pub purchase_model: String,
+    /// Milliseconds after which a click weighs half as much in what a profile says of a user's interests. Shorter follows moods, longer habits.
+    #[schemars(range(min = 3_600_000, max = 31_536_000_000_u64))]
+    pub interest_half_life_ms: u64,
+    /// Milliseconds of event time between two profiles of a user; a purchase and the first click of a session bring one about whenever they come. Shorter is fresher and writes more.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub profile_interval_ms: u64,
+    /// A directory with `segments.json`, which holds the centres that a user's numbers are compared with, and their names; or `off`: nobody is in a segment.
+    pub segment_model: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Alerts {
+    /// Runs the stage, where no stages are named, and wants its topics. It reads the topics of the scored texts, which may be those of another process.
+    pub enabled: bool,
+    /// Partitions of the repartition topic, `PREFIX-alerts-repartition`: no more instances than that can share what comes behind it. A state is kept for each, so the number stays as it is.
+    #[schemars(range(min = 1, max = 1024))]
+    pub partitions: u32,
+    /// Milliseconds of event time that are counted together. Shorter sees a surge earlier; longer needs fewer texts a minute to tell one from chance, and less state.
+    #[schemars(range(min = 1000, max = 3_600_000))]
+    pub bucket_ms: u64,
+    /// Milliseconds of event time that a bucket waits for late texts behind its end. An alert is shown before, as provisional, and confirmed or retracted then; what comes later still is counted and left out.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub grace_ms: u64,
+    /// Milliseconds of event time that an input partition may be behind the one that is furthest and still be waited for. Shorter confirms sooner when a partition has fallen silent; longer loses nothing where partitions are read at different speeds, as after a long halt. Not below `grace_ms`.
+    #[schemars(range(min = 1000, max = 604_800_000))]
+    pub idle_ms: u64,
+    /// Milliseconds of a scope's life in which it is only got to know. A topic, an intent or a topic of a brand that grows within it is an alert all the same, if everything else is known for longer: `emerging`.
+    #[schemars(range(min = 0, max = 604_800_000))]
+    pub warm_up_ms: u64,
+    /// Milliseconds after which what still fires becomes the new normal, and is learned.
+    #[schemars(range(min = 60_000, max = 604_800_000))]
+    pub new_normal_ms: u64,
+    /// Milliseconds after its end within which an alert that comes back is the same one. It is then kept up for twice as long as the time before, at most eight times.
+    #[schemars(range(min = 0, max = 604_800_000))]
+    pub flap_ms: u64,
+    /// The share of the alerts that may be false, over all scopes of a partition of the repartition topic. Lower asks more of each test.
+    #[schemars(range(min = 0.000_001, max = 0.5))]
+    pub false_discovery_rate: f64,
+    /// The head of the text model that names a text's topic.
+    pub topic_head: String,
+    /// The head of the text model that names a text's intent.
+    pub intent_head: String,
+    /// Texts shown with an alert. They are there only where the scored texts carry their text (`text.include_text`).
+    #[schemars(range(min = 0, max = 10))]
+    pub samples_max: usize,
+    /// What is an alert: a table for each rule, under a name of your own.
+    pub rules: BTreeMap<String, AlertRule>,
+    /// Alerts that nobody is to be told of for a while: a table for each silence, under a name of your own. They are written all the same.
+    pub silences: BTreeMap<String, Silence>,
+    /// Alerts that nobody is to be told of while another one fires: a table for each rule, under a name of your own. Both are of one brand, or both of none.
+    pub inhibitions: BTreeMap<String, Inhibition>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct AlertRule {
+    /// What is compared with its past: `volume`, the texts in a bucket, or `negative_share`, the negative ones among those with a sentiment. Required.
+    pub signal: Option<Signal>,
+    /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand. An empty list turns the rule off. Absent: everywhere.
+    pub scopes: Option<Vec<ScopeKind>>,
+    /// How many times as much as expected it must be, at least. Absent: 1.3.
+    #[schemars(range(min = 1.0, max = 1000.0))]
+    pub ratio_min: Option<f64>,
+    /// Texts, or negative texts, that the window must hold beyond what is expected. Absent: 5.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub events_min: Option<u64>,
+    /// Milliseconds that it must last before it fires. Absent: as long as a bucket.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub pending_ms: Option<u64>,
+    /// Milliseconds that it must be over before it is resolved. Absent: five buckets.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub keep_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Silence {
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, each as it must be. `*` is any value, an empty one stands for none.
+    #[serde(default)]
+    pub matching: BTreeMap<String, String>,
+    /// RFC 3339. Absent: from the beginning.
+    pub from: Option<String>,
+    /// RFC 3339. Absent: for ever.
+    pub until: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Inhibition {
+    /// The alert that must fire, as in a silence.
+    #[serde(default)]
+    pub source: BTreeMap<String, String>,
+    /// The alerts that nobody is told of then.
+    #[serde(default)]
+    pub target: BTreeMap<String, String>,
+    /// Dimensions in which both must be alike, as `brand`.
+    #[serde(default)]
+    pub equal: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

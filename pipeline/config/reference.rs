@@ -92,7 +92,9 @@ fn key(page: &mut String, table: &str, entry: &Entry, defaults: &[Default]) {
         }
         _ => {}
     }
-    if matches!(entry.shape, Shape::Map(_)) && defaults.iter().any(|default| default.table == path) {
+    let below = format!("{path}.");
+    let is_there = |default: &Default| default.table == path || default.table.starts_with(&below);
+    if matches!(entry.shape, Shape::Map(_)) && defaults.iter().any(is_there) {
         put(page, format_args!("\nFor example:\n\n```toml\n{}```\n", excerpt(&path).replace('#', "")));
     }
     if path == "kafka.librdkafka" {
@@ -135,10 +137,11 @@ fn item(page: &mut String, choice: &Choice) {
     }
 }
 
-/// What a list holds, or else the shape itself.
+/// What a list holds, or a table of tables, or else the shape itself.
 fn innermost(shape: &Shape) -> &Shape {
     match shape {
         Shape::List(item) => item,
+        Shape::Map(item) if matches!(**item, Shape::Section(_)) => item,
         shape => shape,
     }
 }
@@ -203,7 +206,8 @@ mod tests {
             let Shape::Section(entries) = &section.shape else { continue };
             for entry in entries {
                 let path = format!("{}.{}", section.name, entry.name);
-                let table = defaults.iter().any(|default| default.table == path);
+                let below = format!("{path}.");
+                let table = defaults.iter().any(|d| d.table == path || d.table.starts_with(&below));
                 let line = written(&section.name, entry, &defaults);
                 assert!(table || line.is_some(), "{path} is not in default.toml");
                 assert!(!entry.meaning.is_empty(), "{path} has no meaning");

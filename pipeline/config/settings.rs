@@ -11,6 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert};
 
+use super::alerts::Alerts;
+use super::recommendations::Recommendations;
+
 /// Everything the program needs to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +26,8 @@ pub struct Settings {
     pub registry: Option<Registry>,
     pub text: Text,
     pub clicks: Clicks,
+    pub recommendations: Recommendations,
+    pub alerts: Alerts,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,
@@ -202,6 +207,10 @@ pub struct Outputs {
     pub reviews: String,
     pub chats: String,
     pub clicks: String,
+    pub profiles: String,
+    pub recommendations: String,
+    pub alerts: String,
+    pub trends: String,
     pub dead_letters: String,
     pub format: OutputFormat,
 }
@@ -267,6 +276,12 @@ pub struct Clicks {
     pub include_features: bool,
     /// The directory of the purchase model; `None`: no click is scored.
     pub purchase_model: Option<PathBuf>,
+    /// Until a click weighs half as much in a profile.
+    pub interest_half_life: Duration,
+    /// Event time between two profiles of a user.
+    pub profile_interval: Duration,
+    /// The directory of the segments' centres; `None`: nobody is in a segment.
+    pub segment_model: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]

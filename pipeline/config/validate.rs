@@ -10,11 +10,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
+use super::alerts::alerts;
 use super::inputs::{distinct, framed, inputs, models, outputs};
 use super::judge::Judge;
 use super::kafka::{kafka, name};
 use super::key::Key;
 use super::raw::{self, Payload, Raw, User};
+use super::recommendations::recommendations;
 use super::settings::*;
 use super::tls;
 
@@ -37,6 +39,8 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
             future_max: Duration::from_millis(raw.text.future_ms_max),
         },
         clicks: clicks(&raw.clicks, judge),
+        recommendations: recommendations(&raw.recommendations, judge),
+        alerts: alerts(&raw.alerts, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,
@@ -50,16 +54,24 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
 }
 
 fn clicks(raw: &raw::Clicks, judge: &mut Judge) -> Clicks {
-    if raw.purchase_model.is_empty() {
-        judge.wrong("clicks.purchase_model", "is empty", Some("a model's directory, or \"off\""));
-    }
+    let mut model = |key: &str, written: &str| {
+        if written.is_empty() {
+            judge.wrong(key, "is empty", Some("a model's directory, or \"off\""));
+        }
+        (written != "off").then(|| PathBuf::from(written))
+    };
+    let purchase_model = model("clicks.purchase_model", &raw.purchase_model);
+    let segment_model = model("clicks.segment_model", &raw.segment_model);
     Clicks {
         session_gap: Duration::from_millis(raw.session_gap_ms),
         grace: Duration::from_millis(raw.grace_ms),
         utc_offset_minutes: raw.utc_offset_minutes,
         future_max: Duration::from_millis(raw.future_ms_max),
         include_features: raw.include_features,
-        purchase_model: (raw.purchase_model != "off").then(|| PathBuf::from(&raw.purchase_model)),
+        purchase_model,
+        interest_half_life: Duration::from_millis(raw.interest_half_life_ms),
+        profile_interval: Duration::from_millis(raw.profile_interval_ms),
+        segment_model,
     }
 }
 

@@ -46,11 +46,7 @@ impl CountModel {
             return 1.0;
         }
         let (mean, size) = self.negative_binomial(expected);
-        let (fail, success) = (mean / (size + mean), size / (size + mean));
-        let k = count as f64;
-        // P(X ≤ k) = I_success(size, k + 1), P(X ≥ k) = I_fail(k, size): DLMF 8.17.5 and 8.17.24.
-        let at_most = incomplete_beta(size, k + 1.0, success);
-        let at_least = if count == 0 { 1.0 } else { incomplete_beta(k, size, fail) };
+        let (at_most, at_least) = tails(count as f64, mean, size);
         (2.0 * at_most.min(at_least)).clamp(P_MIN, 1.0)
     }
 
@@ -75,6 +71,15 @@ impl CountModel {
         self.excess = fade(self.excess, off * off - mean);
         self.squares = fade(self.squares, mean * mean);
     }
+}
+
+/// P(X ≤ k) and P(X ≥ k) of the negative binomial of this mean and size: I_success(size, k + 1) and I_fail(k, size), DLMF
+/// 8.17.5 and 8.17.24.
+pub fn tails(k: f64, mean: f64, size: f64) -> (f64, f64) {
+    let (fail, success) = (mean / (size + mean), size / (size + mean));
+    let at_most = incomplete_beta(size, k + 1.0, success);
+    let at_least = if k <= 0.0 { 1.0 } else { incomplete_beta(k, size, fail) };
+    (at_most, at_least)
 }
 
 #[cfg(test)]

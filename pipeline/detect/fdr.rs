@@ -4,24 +4,34 @@
 /// 2017, section 3), with its budget spent evenly over a period.
 ///
 /// Test `t` is at the level `α_t = w γ_t + (α − w) γ_{t−τ₁} + α Σ_{j≥2} γ_{t−τ_j}`, where `τ_j` is the time of the `j`-th
-/// alarm and `γ` any sequence that is not negative and adds up to at most 1. Here `γ` is `1/N` for the `N` tests that a
-/// period is expected to hold, so that the sum needs no memory of times: each alarm adds `α/N` to the level for the rest of
-/// the period. After a period all begins anew; of more tests than expected, the later ones are at the level 0.
+/// alarm and `γ` any sequence that is not negative and adds up to at most 1. Here `γ_t` and every `γ_{t−τ}` are the same
+/// number: `1 / 2N` for the `N` tests that a period is expected to hold, an eighth of that for the `2N` tests behind them, an
+/// eighth again for `4N`, and so on. They add up to 1 however many tests there are, and no memory of times is needed: each
+/// alarm adds `α γ_t` to all levels behind it. After a period all begins anew, and `N` is what the last one held.
 ///
 /// The bound on the false discovery rate holds if the p-values of series where nothing happens are independent of each
 /// other and no smaller than uniform; of the modified rate, E[false] / E[alarms], without independence between them so
 /// long as each is no smaller than uniform given the alarms before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct Fdr {
     /// α.
+    #[prost(double, tag = "1")]
     bound: f64,
     /// N.
+    #[prost(uint64, tag = "2")]
     tests_expected: u64,
+    #[prost(int64, tag = "3")]
     period_ms: i64,
+    #[prost(int64, optional, tag = "4")]
     period: Option<i64>,
+    #[prost(uint64, tag = "5")]
     tests: u64,
+    #[prost(uint64, tag = "6")]
     alarms: u64,
 }
+
+/// A period that held fewer tests says little of how many the next one holds.
+const TESTS_MIN: u64 = 100;
 
 impl Fdr {
     /// A bound within 0–1, a period above 0 and at least one test are made of what is outside these.
@@ -33,8 +43,11 @@ impl Fdr {
 
     /// Whether this p-value, at this time, is an alarm. A time before the period under way counts into it.
     pub fn is_alarm(&mut self, time_ms: i64, p_value: f64) -> bool {
-        let period = time_ms.div_euclid(self.period_ms);
+        let period = time_ms.div_euclid(self.period_ms.max(1));
         if self.period.is_none_or(|under_way| period > under_way) {
+            if self.period.is_some() {
+                self.tests_expected = self.tests.max(TESTS_MIN);
+            }
             self.period = Some(period);
             self.tests = 0;
             self.alarms = 0;
@@ -47,16 +60,16 @@ impl Fdr {
 
     /// The level at which the next test of the period will be judged.
     pub fn level(&self) -> f64 {
-        if self.tests >= self.tests_expected {
-            return 0.0;
-        }
         // w, half of the bound: the paper's choice leaves as much to the first alarm as to the time before it.
         let start = self.bound / 2.0;
         let earned = match self.alarms {
             0 => 0.0,
             more => self.bound - start + self.bound * (more - 1) as f64,
         };
-        (start + earned) / self.tests_expected as f64
+        // The k-th block holds 2^k N tests, each at 1 / (2^(2k+1) N): half of what is left before it.
+        let block = (self.tests / self.tests_expected.max(1) + 1).ilog2();
+        let gamma = (-f64::from(2 * block + 1)).exp2() / self.tests_expected.max(1) as f64;
+        ((start + earned) * gamma).min(1.0)
     }
 
     /// Alarms of the period under way.
@@ -123,12 +136,25 @@ mod tests {
     }
 
     #[test]
-    fn a_period_begins_anew_and_an_overrun_one_is_silent() {
-        let mut fdr = Fdr::new(0.1, 2, 1_000);
-        assert!(fdr.is_alarm(0, 0.0) && fdr.is_alarm(1, 0.0));
-        assert!(!fdr.is_alarm(2, 1e-12), "more tests than were expected");
+    fn a_period_begins_anew_with_as_many_tests_as_the_last_one() {
+        let mut fdr = Fdr::new(0.1, 1_000, 1_000);
+        let first = fdr.level();
+        (0..400).for_each(|time| assert!(!fdr.is_alarm(time, 1.0)));
+        assert_eq!(fdr.level(), first);
         assert!(fdr.is_alarm(1_000, 1e-12));
         assert_eq!(fdr.alarms(), 1);
         assert!(fdr.is_alarm(5, 1e-12), "a late one counts into the period under way");
+        assert!(fdr.level() > 2.0 * first, "400 tests are expected, and two alarms have earned");
+    }
+
+    #[test]
+    fn however_many_tests_a_period_holds_the_levels_add_up_to_the_budget() {
+        let mut fdr = Fdr::new(0.1, 10, i64::MAX);
+        let mut spent = 0.0;
+        for time in 0..100_000 {
+            spent += fdr.level();
+            assert!(!fdr.is_alarm(time, 1.0) && fdr.level() > 0.0);
+        }
+        assert!(spent > 0.0499 && spent <= 0.05, "{spent}");
     }
 }

@@ -21,6 +21,7 @@ mod fdr;
 mod level;
 mod novelty;
 mod record;
+pub mod rise;
 mod season;
 mod share;
 mod special;

@@ -73,14 +73,8 @@ impl ShareModel {
         if self.readings < READINGS_MIN || of == 0 {
             return 1.0;
         }
-        let thin = (TRIALS_MAX / of as f64).min(1.0);
-        let trials = (of as f64 * thin).round();
-        let hits = (hits as f64 * thin).round().min(trials);
         let (a, b) = self.beta();
-        let at = beta_binomial(hits, trials, a, b);
-        let at_most = at + sum_below(hits, at, trials, a, b);
-        // More hits are fewer misses.
-        let at_least = at + sum_below(trials - hits, at, trials, b, a);
+        let (at_most, at_least) = tails(hits as f64, of as f64, a, b);
         (2.0 * at_most.min(at_least)).clamp(P_MIN, 1.0)
     }
 
@@ -101,6 +95,18 @@ impl ShareModel {
         let sure = 1.0 / (own + 1.0 / seen);
         (hits / seen * sure, misses / seen * sure)
     }
+}
+
+/// P(X ≤ hits) and P(X ≥ hits) of trials whose chance is Beta(a, b).
+pub fn tails(hits: f64, of: f64, a: f64, b: f64) -> (f64, f64) {
+    let thin = (TRIALS_MAX / of).min(1.0);
+    let trials = (of * thin).round();
+    let hits = (hits * thin).round().min(trials);
+    let at = beta_binomial(hits, trials, a, b);
+    let at_most = at + sum_below(hits, at, trials, a, b);
+    // More hits are fewer misses.
+    let at_least = at + sum_below(trials - hits, at, trials, b, a);
+    (at_most.min(1.0), at_least.min(1.0))
 }
 
 /// P(X = k) of n trials whose chance is Beta(a, b).

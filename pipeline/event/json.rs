@@ -54,6 +54,32 @@ impl Named for v1::Action {
     const EXPECTED: &'static str = "one of view, cart, favourite, purchase, impression, remove";
 }
 
+impl Named for v1::ReasonKind {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("seen_together", Self::SeenTogether),
+        ("seen_before", Self::SeenBefore),
+        ("popular_in_category", Self::PopularInCategory),
+        ("popular", Self::Popular),
+    ];
+    const EXPECTED: &'static str = "one of seen_together, seen_before, popular_in_category, popular";
+}
+
+impl Named for v1::AlertState {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("pending", Self::Pending),
+        ("firing", Self::Firing),
+        ("resolved", Self::Resolved),
+        ("retracted", Self::Retracted),
+    ];
+    const EXPECTED: &'static str = "one of pending, firing, resolved, retracted";
+}
+
+impl Named for v1::Severity {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("info", Self::Info), ("warning", Self::Warning), ("critical", Self::Critical)];
+    const EXPECTED: &'static str = "one of info, warning, critical";
+}
+
 /// `with` for an enum field. A value that a newer writer added reads as unspecified, and is left out of JSON.
 pub(crate) struct Enum<T>(PhantomData<T>);
 

@@ -1,7 +1,7 @@
 //! Backends on threads of their own, one job at a time each, and as many jobs waiting ahead of them as there are threads.
 //!
 //! What it promises: every job that [`Pool::submit`] takes comes back exactly once, either through the callback or from
-//! [`Pool::expire`], never both; unless the pool is stopped first. A backend that panics is replaced on its thread; a
+//! [`Pool::expire`], never both; unless the pool is dropped first: then what has not come back may. A backend that panics is replaced on its thread; a
 //! thread that hangs is abandoned and replaced, and what it answers later is dropped. A job ahead belongs to no worker
 //! yet: whichever is free next takes it, so none waits behind one that hangs. What it needs: one thread that submits and
 //! calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
@@ -41,7 +41,9 @@ pub struct Job<T> {
 pub struct Done<T> {
     pub job: Job<T>,
     pub result: Result<Vec<Prediction>, ModelError>,
-    /// From the job's start on its worker to its end.
+    /// When its worker began with it.
+    pub began: Instant,
+    /// From then to its end.
     pub seconds: f64,
     /// The worker's position in the pool.
     pub worker: usize,
@@ -143,22 +145,6 @@ impl<T: Send + 'static> Pool<T> {
             }
         }
         Ok(jobs)
-    }
-
-    /// Lets running jobs end and their callbacks be called, until `deadline`; jobs ahead are dropped. Returns how many
-    /// workers still ran then; their jobs are dropped too.
-    pub fn stop(self, deadline: Instant) -> usize {
-        let Pool { workers, jobs, jobs_in, .. } = self;
-        drop(jobs);
-        while jobs_in.try_recv().is_ok() {}
-        let mut running = 0;
-        for Worker { slot, ended } in workers {
-            if ended.recv_deadline(deadline).is_err_and(|e| e.is_timeout()) {
-                slot.set(State::Abandoned);
-                running += 1;
-            }
-        }
-        running
     }
 
     /// Workers that have a backend, busy or not.
@@ -314,7 +300,6 @@ mod tests {
         }
         seen.sort();
         assert!(seen.into_iter().eq(0..300), "each job once");
-        assert_eq!(bench.pool.stop(Instant::now() + TIMEOUT), 0);
     }
 
     #[test]
@@ -345,21 +330,6 @@ mod tests {
         let done: Vec<u32> = (0..10).map(|_| bench.done.recv().unwrap().job.payload).collect();
         assert!(done.into_iter().eq(2..12));
         bench.release.send(()).unwrap();
-    }
-
-    #[test]
-    fn stop_drops_what_waits_ahead() {
-        let mut bench = Bench::new(1);
-        bench.submit(1, &[HANG]).unwrap();
-        bench.entered.recv().unwrap();
-        bench.submit(2, &[5]).unwrap();
-        let Bench { pool, done, release, .. } = bench;
-        let stopping = thread::spawn(move || pool.stop(Instant::now() + Duration::from_secs(60)));
-        // Only once the stop has begun may the first job end.
-        thread::sleep(Duration::from_millis(50));
-        release.send(()).unwrap();
-        assert_eq!(stopping.join().unwrap(), 0);
-        assert_eq!(done.iter().map(|d| d.job.payload).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
@@ -487,23 +457,5 @@ mod tests {
             thread::yield_now();
         };
         assert_eq!(error.message, "out of memory");
-    }
-
-    #[test]
-    fn stop_waits_for_what_runs_until_the_deadline() {
-        let mut bench = Bench::new(1);
-        bench.submit(1, &[HANG]).unwrap();
-        bench.entered.recv().unwrap();
-        let Bench { pool, done, release, .. } = bench;
-        assert_eq!(pool.stop(Instant::now()), 1);
-        release.send(()).unwrap();
-        assert!(done.recv().is_err(), "nothing is delivered after the stop");
-
-        let mut bench = Bench::new(2);
-        bench.submit(1, &[HANG]).unwrap();
-        bench.release.send(()).unwrap();
-        let Bench { pool, done, .. } = bench;
-        assert_eq!(pool.stop(Instant::now() + Duration::from_secs(60)), 0);
-        assert_eq!(done.recv().unwrap().job.payload, 1);
     }
 }

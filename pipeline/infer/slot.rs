@@ -93,10 +93,6 @@ impl<T> Slot<T> {
         }
     }
 
-    pub fn set(&self, next: State<T>) -> State<T> {
-        std::mem::replace(&mut *self.lock(), next)
-    }
-
     /// No code that can panic runs under the lock, so a poisoned one holds a whole state.
     pub fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

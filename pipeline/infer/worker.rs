@@ -33,14 +33,14 @@ impl<T> Thread<T> {
         drop(started);
         let Some(mut backend) = made else { return };
         for job in &self.jobs {
-            let from = Instant::now();
+            let began = Instant::now();
             let (model, inputs) = (job.model, job.inputs.clone());
             // It lies in the slot while it runs, so that it can be taken back.
-            if !self.slot.begin(job, from) {
+            if !self.slot.begin(job, began) {
                 return;
             }
             let answer = panic::catch_unwind(AssertUnwindSafe(|| backend.run(model, &inputs)));
-            let seconds = from.elapsed().as_secs_f64();
+            let seconds = began.elapsed().as_secs_f64();
             let panicked = answer.is_err();
             let result = answer
                 .unwrap_or_else(|payload| Err(ModelError::Panicked { message: message(payload) }))
@@ -48,7 +48,7 @@ impl<T> Thread<T> {
             let next = if panicked { State::Starting { since: Instant::now() } } else { State::Idle };
             let Some(job) = self.slot.finish(next) else { return };
             self.open.fetch_sub(1, Ordering::AcqRel);
-            (self.done)(Done { job, result, seconds, worker: self.index });
+            (self.done)(Done { job, result, began, seconds, worker: self.index });
             if panicked {
                 // What panicked in the middle may panic again when it is dropped.
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(backend)));

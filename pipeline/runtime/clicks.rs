@@ -1,15 +1,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use prost::{Message, Name};
+use serde::Serialize;
+
 use super::models::Served;
+use super::recommend::{RecommendationsNow, recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
+use super::segments;
 use super::start::{Running, start_stage};
-use crate::codec::{ClickDecoder, Encoder, SCORED_CLICK_FILES};
+use crate::codec::{ClickDecoder, Encoder, PROFILE_FILES, SCORED_CLICK_FILES, SchemaFile};
 use crate::config::{InputKind, Settings};
 use crate::event::Error;
 use crate::infer::{Backend, Factory, RowsBackend, RowsDirectory};
-use crate::stages::clicks::{ClicksStage, PurchaseModel};
+use crate::stages::clicks::{ClicksOutput, ClicksStage, PurchaseModel};
 use crate::telemetry::Health;
 use crate::text::Redactor;
 
@@ -68,10 +73,14 @@ impl Purchase {
 pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let stage = Arc::new(clicks_stage(settings, purchase, &registered)?);
+    let lists = stage.recommender.as_ref().map(|recommender| recommender.lists.clone());
+    let beside = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    start_stage(settings, &served, stage, &registered, topics, health)
+    let clicks = start_stage(settings, &served, stage.clone(), &registered, topics, health)?;
+    let now = RecommendationsNow::new(&stage, &clicks);
+    Ok(beside.into_iter().flatten().fold(clicks, Running::with).recommending(now))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.
@@ -86,32 +95,38 @@ pub fn clicks_stage(
             decoders.insert(topic.clone(), ClickDecoder::new(input, registered.schemas())?);
         }
     }
-    let topic = settings.outputs.topic(InputKind::Click);
-    let schema = registered.output_schema(settings, topic, &SCORED_CLICK_FILES)?;
+    let segments = settings.clicks.segment_model.as_deref().map(segments::load).transpose()?;
     Ok(ClicksStage {
         decoders,
         settings: settings.clicks.clone(),
         payload_bytes_max: settings.text.payload_bytes_max,
         redactor: Redactor::new(&settings.redaction),
         model: purchase.map(|purchase| purchase.model.clone()),
-        topic: Arc::from(topic),
-        encoder: Encoder::new(settings.outputs.format, schema)?,
+        segments,
+        scored: output(settings, registered, &settings.outputs.clicks, &SCORED_CLICK_FILES)?,
+        profiles: output(settings, registered, &settings.outputs.profiles, &PROFILE_FILES)?,
+        recommender: recommender(settings, registered)?,
         counts: Mutex::default(),
+        mix: Mutex::default(),
     })
 }
 
-/// Sessions cut by another gap, and hours of another clock, are not what the model has learned from.
+fn output<T: Message + Name + Serialize>(
+    settings: &Settings,
+    registered: &Registered,
+    topic: &str,
+    files: &[SchemaFile],
+) -> Result<ClicksOutput<T>, Error> {
+    let schema = registered.output_schema(settings, topic, files)?;
+    Ok(ClicksOutput { topic: Arc::from(topic), encoder: Encoder::new(settings.outputs.format, schema)? })
+}
+
+/// Sessions cut by another gap are not what the model has learned from.
 fn warning(directory: &RowsDirectory, settings: &Settings) -> Option<String> {
     let gap_ms = settings.clicks.session_gap.as_millis() as u64;
-    let offset = i64::from(settings.clicks.utc_offset_minutes);
-    let gap = directory
-        .session_gap_ms
-        .filter(|learned| *learned != gap_ms)
-        .map(|learned| format!("sessions that end after {learned} ms, and clicks.session_gap_ms is {gap_ms}"));
-    let clock = directory
-        .utc_offset_minutes
-        .filter(|learned| *learned != offset)
-        .map(|learned| format!("hours {learned} minutes ahead of UTC, and clicks.utc_offset_minutes is {offset}"));
-    let unlike: Vec<String> = gap.into_iter().chain(clock).collect();
-    (!unlike.is_empty()).then(|| format!("model {} has learned from {}", directory.name, unlike.join("; from ")))
+    let learned = directory.session_gap_ms.filter(|learned| *learned != gap_ms)?;
+    let name = &directory.name;
+    Some(format!(
+        "model {name} has learned from sessions that end after {learned} ms, and clicks.session_gap_ms is {gap_ms}"
+    ))
 }

@@ -190,7 +190,8 @@ fn answer(question: &Question) -> Answer {
 }
 
 fn stage() -> ClicksStage {
-    let sets = ["instance.name=test", "clicks.include_features=true", "clicks.purchase_model=off"];
+    let sets =
+        ["instance.name=test", "clicks.include_features=true", "clicks.purchase_model=off", "clicks.segment_model=off"];
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let settings = crate::config::load(None, &sets, std::iter::empty()).unwrap();
     let registered = Registered::new(&settings).unwrap();

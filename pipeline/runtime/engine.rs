@@ -27,7 +27,7 @@ use crate::kafka::Membership;
 use crate::sink::{DeadLetters, Epoch, Failure, Sink, SinkEvent};
 use crate::source::{Room, Source, SourceCommand, SourceEvent, Subscription};
 use crate::stages::Stage;
-use crate::state::{Change, Mark, State, StateError, checksum};
+use crate::state::{Change, Kind, Mark, State, StateError, Value, checksum};
 
 /// How often local copies of the state are brought to where it stands: at most so much is read again after a crash.
 const CHECKPOINT: Duration = Duration::from_secs(10);
@@ -52,8 +52,17 @@ pub enum Signal<S: Stage> {
     Inferred(Done<Work>),
     Sink(SinkEvent),
     Restored(Restored),
+    LookUp(LookUp),
     /// Finish what is under way, then end.
     Stop,
+}
+
+/// Somebody outside asks what is remembered under a key.
+pub struct LookUp {
+    pub kind: Kind,
+    pub key: Vec<u8>,
+    /// Told what is committed in one of this instance's partitions; `None` where none has it.
+    pub reply: Box<dyn FnOnce(Option<Value>) + Send>,
 }
 
 /// The engine's parts, made by the runtime.
@@ -227,6 +236,11 @@ impl<S: Stage> Engine<S> {
             }
             Signal::Sink(event) => self.on_sink(event),
             Signal::Restored(restored) => self.on_restored(restored),
+            Signal::LookUp(LookUp { kind, key, reply }) => {
+                let mut states = self.partitions.values_mut().filter_map(Partition::state);
+                reply(states.find_map(|state| state.committed_conclusion(kind, &key)));
+                Ok(())
+            }
             Signal::Stop => {
                 self.begin_stop();
                 Ok(())

@@ -1,8 +1,9 @@
 //! The only place where the parts meet.
 //!
-//! [`start_stage`] makes a stage's parts from the settings and puts its engine on a thread of its own; [`start_text`] and
-//! [`start_clicks`] make the stages first. [`Offline`] runs a stage without Kafka.
+//! [`start_stage`] makes a stage's parts from the settings and puts its engine on a thread of its own; [`start_text`],
+//! [`start_clicks`] and [`start_alerts`] make the stages first. [`Offline`] runs a stage without Kafka.
 
+mod alerts;
 mod clicks;
 #[cfg(test)]
 mod cuts;
@@ -10,18 +11,24 @@ mod engine;
 mod models;
 mod offline;
 mod partition;
+mod passages;
 mod prepare;
+mod recommend;
 mod report;
 mod restore;
 mod schemas;
 mod scoring;
+mod segments;
 mod start;
 mod text;
 
+pub use alerts::{alerts_stage, repartition, scored, start_alerts};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
 pub use models::{Loaded, Models, Served};
 pub use offline::Offline;
+pub use passages::{Passage, Purpose, passages};
 pub use prepare::ResolveSchema;
+pub use recommend::RecommendationsNow;
 pub use restore::changelog;
 pub use schemas::Registered;
 pub use scoring::ServedModel;

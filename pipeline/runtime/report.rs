@@ -117,7 +117,7 @@ impl Report {
     }
 
     pub fn stopping(&self, within: Duration) {
-        Stopping { signal: "stop", within }.emit();
+        Stopping { stage: self.stage, within }.emit();
     }
 
     /// The process will not do its work any more, though leaving the group may still take it some seconds.

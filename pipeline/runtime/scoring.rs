@@ -89,7 +89,7 @@ impl Scoring {
                 _ => self.batcher.take(now),
             };
             let Some(batch) = batch else { return Vec::new() };
-            self.taken(&batch, now);
+            self.taken(&batch);
             let inputs = match inputs(&batch) {
                 Ok(inputs) => inputs,
                 Err(error) => return self.failed(batch, &error.message),
@@ -118,7 +118,10 @@ impl Scoring {
                 return self.failed(batch, &error.to_string());
             }
         };
-        InferenceDone { model: self.name(batch.model), took: Duration::from_secs_f64(done.seconds) }.emit();
+        let oldest = batch.requests.iter().map(|request| request.arrived).min();
+        let waited = oldest.map_or(Duration::ZERO, |at| done.began.saturating_duration_since(at));
+        let took = Duration::from_secs_f64(done.seconds);
+        InferenceDone { model: self.name(batch.model), took, waited }.emit();
         let model = batch.model;
         let answers = batch.requests.into_iter().zip(predictions).map(|(request, prediction)| {
             let Asking { ticket, question } = request.payload;
@@ -170,12 +173,10 @@ impl Scoring {
         self.models.get(usize::from(model.0)).map_or("", |model| model.name.as_str())
     }
 
-    fn taken(&self, batch: &Work, now: Instant) {
-        let oldest = batch.requests.iter().map(|request| request.arrived).min();
-        let waited = oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+    fn taken(&self, batch: &Work) {
         let Batch { model, requests, tokens_padded, tokens_used } = batch;
         let (tokens_padded, tokens_used) = (*tokens_padded, *tokens_used);
-        BatchTaken { model: self.name(*model), rows: requests.len(), tokens_padded, tokens_used, waited }.emit();
+        BatchTaken { model: self.name(*model), rows: requests.len(), tokens_padded, tokens_used }.emit();
     }
 
     /// Retries a failed batch, cuts it in two, or gives up on a text that failed alone.

@@ -5,9 +5,10 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::cores;
-use super::engine::{Engine, Parts, Signal, source_starter};
+use super::engine::{Engine, LookUp, Parts, Signal, source_starter};
 use super::models::Served;
 use super::prepare::PreparePool;
+use super::recommend::RecommendationsNow;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
@@ -23,21 +24,63 @@ use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
 pub struct Running {
     stop: Box<dyn Fn() + Send + Sync>,
     thread: JoinHandle<Result<(), Error>>,
+    /// What works for it on threads of its own, and ends with it.
+    beside: Vec<Running>,
+    ask: Option<Ask>,
+    recommendations: Option<RecommendationsNow>,
 }
 
+/// Puts a question to a stage's engine. Where it has ended, the question is dropped with its reply.
+pub(super) type Ask = Arc<dyn Fn(LookUp) + Send + Sync>;
+
 impl Running {
+    /// A thread that goes on until it is told to stop.
+    pub(super) fn new(stop: impl Fn() + Send + Sync + 'static, thread: JoinHandle<Result<(), Error>>) -> Running {
+        Running { stop: Box::new(stop), thread, beside: Vec::new(), ask: None, recommendations: None }
+    }
+
+    pub(super) fn with(mut self, other: Running) -> Running {
+        self.beside.push(other);
+        self
+    }
+
+    pub(super) fn recommending(self, recommendations: Option<RecommendationsNow>) -> Running {
+        Running { recommendations, ..self }
+    }
+
+    /// Answers what is recommended to a user; none where nothing is.
+    pub fn recommendations(&self) -> Option<RecommendationsNow> {
+        self.recommendations.clone()
+    }
+
+    /// The way to ask a stage what it remembers; none where it is no stage.
+    pub(super) fn ask(&self) -> Option<Ask> {
+        self.ask.clone()
+    }
+
+    /// It and what works for it, one by one.
+    pub fn apart(mut self) -> Vec<Running> {
+        let beside = std::mem::take(&mut self.beside);
+        std::iter::once(self).chain(beside.into_iter().flat_map(Running::apart)).collect()
+    }
+
     /// Finishes what is under way within `delivery.shutdown_ms_max`, then ends.
     pub fn stop(&self) {
         (self.stop)();
+        self.beside.iter().for_each(Running::stop);
     }
 
+    /// It has ended, or something that works for it has.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.thread.is_finished() || self.beside.iter().any(Running::is_finished)
     }
 
     /// Waits for the end: `Ok` after a stop, otherwise why it could not go on.
     pub fn join(self) -> Result<(), Error> {
-        self.thread.join().unwrap_or_else(|_| Err(Error::new(Fault::Bug, "the engine panicked")))
+        let ended = self.thread.join().unwrap_or_else(|_| Err(Error::new(Fault::Bug, "the engine panicked")));
+        self.beside.iter().for_each(Running::stop);
+        let beside: Vec<Result<(), Error>> = self.beside.into_iter().map(Running::join).collect();
+        std::iter::once(ended).chain(beside).collect()
     }
 }
 
@@ -102,11 +145,12 @@ pub fn start_stage<S: Stage>(
         .name(format!("engine-{}", S::NAME))
         .spawn(move || engine.run())
         .map_err(|e| Error::new(Fault::Bug, format!("cannot start the engine thread: {e}")))?;
+    let ask: Ask = Arc::new(sender(&signals, Signal::LookUp));
     let stop = move || {
         // An engine that has ended needs no stop.
         let _ = signals.send(Signal::Stop);
     };
-    Ok(Running { stop: Box::new(stop), thread })
+    Ok(Running { ask: Some(ask), ..Running::new(stop, thread) })
 }
 
 /// What a stage with state needs beside the others: none where it has no kinds.

@@ -108,8 +108,8 @@ mod tests {
                 room.take(50);
                 scope.spawn(|| room.give_back(2, 100));
                 let waited = std::time::Instant::now();
-                room.wait(Duration::from_secs(60));
-                assert!(!room.is_full(), "after {:?}", waited.elapsed());
+                room.wait(Duration::from_secs(600));
+                assert!(!room.is_full() && waited.elapsed() < Duration::from_secs(300));
                 while room.records() > 0 {
                     std::thread::yield_now();
                 }

@@ -5,7 +5,9 @@
 //! answers and emits. `observe` never reads what `conclude` writes, so what comes out does not depend on how records
 //! were cut into batches and epochs.
 
+pub mod alerts;
 pub mod clicks;
+pub mod recommend;
 pub mod text;
 
 use jiff::Timestamp;

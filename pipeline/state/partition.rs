@@ -9,7 +9,7 @@ use super::local::{Copy, Mark};
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
-use super::{Kind, Kinds, StateError, Stored};
+use super::{Kind, Kinds, StateError, Stored, Value};
 
 /// The key of the highest event time. No kind has this id.
 const TIME_KEY: &[u8] = &[0];
@@ -326,6 +326,16 @@ impl State {
 
     pub(super) fn grace_ms(&self) -> i64 {
         self.grace_ms
+    }
+
+    /// What `conclude` has put and is committed, for those who look on from outside.
+    pub fn committed_conclusion(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
+        let found = self.store.get(&full_key(Side::Conclude, kind.id(), key));
+        let stored = found.unwrap_or_else(|error| {
+            self.check(Err(error));
+            None
+        });
+        stored.map(|stored| Value { version: stored.version(), bytes: stored.payload() })
     }
 
     /// The entry as the newest record sees it, expired or not.

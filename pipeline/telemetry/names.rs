@@ -159,6 +159,87 @@ pub(super) static PURCHASE_PROBABILITY: Metric = Metric {
     labels: &["model"],
     help: "What the purchase model said of clicks, 0 to 1.",
 };
+pub(super) static PROFILES: Metric = Metric {
+    name: "groundswell_profiles_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["segment"],
+    help: "Profiles made, by segment; those of epochs that were aborted count again.",
+};
+pub(super) static SEGMENT_DRIFT: Metric = Metric {
+    name: "groundswell_segment_drift",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Population stability index of the segments of the last some thousand profiles against those that the centres were fitted to: below 0.1 alike, above 0.25 another population.",
+};
+
+// Recommendations
+pub(super) static RECOMMENDATIONS: Metric = Metric {
+    name: "groundswell_recommendations_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Clicks at which something was to be recommended, by outcome: made, or empty where there was nothing; those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_EFFECTS: Metric = Metric {
+    name: "groundswell_recommendation_effects_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["effect"],
+    help: "What clicks did to recommendations: seen, clicked, converted, each once a recommendation; unknown where a click names one that was not made for its user or too long ago. Seen over made is the share that is shown, clicked over seen the click-through, converted over clicked the conversion. Those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_COUNTS: Metric = Metric {
+    name: "groundswell_recommendation_counts_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Messages of counts handed to the owners of items and categories; those of epochs that were aborted count again.",
+};
+pub(super) static RECOMMENDATION_LISTS: Metric = Metric {
+    name: "groundswell_recommendation_lists",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Lists of neighbours and of what is popular that this instance has in memory.",
+};
+pub(super) static RECOMMENDATION_LISTS_SIZE: Metric = Metric {
+    name: "groundswell_recommendation_lists_size_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What these lists take, overhead included.",
+};
+pub(super) static RECOMMENDATION_LISTS_LIMIT: Metric = Metric {
+    name: "groundswell_recommendation_lists_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &[],
+    help: "What they may take.",
+};
+
+// Alerts
+pub(super) static ALERT_TEXTS: Metric = Metric {
+    name: "groundswell_alert_texts_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Scored texts that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
+};
+pub(super) static ALERTS_WRITTEN: Metric = Metric {
+    name: "groundswell_alerts_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["state"],
+    help: "Alerts written, every revision, by state; those of epochs that were aborted count again.",
+};
+pub(super) static TRENDS_WRITTEN: Metric = Metric {
+    name: "groundswell_trends_written_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Buckets of scopes written, every revision; those of epochs that were aborted count again.",
+};
 
 // Models
 pub(super) static MODEL_INFO: Metric = Metric {
@@ -187,7 +268,7 @@ pub(super) static QUEUE_WAIT: Metric = Metric {
     kind: Kind::Histogram(FROM_1_MS_TO_10_S),
     unit: Unit::Seconds,
     labels: &["model"],
-    help: "Time that the oldest request of a batch waited for it.",
+    help: "Time that the oldest request of a batch waited until a worker began with it.",
 };
 pub(super) static BATCH_ROWS: Metric = Metric {
     name: "groundswell_batch_rows",
@@ -442,6 +523,17 @@ pub static ALL: &[&Metric] = &[
     &CLICKS,
     &SESSIONS,
     &PURCHASE_PROBABILITY,
+    &PROFILES,
+    &SEGMENT_DRIFT,
+    &RECOMMENDATIONS,
+    &RECOMMENDATION_EFFECTS,
+    &RECOMMENDATION_COUNTS,
+    &RECOMMENDATION_LISTS,
+    &RECOMMENDATION_LISTS_SIZE,
+    &RECOMMENDATION_LISTS_LIMIT,
+    &ALERT_TEXTS,
+    &ALERTS_WRITTEN,
+    &TRENDS_WRITTEN,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

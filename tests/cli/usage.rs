@@ -1,9 +1,11 @@
 //! What needs no broker.
 
 use std::fs;
-use std::process::Stdio;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use super::{command, groundswell};
+use super::{Said, command, groundswell};
 use crate::support::Outcome;
 
 #[test]
@@ -91,11 +93,93 @@ fn check_names_every_model_that_cannot_be_loaded() -> Outcome<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("groundswell.toml");
     let model = |name: &str, kind: &str| format!("[models.{name}]\npath = \"/nowhere/{name}\"\nkinds = [\"{kind}\"]\n");
-    fs::write(&file, model("first", "review") + &model("second", "chat"))?;
-    let said = groundswell(&["check", "--config", file.to_str().ok_or("a path")?])?.ended(2);
-    assert!(said.err.contains("model first: /nowhere/first"), "{}", said.err);
-    assert!(said.err.contains("model second: /nowhere/second"), "{}", said.err);
-    assert_eq!(said.out, "configuration: sound\n");
+    fs::write(&file, model("first", "review") + &model("second", "chat") + "[http]\nlisten = \"here\"\n")?;
+    let path = file.to_str().ok_or("a path")?;
+    let library = "inference.library=/nowhere/libonnxruntime.so";
+    let said = groundswell(&["check", "--config", path, "--set", library])?.ended(2);
+    for expected in [
+        format!("{path}:1:9: model first: /nowhere/first"),
+        format!("{path}:4:9: model second: /nowhere/second"),
+        format!("{path}:8:1: http.listen (\"here\")"),
+        "--set inference.library: inference.library (/nowhere/libonnxruntime.so) is no file".to_owned(),
+    ] {
+        assert!(said.err.contains(&expected), "{expected}: {}", said.err);
+    }
+    assert_eq!(said.out, "", "nothing is called sound");
+    Ok(())
+}
+
+#[test]
+fn check_names_a_directory_of_the_state_that_cannot_be_written() -> Outcome<()> {
+    let said = groundswell(&["check", "--set", "state.directory=/proc/groundswell"])?.ended(2);
+    let expected = "--set state.directory: state.directory (/proc/groundswell) cannot be written to: ";
+    assert!(said.err.contains(expected), "{}", said.err);
+    Ok(())
+}
+
+/// ONNX Runtime keeps an identity of the machine in the home of its user, and sends it off, unless told not to.
+#[test]
+fn nothing_is_written_to_the_home_of_the_user() -> Outcome<()> {
+    let home = tempfile::tempdir()?;
+    let mut score = command(&["score", "--kind", "review"]);
+    score.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").env_remove("ORT_DISABLE_TELEMETRY");
+    score.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = score.spawn()?;
+    child.stdin.take().ok_or("no input")?.write_all(b"{\"text\": \"the battery is flat\"}\n")?;
+    Said::from(child.wait_with_output()?).ended(0);
+    let left: Vec<_> = fs::read_dir(home.path())?.collect::<Result<_, _>>()?;
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// What the Dockerfile copies is enough for what it starts.
+#[test]
+fn the_files_of_the_image_suffice() -> Outcome<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let image = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let dockerfile = fs::read_to_string(root.join("deploy/container/Dockerfile"))?;
+    let last = dockerfile.rsplit("\nFROM ").next().ok_or("no stage")?;
+    for line in last.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let (to, from) = words.split_last().ok_or("an empty COPY")?;
+        for from in from {
+            copy(&root.join(from), &image.path().join(to), from.contains('.'))?;
+        }
+    }
+    let program = image.path().join("groundswell");
+    fs::hard_link(env!("CARGO_BIN_EXE_groundswell"), &program)?;
+    let output = Command::new(&program)
+        .args(["check", "--config"])
+        .arg(root.join("deploy/groundswell.toml"))
+        .current_dir(image.path())
+        .env("GROUNDSWELL__STATE__DIRECTORY", image.path().join("state"))
+        .output()?;
+    let said = Said::from(output).ended(0);
+    assert!(said.out.contains("model text: ") && said.out.contains("model purchase: "), "{}", said.out);
+    Ok(())
+}
+
+/// As COPY does: a file into a folder or under a name, a folder's files into a folder.
+fn copy(from: &Path, to: &Path, is_file: bool) -> Outcome<()> {
+    if !is_file && from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()), false)?;
+        }
+        return Ok(());
+    }
+    let to = if to.extension().is_none() && is_file { to.join(from.file_name().ok_or("no name")?) } else { to.into() };
+    fs::create_dir_all(to.parent().ok_or("no folder")?)?;
+    fs::copy(from, to)?;
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_completions_quietly() -> Outcome<()> {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let said = Said::from(command(&["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output()?).ended(1);
+    assert!(said.err.starts_with("error: cannot write to standard output: "), "{}", said.err);
     Ok(())
 }
 
@@ -104,6 +188,7 @@ fn check_describes_the_model_that_ships() -> Outcome<()> {
     let said = groundswell(&["check"])?.ended(0);
     assert!(said.out.starts_with("configuration: sound\nmodel text: version "), "{}", said.out);
     assert!(said.out.contains("sentiment: one of negative, neutral, positive, as the sentiment"), "{}", said.out);
+    assert!(said.out.contains("rows of 64 features, gives purchase_probability, for clicks"), "{}", said.out);
     assert!(!said.out.contains("warning"), "a text's answer does not depend on its batch: {}", said.out);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Tests against a real Kafka and a real schema registry. They need `make fetch`.
 
+mod alerts;
 mod clicks;
 mod events;
 mod harness;

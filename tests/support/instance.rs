@@ -27,6 +27,18 @@ impl Instance {
         sets: &[String],
         environment: &[(&str, &str)],
     ) -> Outcome<Self> {
+        Self::start_with(folder, name, config, &[], sets, environment)
+    }
+
+    /// With arguments of `run` besides, such as the stages.
+    pub fn start_with(
+        folder: &Path,
+        name: &str,
+        config: &Path,
+        arguments: &[&str],
+        sets: &[String],
+        environment: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(env!("CARGO_BIN_EXE_groundswell"))
@@ -34,6 +46,7 @@ impl Instance {
             .arg(config)
             .arg("--set")
             .arg(format!("instance.name={name}"))
+            .args(arguments)
             .args(sets.iter().flat_map(|set| ["--set", set]))
             .envs(environment.iter().copied())
             .current_dir(env!("CARGO_MANIFEST_DIR"))

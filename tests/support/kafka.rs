@@ -16,6 +16,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::service::Service;
 use super::{Outcome, Patience, wait_until};
 
+/// A broker that stood still is taken back by its controller only after a while.
+const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(180);
 /// Bounds everything that waits for the broker. Longer than a killed producer's transaction can hold readers back
 /// in these tests, so that running into it means a fault.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -236,7 +238,7 @@ impl Writer {
         for (index, record) in records.iter().enumerate() {
             send(&self.producer, topic, record, index)?;
         }
-        let mut patience = Patience::of(ANSWER_MAX);
+        let mut patience = Patience::of(ACKNOWLEDGED_MAX);
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(POLL);
             if patience.is_over() {

@@ -7,11 +7,10 @@
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use crate::config::Outputs;
 use crate::event::{Error, Fault};
 
-pub const INPUT_PARTITIONS: i32 = 4;
-pub const INPUTS: [&str; 2] = ["reviews", "chats"];
+const PARTITIONS: i32 = 4;
+pub const INPUTS: [&str; 3] = ["reviews", "chats", "clicks"];
 
 /// A Kafka of one node on a free port of the loopback interface. It ends when dropped.
 pub struct Broker(MockCluster<'static, DefaultProducerContext>);
@@ -27,11 +26,11 @@ impl Broker {
         self.0.bootstrap_servers()
     }
 
-    pub fn create_topics(&self, outputs: &Outputs) -> Result<(), Error> {
-        let outputs = [(outputs.reviews.as_str(), 4), (outputs.chats.as_str(), 4), (outputs.dead_letters.as_str(), 1)];
-        for (topic, partitions) in INPUTS.map(|topic| (topic, INPUT_PARTITIONS)).into_iter().chain(outputs) {
+    /// All that the pipeline reads and writes, by name.
+    pub fn create_topics(&self, names: &[String]) -> Result<(), Error> {
+        for topic in names {
             self.0
-                .create_topic(topic, partitions, 1)
+                .create_topic(topic, PARTITIONS, 1)
                 .map_err(|e| Error::new(Fault::Bug, format!("cannot create topic {topic}: {e}")))?;
         }
         Ok(())

@@ -13,14 +13,16 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::broker::INPUTS;
-use super::scenario::{Event, Scenario, Timeline};
-use crate::config::{Kafka, Kind};
+use super::scenario::{Event, Scenario, Shoppers, Timeline};
+use crate::config::{InputKind, Kafka};
 use crate::event::{Error, Fault};
 use crate::kafka;
 
 /// Records that were written and have no result yet: beyond this the customers wait, because the embedded broker
 /// throws away what it has no room for.
 const AHEAD_MAX: u64 = 4096;
+/// One event in so many is a click, the others are words.
+const CLICK_ONE_IN: u64 = 3;
 /// How long the thread sleeps at most, so that it notices a stop and serves the producer's reports.
 const NAP_MAX: Duration = Duration::from_millis(20);
 /// What was written must be acknowledged within this time after the end; the broker is in the same process.
@@ -101,6 +103,7 @@ struct Customers {
 impl Customers {
     fn run(self) -> Result<(), Error> {
         let mut scenario = Scenario::new(self.plan.seed, self.plan.timeline);
+        let mut shoppers = Shoppers::new(self.plan.seed);
         let every = Duration::from_secs_f64(1.0 / self.plan.rate);
         let start = Instant::now();
         let (mut due, mut written) = (start, 0_u64);
@@ -114,7 +117,12 @@ impl Customers {
                 self.producer.poll((due - now).min(NAP_MAX));
                 continue;
             }
-            self.write(scenario.next((now - start).as_secs_f64(), Timestamp::now()))?;
+            let time = Timestamp::now();
+            let event = match (written + 1).is_multiple_of(CLICK_ONE_IN) {
+                true => shoppers.next(time),
+                false => scenario.next((now - start).as_secs_f64(), time),
+            };
+            self.write(event)?;
             written += 1;
             due += every;
         }
@@ -124,8 +132,9 @@ impl Customers {
 
     fn write(&self, event: Event) -> Result<(), Error> {
         let topic = match event.kind {
-            Kind::Review => INPUTS[0],
-            Kind::Chat => INPUTS[1],
+            InputKind::Review => INPUTS[0],
+            InputKind::Chat => INPUTS[1],
+            InputKind::Click => INPUTS[2],
         };
         let mut record = BaseRecord::<_, [u8]>::to(topic).key(&event.key);
         record.payload = event.payload.as_deref();

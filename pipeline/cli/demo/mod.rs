@@ -19,11 +19,13 @@ mod terminal;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::admin::wanted;
 use super::run::{Signals, ended, health, start};
 use super::stages::{StageName, Stages};
 use super::{Outcome, places};
@@ -41,13 +43,13 @@ use terminal::{Abilities, say};
 const RATE_MAX: f64 = 5000.0;
 const FETCH_WAIT_MS: u32 = 5;
 /// What runs between the broker and the screen.
-const STAGES: [StageName; 1] = [StageName::Text];
+const STAGES: [StageName; 2] = [StageName::Text, StageName::Clicks];
 const READY_LOOK: Duration = Duration::from_millis(50);
 
-/// Show reviews and chats being scored, with nothing else needed: no Kafka, no configuration.
+/// Show reviews, chats and clicks being scored, with nothing else needed: no Kafka, no configuration.
 ///
-/// Starts a broker inside this process, the pipeline as `run` runs it, and customers who write about a made-up shop in
-/// two languages; a firmware update goes wrong after 15 seconds (sooner in a run shorter than a minute). Ctrl-C ends it
+/// Starts a broker inside this process, the pipeline as `run` runs it, and customers who click in a made-up shop and
+/// write about it in two languages; a firmware update goes wrong after 15 seconds (sooner in a run shorter than a minute). Ctrl-C ends it
 /// with a summary.
 ///
 /// Example: groundswell demo --seconds 90 --rate 200
@@ -80,7 +82,8 @@ impl Demo {
         let abilities = Abilities::here();
         let broker = Broker::start()?;
         let settings = self.settings(&broker, abilities)?;
-        broker.create_topics(&settings.outputs)?;
+        let topics: Vec<String> = wanted(&settings).into_iter().map(|(name, _)| name).collect();
+        broker.create_topics(&topics)?;
         telemetry::init(&settings.log)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -91,6 +94,8 @@ impl Demo {
         runtime.shutdown_background();
         // Clients of the broker have ended by now; before, they would report that it is gone.
         drop(broker);
+        // What the stages remembered ended with the broker. Nobody else knows the folder.
+        let _ = std::fs::remove_dir_all(state_folder());
         played.map(|()| Outcome::Done)
     }
 
@@ -103,6 +108,7 @@ impl Demo {
         // The embedded broker lets a reader wait its whole time, even if a record comes meanwhile.
         overrides.push(format!("kafka.librdkafka.\"fetch.wait.max.ms\"={FETCH_WAIT_MS}"));
         overrides.push("instance.name=demo".to_owned());
+        overrides.push(format!("state.directory={}", quoted(&state_folder().display().to_string())));
         if abilities.drawing && std::io::stderr().is_terminal() {
             // A log line would tear the picture. What ends the demo is said after it.
             overrides.push("log.filter=off".to_owned());
@@ -115,12 +121,14 @@ impl Demo {
         let mut signals = Signals::new()?;
         let health = Arc::new(health(settings, &STAGES));
         let metrics = telemetry::recorder()?;
-        let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics)).transpose()?;
+        let look_ups = Arc::new(api::LookUps::default());
+        let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics, &look_ups)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
             running = start(settings, &STAGES, health.clone()) => running?,
             () = signals.next() => return Ok(()),
         };
+        running.answer(&look_ups);
         if !ready(&running, &health, &mut signals).await {
             running.stop();
             return running.join();
@@ -143,8 +151,13 @@ impl Demo {
 }
 
 /// Another process may listen where metrics usually are: then any free port will do.
-fn serve(listen: SocketAddr, health: &Arc<Health>, metrics: &Metrics) -> Result<api::Server, Error> {
-    let at = |listen| api::serve(listen, health.clone(), metrics.clone());
+fn serve(
+    listen: SocketAddr,
+    health: &Arc<Health>,
+    metrics: &Metrics,
+    look_ups: &Arc<api::LookUps>,
+) -> Result<api::Server, Error> {
+    let at = |listen| api::serve(listen, health.clone(), metrics.clone(), look_ups.clone());
     at(listen).or_else(|_| at(SocketAddr::new(listen.ip(), 0)))
 }
 
@@ -161,6 +174,11 @@ async fn ready(running: &Stages, health: &Health, signals: &mut Signals) -> bool
             () = tokio::time::sleep(READY_LOOK) => {}
         }
     }
+}
+
+/// This run's own.
+fn state_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("groundswell-demo-{}", std::process::id()))
 }
 
 fn addresses(settings: &Settings, server: Option<&api::Server>) -> String {
@@ -194,7 +212,7 @@ mod tests {
         assert_eq!(settings.kafka.bootstrap_servers, broker.bootstrap_servers());
         assert_eq!(settings.delivery.mode, config::DeliveryMode::ExactlyOnce);
         assert!(settings.text.include_text && settings.batch.tokens_max == 1024);
-        broker.create_topics(&settings.outputs).unwrap();
+        broker.create_topics(&[settings.outputs.profiles]).unwrap();
     }
 
     #[test]

@@ -10,9 +10,10 @@ use super::scenario::Timeline;
 use super::screen::{self, View};
 use super::summary::Summary;
 use super::tally::{Rate, Tally};
-use super::terminal::{Abilities, Screen, cannot_show, say};
+use super::terminal::{Abilities, Screen, say};
 use crate::cli::run::{KILLED, Signals, ended};
 use crate::cli::stages::Stages;
+use crate::cli::{out, stop};
 use crate::config::Settings;
 use crate::event::{Error, Fault};
 use crate::telemetry::Metrics;
@@ -80,7 +81,7 @@ impl Play {
     /// Shows what flows until the time is over, somebody ends it, or it cannot go on.
     pub async fn watch(&mut self, abilities: Abilities, running: &Stages, signals: &mut Signals) -> Result<(), Error> {
         if abilities.drawing {
-            self.show = Show::Screen(Screen::open(abilities.colours).map_err(|e| cannot_show(&e))?);
+            self.show = Show::Screen(Screen::open(abilities.colours).map_err(out::failed)?);
         } else {
             say(&format!("{}\n", self.addresses))?;
         }
@@ -154,7 +155,7 @@ impl Play {
         match &self.show {
             Show::Screen(screen) => {
                 let (columns, rows) = Screen::size();
-                screen.draw(&screen::screen(&view, columns, rows), columns, rows).map_err(|e| cannot_show(&e))
+                screen.draw(&screen::screen(&view, columns, rows), columns, rows).map_err(out::failed)
             }
             Show::Lines { last } => {
                 if !ending && last.is_none_or(|last| last.elapsed() >= LINE) {
@@ -199,7 +200,7 @@ pub fn leave_at_once(abilities: Abilities) -> ! {
         // A terminal that has gone away needs no tidying.
         let _ = Screen::leave();
     }
-    std::process::exit(KILLED)
+    stop::at_once(KILLED)
 }
 
 fn counter(page: &str, name: &str) -> Option<f64> {

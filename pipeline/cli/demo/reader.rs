@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+use serde::de::DeserializeOwned;
 
 use crate::config::{Kafka, Outputs};
 use crate::event::{Error, Fault, v1};
@@ -37,6 +38,7 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub enum What {
     Scored(Box<v1::Scored>),
+    Click(Box<v1::ScoredClick>),
     DeadLetter { reason: String },
 }
 
@@ -53,10 +55,10 @@ impl Reader {
         let (sender, results) = bounded(WAITING_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let dead_letters = outputs.dead_letters.clone();
+        let (dead_letters, clicks) = (outputs.dead_letters.clone(), outputs.clicks.clone());
         let thread = thread::Builder::new()
             .name("demo-reader".into())
-            .spawn(move || read(&consumer, &dead_letters, &sender, &stopped))
+            .spawn(move || read(&consumer, (&dead_letters, &clicks), &sender, &stopped))
             .map_err(|e| Error::new(Fault::Bug, format!("cannot start the demo's reader: {e}")))?;
         Ok(Reader { results, stop, thread: Some(thread) })
     }
@@ -92,7 +94,7 @@ fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Err
         .create_with_context(Quiet)
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
-    for topic in [&outputs.reviews, &outputs.chats, &outputs.dead_letters] {
+    for topic in [&outputs.reviews, &outputs.chats, &outputs.clicks, &outputs.dead_letters] {
         let metadata = consumer.fetch_metadata(Some(topic), METADATA_MAX).map_err(failed)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         for partition in partitions {
@@ -103,11 +105,17 @@ fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Err
     Ok(consumer)
 }
 
-fn read(consumer: &BaseConsumer<Quiet>, dead_letters: &str, sender: &Sender<Result<Seen, Error>>, stop: &AtomicBool) {
+fn read(
+    consumer: &BaseConsumer<Quiet>,
+    (dead_letters, clicks): (&str, &str),
+    sender: &Sender<Result<Seen, Error>>,
+    stop: &AtomicBool,
+) {
     while !stop.load(Ordering::Relaxed) {
         let seen = match consumer.poll(POLL) {
             None => continue,
             Some(Ok(message)) if message.topic() == dead_letters => letter(&message),
+            Some(Ok(message)) if message.topic() == clicks => click(&message),
             Some(Ok(message)) => scored(&message),
             Some(Err(error)) => Err(kafka::broker_error("cannot read the results back", &error)),
         };
@@ -118,14 +126,26 @@ fn read(consumer: &BaseConsumer<Quiet>, dead_letters: &str, sender: &Sender<Resu
 }
 
 fn scored(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
-    let unreadable = |why: &dyn std::fmt::Display| {
-        Error::new(Fault::Bug, format!("a scored event in {} cannot be read: {why}", message.topic()))
-    };
-    let payload = message.payload().unwrap_or_default();
-    let mut scored: v1::Scored = serde_json::from_slice(payload).map_err(|e| unreadable(&e))?;
-    let origin = scored.origin.take().ok_or_else(|| unreadable(&"it has no origin"))?;
-    let v1::Origin { topic, partition, offset } = origin;
-    Ok(Seen { topic, partition, offset, at_ms: now_ms(), what: What::Scored(Box::new(scored)) })
+    let mut scored: v1::Scored = read_as(message)?;
+    seen(message, scored.origin.take(), What::Scored(Box::new(scored)))
+}
+
+fn click(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
+    let mut scored: v1::ScoredClick = read_as(message)?;
+    seen(message, scored.origin.take(), What::Click(Box::new(scored)))
+}
+
+fn read_as<T: DeserializeOwned>(message: &BorrowedMessage<'_>) -> Result<T, Error> {
+    serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|e| unreadable(message, &e))
+}
+
+fn seen(message: &BorrowedMessage<'_>, origin: Option<v1::Origin>, what: What) -> Result<Seen, Error> {
+    let v1::Origin { topic, partition, offset } = origin.ok_or_else(|| unreadable(message, &"it has no origin"))?;
+    Ok(Seen { topic, partition, offset, at_ms: now_ms(), what })
+}
+
+fn unreadable(message: &BorrowedMessage<'_>, why: &dyn std::fmt::Display) -> Error {
+    Error::new(Fault::Bug, format!("a scored event in {} cannot be read: {why}", message.topic()))
 }
 
 fn letter(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {

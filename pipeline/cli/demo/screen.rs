@@ -81,7 +81,7 @@ fn title(view: &View, columns: usize) -> Line {
     let of = view.seconds.map(|seconds| format!(" of {}", clock(seconds))).unwrap_or_default();
     let time = format!(" {}{of} ", clock(view.elapsed_s));
     let (name, end) = (" Groundswell demo", " Ctrl-C ends ");
-    let what = "  reviews and chats, scored exactly once";
+    let what = "  reviews, chats and clicks, scored exactly once";
     let room = columns.saturating_sub(name.len() + end.len() + time.len());
     Line::new().add(Style::Bold, name).plain(cell(what, room)).add(Style::Dim, end).add(Style::Bold, time)
 }
@@ -117,7 +117,10 @@ fn counts(view: &View) -> Line {
         .add(if letters > 0 { Style::Yellow } else { Style::Bold }, letters.to_string())
         .plain("  redacted ")
         .add(Style::Bold, tally.redactions().to_string())
-        .plain(" (phones, cards, …)")
+        .plain("  clicks ")
+        .add(Style::Bold, tally.clicks.scored.to_string())
+        .plain(" buying ")
+        .add(Style::Bold, percent(tally.clicks.looking.of()))
 }
 
 fn bar_row(view: &View, product: &Product, at: usize, columns: usize) -> Line {

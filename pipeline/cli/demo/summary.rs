@@ -19,8 +19,8 @@ then
     groundswell topics --config groundswell.toml --create   # what is missing
     groundswell run --config groundswell.toml
 
-It reads the topics reviews and chats and writes reviews.scored, chats.scored
-and dead-letters.
+It reads the topics reviews, chats and clicks and writes reviews.scored,
+chats.scored, clicks.scored, profiles, recommendations and dead-letters.
 ";
 
 /// The run, told after it.
@@ -68,6 +68,15 @@ impl Summary<'_> {
         if let Some(example) = &tally.redacted_text {
             let _ = writeln!(text, "                          such as: {example}");
         }
+        let clicks = &tally.clicks;
+        let _ = writeln!(
+            text,
+            "  clicks        {:>7}   {} purchases; said to lead to one: {} while looking, {} with something in the cart",
+            clicks.scored,
+            clicks.purchases,
+            percent(clicks.looking.of()),
+            percent(clicks.carting.of())
+        );
         text.push('\n');
     }
 

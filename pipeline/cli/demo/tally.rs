@@ -79,12 +79,58 @@ impl ProductTally {
     }
 }
 
+/// What shoppers did, and how likely each session was said to buy.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Clicks {
+    pub scored: u64,
+    pub purchases: u64,
+    /// At clicks that looked, and at those that put something into the cart.
+    pub looking: Mean,
+    pub carting: Mean,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Clicks {
+    fn add(&mut self, click: &v1::ScoredClick) {
+        self.scored += 1;
+        let mean = match click.action() {
+            v1::Action::Purchase => {
+                self.purchases += 1;
+                return;
+            }
+            v1::Action::Cart => &mut self.carting,
+            _ => &mut self.looking,
+        };
+        if let Some(probability) = click.purchase_probability {
+            mean.sum += probability;
+            mean.count += 1;
+        }
+    }
+}
+
+impl Mean {
+    /// `None` of nothing.
+    pub fn of(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+}
+
+fn ms_of(time: Option<&prost_types::Timestamp>) -> Option<i64> {
+    time.map(|time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000)
+}
+
 /// Everything seen.
 pub struct Tally {
     /// When the incident's update goes out, in milliseconds since 1970.
     update_ms: i64,
     pub delivered: Delivered,
     pub scored: u64,
+    pub clicks: Clicks,
     /// By reason.
     pub dead_letters: BTreeMap<String, u64>,
     /// By kind.
@@ -104,6 +150,7 @@ impl Tally {
             update_ms,
             delivered: Delivered::default(),
             scored: 0,
+            clicks: Clicks::default(),
             dead_letters: BTreeMap::new(),
             redacted: BTreeMap::new(),
             redacted_text: None,
@@ -120,13 +167,13 @@ impl Tally {
         match seen.what {
             What::DeadLetter { reason } => *self.dead_letters.entry(reason).or_default() += 1,
             What::Scored(scored) => self.add_scored(*scored, seen.at_ms),
+            What::Click(scored) => self.add_click(&scored, seen.at_ms),
         }
     }
 
     fn add_scored(&mut self, scored: v1::Scored, at_ms: i64) {
         self.scored += 1;
-        let event_ms =
-            scored.event_time.as_ref().map_or(at_ms, |time| time.seconds * 1000 + i64::from(time.nanos) / 1_000_000);
+        let event_ms = ms_of(scored.event_time.as_ref()).unwrap_or(at_ms);
         self.latency.add(at_ms - event_ms);
         for (kind, count) in &scored.redacted {
             *self.redacted.entry(kind.clone()).or_default() += u64::from(*count);
@@ -142,6 +189,12 @@ impl Tally {
             self.texts.pop_front();
         }
         self.texts.push_back(scored);
+    }
+
+    fn add_click(&mut self, scored: &v1::ScoredClick, at_ms: i64) {
+        self.scored += 1;
+        self.latency.add(at_ms - ms_of(scored.event_time.as_ref()).unwrap_or(at_ms));
+        self.clicks.add(scored);
     }
 
     pub fn dead_lettered(&self) -> u64 {
@@ -223,6 +276,23 @@ pub(super) mod tests {
         assert_eq!(tally.products[0].window(62_000), Moods { negative: 2, neutral: 0, positive: 0 });
         assert_eq!(tally.products[0].window(95_000).total(), 0);
         assert_eq!(tally.latency.quantile(1.0), Some(10));
+    }
+
+    #[test]
+    fn clicks_are_results_like_any_other() {
+        let mut tally = Tally::new(0);
+        let actions = [(v1::Action::View, 0.1), (v1::Action::View, 0.3), (v1::Action::Cart, 0.5)];
+        for (offset, (action, probability)) in actions.into_iter().enumerate() {
+            let click = v1::ScoredClick {
+                action: action.into(),
+                purchase_probability: Some(probability),
+                ..v1::ScoredClick::default()
+            };
+            let what = What::Click(Box::new(click));
+            tally.add(Seen { topic: "clicks".into(), partition: 0, offset: offset as i64, at_ms: 5, what });
+        }
+        assert_eq!((tally.scored, tally.clicks.scored, tally.clicks.purchases), (3, 3, 0));
+        assert_eq!((tally.clicks.looking.of(), tally.clicks.carting.of()), (Some(0.2), Some(0.5)));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use console::Term;
 
 use super::line::Line;
-use crate::event::{Error, Fault};
+use crate::cli::out;
+use crate::event::Error;
 
 /// Into another screen and without a cursor; out of it again.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -71,12 +72,7 @@ impl Drop for Screen {
 
 /// Writes lines that stay.
 pub fn say(text: &str) -> Result<(), Error> {
-    write(text).map_err(|e| cannot_show(&e))
-}
-
-/// Whoever read standard output may have gone away.
-pub fn cannot_show(error: &io::Error) -> Error {
-    Error::new(Fault::Input, format!("cannot write to standard output: {error}"))
+    out::print(text)
 }
 
 fn frame(lines: &[Line], columns: usize, rows: usize, colours: bool) -> String {

@@ -23,8 +23,6 @@ pub struct RowsDirectory {
     /// How long after the last click a session ended in what it learned from, in milliseconds; `None` where its
     /// `config.json` does not say.
     pub session_gap_ms: Option<u64>,
-    /// How far the clocks of what it learned from were ahead of UTC.
-    pub utc_offset_minutes: Option<i64>,
     /// Rows that one run may take; `None` is any number.
     pub rows_max: Option<usize>,
 }
@@ -59,7 +57,6 @@ fn open(name: &str, path: &Path) -> Result<RowsDirectory, Error> {
         output: output.name.clone(),
         features,
         session_gap_ms: root.get("session_gap_ms").map(|gap| gap.count()).transpose()?.map(|gap| gap as u64),
-        utc_offset_minutes: root.get("utc_offset_minutes").map(|offset| whole(&offset)).transpose()?,
         rows_max: (fixed || batch_dependent(&graph)).then_some(1),
         onnx,
     })
@@ -73,12 +70,6 @@ fn features(root: &At<'_>) -> Result<Vec<String>, Error> {
         return Err(list.expected("at least one feature"));
     }
     Ok(names)
-}
-
-fn whole(at: &At<'_>) -> Result<i64, Error> {
-    let number = at.number()?;
-    let whole = number.fract() == 0.0 && number.abs() < 1e9;
-    if whole { Ok(number as i64) } else { Err(at.expected("a whole number")) }
 }
 
 /// The tensor that `config.json` names under `key`; without a name, the only one there is.
@@ -143,7 +134,7 @@ mod tests {
         let directory = RowsDirectory::open("purchase", &path).unwrap();
         assert_eq!((directory.input.as_str(), directory.output.as_str()), ("features", "purchase_probability"));
         assert_eq!((directory.features[0].as_str(), directory.rows_max), ("is_view", None));
-        assert_eq!((directory.session_gap_ms, directory.utc_offset_minutes), (Some(1_800_000), Some(480)));
+        assert_eq!(directory.session_gap_ms, Some(1_800_000));
         assert_eq!(directory.version.len(), 12);
     }
 

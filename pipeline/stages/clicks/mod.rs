@@ -13,6 +13,7 @@ mod click;
 mod counts;
 pub mod features;
 mod labels;
+pub mod profile;
 mod session;
 mod stage;
 mod state;
@@ -25,9 +26,10 @@ use std::collections::BTreeMap;
 
 pub use click::{Click, Id};
 pub use labels::Labels;
+use profile::Seen;
 use session::Placed;
 pub use session::Rules;
-pub use stage::{ClicksStage, PurchaseModel, Waiting, refuse_future};
+pub use stage::{ClicksOutput, ClicksStage, PurchaseModel, Waiting, refuse_future};
 pub use state::{Session, Tally, kinds};
 
 use crate::state::{Arrival, Tables};
@@ -37,7 +39,7 @@ use view::{Known, View as SessionSeen};
 /// What came of a click.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
-    Counted(SessionSoFar),
+    Counted(SessionSoFar, Seen),
     /// Dated this many milliseconds before the partition's clock.
     TooLate {
         by_ms: i64,
@@ -83,9 +85,11 @@ pub fn observe(tables: &mut impl Tables, rules: &Rules, click: &Click, row: &mut
     features::append(&view, row);
     let so_far = SessionSoFar::new(&user.sessions[placed.session], &placed, &view);
     let followed = user.sessions[placed.session].mark_followed();
+    let category = click.category.and_then(|id| CATEGORIES.get(tables, &id.0)).unwrap_or_default();
+    let seen = profile::observe(tables, &mut user, click, placed.session, &category, rules);
     USERS.put(tables, &click.event.user, &user);
     count(tables, click, &followed, partition);
-    Observed::Counted(so_far)
+    Observed::Counted(so_far, seen)
 }
 
 /// What is known, before it is counted, of the click that the session is seen from.

@@ -18,11 +18,21 @@ pub struct Rules {
     pub grace_ms: i64,
     /// What the shop's clocks show ahead of UTC, for the hour and the day of the week.
     pub utc_offset_minutes: i32,
+    /// Until a click weighs half as much in what interests a user.
+    pub interest_half_life_ms: i64,
+    /// Of event time, from one profile of a user to the next that no purchase and no new session brings about.
+    pub profile_interval_ms: i64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { gap_ms: 30 * 60_000, grace_ms: 10 * 60_000, utc_offset_minutes: 0 }
+        Self {
+            gap_ms: 30 * 60_000,
+            grace_ms: 10 * 60_000,
+            utc_offset_minutes: 0,
+            interest_half_life_ms: 14 * 86_400_000,
+            profile_interval_ms: 5 * 60_000,
+        }
     }
 }
 

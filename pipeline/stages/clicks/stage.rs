@@ -6,15 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
+use prost::{Message, Name};
+use serde::Serialize;
 
 use super::features::FEATURES;
+use super::profile::{Mix, Segments};
 use super::{Click, Observed, Rules, SessionSoFar, observe};
 use crate::codec::{ClickDecoder, Decoded, Encoder};
 use crate::config;
 use crate::event::{Answer, Ask, Error, Fault, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection, v1};
+use crate::stages::recommend::{self, Recommender, Seen};
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, View};
-use crate::telemetry::ClicksObserved;
+use crate::telemetry::{ClicksObserved, SegmentsMeasured};
 use crate::text::Redactor;
 
 /// Probabilities kept for the next report: more than a second's.
@@ -29,10 +33,20 @@ pub struct ClicksStage {
     /// Says what becomes of the user's name.
     pub redactor: Redactor,
     pub model: Option<PurchaseModel>,
-    pub topic: Arc<str>,
-    pub encoder: Encoder<v1::ScoredClick>,
+    pub segments: Option<Segments>,
+    pub scored: ClicksOutput<v1::ScoredClick>,
+    pub profiles: ClicksOutput<v1::Profile>,
+    /// `None`: nothing is recommended.
+    pub recommender: Option<Recommender>,
     /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
     pub counts: Mutex<ClicksObserved>,
+    pub mix: Mutex<Mix>,
+}
+
+/// Where events of one message go, and how they are written.
+pub struct ClicksOutput<T> {
+    pub topic: Arc<str>,
+    pub encoder: Encoder<T>,
 }
 
 /// The purchase model as this stage needs it.
@@ -48,8 +62,11 @@ pub struct PurchaseModel {
 #[derive(Debug)]
 pub struct Waiting {
     scored: v1::ScoredClick,
+    profile: Option<Box<v1::Profile>>,
     /// The output's key.
     user: Bytes,
+    /// What is recommended by; none where the click was too late.
+    noticed: Option<Seen>,
 }
 
 impl Stage for ClicksStage {
@@ -59,7 +76,8 @@ impl Stage for ClicksStage {
     const NAME: &'static str = "clicks";
 
     fn kinds(&self) -> Vec<Kind> {
-        super::kinds()
+        // Those of recommendations too, where none are made: what was remembered while they were can be read back.
+        [super::kinds(), recommend::kinds()].concat()
     }
 
     fn grace_ms(&self) -> i64 {
@@ -69,6 +87,10 @@ impl Stage for ClicksStage {
     fn report(&self) {
         let counts = std::mem::take(&mut *self.counts());
         counts.emit(self.model.as_ref().map_or("", |model| &model.name));
+        if let Some(drift) = self.segments.as_ref().and_then(|segments| self.mix().drift(segments)) {
+            SegmentsMeasured { drift }.emit();
+        }
+        self.recommender.iter().for_each(Recommender::report);
     }
 
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Click>, Rejection> {
@@ -89,15 +111,20 @@ impl Stage for ClicksStage {
         let mut row = Vec::with_capacity(FEATURES.len());
         let observed = observe(state, &Rules::from(&self.settings), &click, &mut row);
         let user = Bytes::copy_from_slice(click.event.user.as_bytes());
+        let mut noticed = self.recommender.as_ref().map(|recommender| Seen::new(&click, &recommender.rules.business));
         let mut scored = skeleton(click.event);
-        let mut asks = Vec::new();
+        let (mut asks, mut profile) = (Vec::new(), None);
         match observed {
             Observed::TooLate { .. } => {
                 self.counts().too_late += 1;
                 scored.too_late = true;
+                noticed = None;
             }
-            Observed::Counted(session) => {
+            Observed::Counted(session, seen) => {
                 self.count(&session);
+                let segment = self.segments.as_ref().and_then(|segments| segments.nearest(&seen.row));
+                scored.segment = self.segment_name(segment);
+                profile = seen.profile.map(|profile| self.completed(profile, segment));
                 scored.session = Some(session.into());
                 if self.settings.include_features {
                     scored.features = named(&row);
@@ -105,14 +132,14 @@ impl Stage for ClicksStage {
                 asks.extend(self.model.as_ref().map(|model| model.ask(&row)));
             }
         }
-        (Waiting { scored, user }, asks)
+        (Waiting { scored, profile, user, noticed }, asks)
     }
 
     fn conclude(
         &self,
-        _: &mut View<'_>,
+        state: &mut View<'_>,
         record: &RawRecord,
-        Waiting { mut scored, user }: Waiting,
+        Waiting { mut scored, profile, user, noticed }: Waiting,
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
@@ -124,13 +151,27 @@ impl Stage for ClicksStage {
             scored.purchase_probability = Some(probability);
             scored.model = Some(v1::Model { name: model.name.clone(), version: model.version.clone() });
         }
-        Ok(vec![Output {
+        let mut outputs = vec![self.scored.output(user.clone(), &scored)];
+        if let Some(mut profile) = profile {
+            profile.origin = scored.origin;
+            outputs.push(self.profiles.output(user, &profile));
+        }
+        if let (Some(recommender), Some(noticed)) = (&self.recommender, &noticed) {
+            outputs.extend(recommender.conclude(state, record, noticed, now));
+        }
+        Ok(outputs)
+    }
+}
+
+impl<T: Message + Name + Serialize> ClicksOutput<T> {
+    fn output(&self, user: Bytes, event: &T) -> Output {
+        Output {
             topic: self.topic.clone(),
             partition: None,
             key: Some(user),
-            payload: Some(self.encoder.encode(&scored)),
+            payload: Some(self.encoder.encode(event)),
             headers: Vec::new(),
-        }])
+        }
     }
 }
 
@@ -153,6 +194,25 @@ impl ClicksStage {
         counts.opened += u64::from(session.tally.clicks() == 1);
         counts.revised += u64::from(session.late);
         counts.merged += u64::from(session.merged.is_some());
+    }
+
+    fn segment_name(&self, segment: Option<usize>) -> String {
+        let known = self.segments.as_ref().zip(segment).and_then(|(segments, place)| segments.segments.get(place));
+        known.map(|segment| segment.name.clone()).unwrap_or_default()
+    }
+
+    fn completed(&self, mut profile: Box<v1::Profile>, segment: Option<usize>) -> Box<v1::Profile> {
+        profile.segment = self.segment_name(segment);
+        *self.counts().profiles.entry(profile.segment.clone()).or_default() += 1;
+        if let (Some(segments), Some(segment)) = (&self.segments, segment) {
+            self.mix().count(segment);
+            profile.segment_model = Some(v1::Model { name: segments.name.clone(), version: segments.version.clone() });
+        }
+        profile
+    }
+
+    fn mix(&self) -> MutexGuard<'_, Mix> {
+        self.mix.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn decode(&self, record: &RawRecord) -> Result<Decoded<v1::Click>, Rejection> {
@@ -243,6 +303,8 @@ impl From<&config::Clicks> for Rules {
             gap_ms: milliseconds(settings.session_gap),
             grace_ms: milliseconds(settings.grace),
             utc_offset_minutes: settings.utc_offset_minutes,
+            interest_half_life_ms: milliseconds(settings.interest_half_life),
+            profile_interval_ms: milliseconds(settings.profile_interval),
         }
     }
 }
@@ -285,6 +347,12 @@ mod tests {
 
     const NOW_S: i64 = 1_795_341_600;
 
+    impl<T: Message + Name + Serialize> ClicksOutput<T> {
+        fn json(topic: &str) -> Self {
+            ClicksOutput { topic: topic.into(), encoder: Encoder::new(OutputFormat::Json, None).unwrap() }
+        }
+    }
+
     fn stage(model: &[&str]) -> ClicksStage {
         let fields = [("user", "/user_id"), ("item", "/item_id"), ("event_time", "/ts")];
         let fields = fields.map(|(name, at)| (name.to_owned(), FieldSource::Pointer(at.to_owned()))).into();
@@ -301,13 +369,19 @@ mod tests {
                 future_max: Duration::from_secs(3600),
                 include_features: true,
                 purchase_model: None,
+                interest_half_life: Duration::from_secs(14 * 86_400),
+                profile_interval: Duration::from_secs(60),
+                segment_model: None,
             },
             payload_bytes_max: 1000,
             redactor: Redactor::new(&redaction),
             model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
-            topic: "clicks.scored".into(),
-            encoder: Encoder::new(OutputFormat::Json, None).unwrap(),
+            segments: None,
+            scored: ClicksOutput::json("clicks.scored"),
+            profiles: ClicksOutput::json("profiles"),
+            recommender: None,
             counts: Mutex::default(),
+            mix: Mutex::default(),
         }
     }
 

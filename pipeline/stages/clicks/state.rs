@@ -14,12 +14,15 @@ pub const USERS: Table<str, User> = Table::new(Kind::new(10, "click-users").expi
 /// By [`Id`](super::click::Id). What nobody looks at for a month says little of the next.
 pub const ITEMS: Table<u64, Entity> = Table::new(Kind::new(11, "click-items").expires_after(30 * DAY_MS));
 pub const CATEGORIES: Table<u64, Entity> = Table::new(Kind::new(12, "click-categories").expires_after(90 * DAY_MS));
+/// What the numbers of categories stand for, for profiles.
+pub const CATEGORY_NAMES: Table<u64, String> =
+    Table::new(Kind::new(14, "click-category-names").expires_after(90 * DAY_MS));
 /// One record, under the empty key.
 pub const PARTITION: Table<str, Partition> = Table::new(Kind::new(13, "click-partition"));
 
 /// All kinds of state that the stage keeps.
 pub fn kinds() -> Vec<Kind> {
-    vec![USERS.kind(), ITEMS.kind(), CATEGORIES.kind(), PARTITION.kind()]
+    vec![USERS.kind(), ITEMS.kind(), CATEGORIES.kind(), PARTITION.kind(), CATEGORY_NAMES.kind()]
 }
 
 /// What is known of one user.
@@ -36,6 +39,42 @@ pub struct User {
     /// The same of categories; at most [`CATEGORIES_MAX`].
     #[prost(message, repeated, tag = "4")]
     pub categories: Vec<Memory>,
+    /// Those clicked last first; at most [`BRANDS_MAX`].
+    #[prost(message, repeated, tag = "5")]
+    pub brands: Vec<Brand>,
+    #[prost(message, optional, tag = "6")]
+    pub habits: Option<Habits>,
+}
+
+/// A brand that a user has looked at.
+#[derive(Clone, PartialEq, Message)]
+pub struct Brand {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(int64, tag = "2")]
+    pub last_ms: i64,
+    /// Weights of clicks, decayed to `last_ms`.
+    #[prost(float, tag = "3")]
+    pub interest: f32,
+}
+
+/// When a user is about, what they spend, and when that was last told.
+#[derive(Clone, PartialEq, Message)]
+pub struct Habits {
+    /// The event time of the last profile; 0 where there was none.
+    #[prost(int64, tag = "1")]
+    pub emitted_ms: i64,
+    /// Clicks by hour of the shop's day, halved together now and then.
+    #[prost(uint32, repeated, tag = "2")]
+    pub hours: Vec<u32>,
+    /// The sum of the prices of purchases.
+    #[prost(double, tag = "3")]
+    pub value: f64,
+    /// Logarithms of prices over the mean prices of their categories, and how many.
+    #[prost(double, tag = "4")]
+    pub price_logarithms: f64,
+    #[prost(uint32, tag = "5")]
+    pub prices: u32,
 }
 
 /// Sums over sessions that are over.
@@ -168,6 +207,11 @@ pub struct Memory {
     /// Of an item: what it cost when it went into the cart; 0 where that is not known.
     #[prost(float, tag = "8")]
     pub price: f32,
+    /// Of a category: weights of clicks, decayed to `interest_ms`.
+    #[prost(float, tag = "9")]
+    pub interest: f32,
+    #[prost(int64, tag = "10")]
+    pub interest_ms: i64,
 }
 
 /// What all users of the partition did to an item or within a category.
@@ -223,3 +267,4 @@ pub const CLICKS_MAX: usize = 128;
 /// A user's memory of items; at some 40 bytes each it weighs less than the clicks of a session.
 pub const ITEMS_MAX: usize = 64;
 pub const CATEGORIES_MAX: usize = 32;
+pub const BRANDS_MAX: usize = 16;

@@ -117,7 +117,7 @@ proptest! {
         clicks.iter().for_each(|click| drop(in_order.observe(click)));
         for click in delayed(&clicks, &late.rules, rng) {
             let (observed, _) = late.observe(&click);
-            prop_assert!(matches!(observed, Observed::Counted(_)), "{observed:?}");
+            prop_assert!(matches!(observed, Observed::Counted(..)), "{observed:?}");
         }
         for user in ["u", "v", "w"] {
             prop_assert_eq!(sessions(in_order.user(user)), sessions(late.user(user)));
@@ -147,7 +147,7 @@ fn a_late_click_goes_where_its_time_says() {
     let mut partition = Partition::new();
     let mut observe =
         |at: i64, action: &str, item: &str| match partition.observe(&click("u", at * MINUTE, action, item)) {
-            (Observed::Counted(session), row) => (session, row),
+            (Observed::Counted(session, _), row) => (session, row),
             (late, _) => panic!("{late:?}"),
         };
     let (first, _) = observe(0, "view", "a1");
@@ -171,7 +171,7 @@ fn a_click_after_the_grace_moves_nothing() {
     let _ = partition.observe(&click("u", 60 * MINUTE, "view", "a1"));
     let before = partition.user("u");
     let at_grace = partition.observe(&click("v", 50 * MINUTE, "view", "a1")).0;
-    assert!(matches!(at_grace, Observed::Counted(_)), "{at_grace:?}");
+    assert!(matches!(at_grace, Observed::Counted(..)), "{at_grace:?}");
     let (too_late, row) = partition.observe(&click("u", 50 * MINUTE - 1, "view", "a1"));
     assert_eq!((too_late, row), (Observed::TooLate { by_ms: 1 }, vec![]));
     assert_eq!(partition.user("u"), before);
@@ -277,7 +277,7 @@ fn a_user_who_never_stops_is_remembered_within_bounds() {
         let (observed, row) = partition.observe(&click("bot", step as i64 * 1000, "cart", &format!("{}", step % 300)));
         last = Some((observed, row));
     }
-    let Some((Observed::Counted(session), row)) = last else { panic!("{last:?}") };
+    let Some((Observed::Counted(session, _), row)) = last else { panic!("{last:?}") };
     assert_eq!(session.tally.carts as usize, 3 * CLICKS_MAX);
     assert_eq!((session.first_ms, feature(&row, "seconds")), (0, 3.0 * CLICKS_MAX as f32 - 1.0));
     let user = partition.user("bot");

@@ -1,5 +1,7 @@
 //! Sessions and what is said of them.
 
+use std::collections::BTreeMap;
+
 use tracing::trace;
 
 use crate::telemetry::names;
@@ -17,12 +19,14 @@ pub struct ClicksObserved {
     pub merged: u64,
     /// A probability for each answer of the purchase model.
     pub probabilities: Vec<f64>,
+    /// Profiles made, by segment; under the empty name where there are no segments.
+    pub profiles: BTreeMap<String, u64>,
 }
 
 impl ClicksObserved {
     /// `model`: who gave the probabilities.
     pub fn emit(&self, model: &str) {
-        let &Self { counted, too_late, opened, revised, merged, ref probabilities } = self;
+        let &Self { counted, too_late, opened, revised, merged, ref probabilities, ref profiles } = self;
         let clicks = [("counted", counted), ("too_late", too_late)];
         clicks.iter().for_each(|(outcome, clicks)| names::CLICKS.add(&[outcome], *clicks));
         let sessions = [("opened", opened), ("revised", revised), ("merged", merged)];
@@ -30,6 +34,22 @@ impl ClicksObserved {
         if !probabilities.is_empty() {
             names::PURCHASE_PROBABILITY.record_all(&[model], probabilities);
         }
+        profiles.iter().for_each(|(segment, profiles)| names::PROFILES.add(&[segment], *profiles));
         trace!(counted, too_late, opened, revised, merged, scored = probabilities.len(), "clicks observed");
+    }
+}
+
+/// How the segments of those who come now stand to those that the centres were fitted to. Several times a second.
+#[derive(Debug)]
+pub struct SegmentsMeasured {
+    /// The population stability index.
+    pub drift: f64,
+}
+
+impl SegmentsMeasured {
+    pub fn emit(&self) {
+        let &Self { drift } = self;
+        names::SEGMENT_DRIFT.set(&[], drift);
+        trace!(drift, "segments measured");
     }
 }

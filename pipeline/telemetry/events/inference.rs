@@ -46,18 +46,15 @@ pub struct BatchTaken<'a> {
     pub rows: usize,
     pub tokens_padded: usize,
     pub tokens_used: usize,
-    /// Of the oldest request.
-    pub waited: Duration,
 }
 
 impl BatchTaken<'_> {
     pub fn emit(&self) {
-        let &Self { model, rows, tokens_padded, tokens_used, waited } = self;
+        let &Self { model, rows, tokens_padded, tokens_used } = self;
         names::BATCH_ROWS.record(&[model], rows as f64);
         names::BATCH_TOKENS_COMPUTED.add(&[model], tokens_padded as u64);
         names::BATCH_TOKENS_USED.add(&[model], tokens_used as u64);
-        names::QUEUE_WAIT.record(&[model], waited.as_secs_f64());
-        trace!(model, rows, tokens_padded, tokens_used, waited_ms = waited.as_millis() as u64, "batch taken");
+        trace!(model, rows, tokens_padded, tokens_used, "batch taken");
     }
 }
 
@@ -66,13 +63,16 @@ impl BatchTaken<'_> {
 pub struct InferenceDone<'a> {
     pub model: &'a str,
     pub took: Duration,
+    /// The oldest request, until a worker began.
+    pub waited: Duration,
 }
 
 impl InferenceDone<'_> {
     pub fn emit(&self) {
-        let &Self { model, took } = self;
+        let &Self { model, took, waited } = self;
         names::INFERENCE.record(&[model], took.as_secs_f64());
-        trace!(model, seconds = took.as_secs_f64(), "batch answered");
+        names::QUEUE_WAIT.record(&[model], waited.as_secs_f64());
+        trace!(model, seconds = took.as_secs_f64(), waited_ms = waited.as_millis() as u64, "batch answered");
     }
 }
 

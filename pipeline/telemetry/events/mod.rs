@@ -1,18 +1,22 @@
 //! What can happen, a struct each, in the order in which data meets the parts.
 
+mod alerts;
 mod clicks;
 mod delivery;
 mod inference;
 mod process;
+mod recommend;
 mod source;
 mod state;
 
-pub use clicks::ClicksObserved;
+pub use alerts::AlertsObserved;
+pub use clicks::{ClicksObserved, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
 pub use process::{Started, Stopped, Stopping};
+pub use recommend::{ListsRead, Recommending};
 pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,

@@ -25,14 +25,14 @@ impl Started<'_> {
 /// The program was asked to end and commits what it has.
 #[derive(Debug)]
 pub struct Stopping {
-    pub signal: &'static str,
+    pub stage: &'static str,
     /// By when it will have ended, one way or the other.
     pub within: Duration,
 }
 
 impl Stopping {
     pub fn emit(&self) {
-        info!(signal = self.signal, within_ms = self.within.as_millis() as u64, "stopping");
+        info!(stage = self.stage, within_ms = self.within.as_millis() as u64, "stopping");
     }
 }
 

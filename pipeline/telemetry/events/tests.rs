@@ -20,11 +20,21 @@ fn emit_everything() {
     Redacted { kind: "phone", count: 2 }.emit();
     TextsTruncated { model: "text", count: 1 }.emit();
     let probabilities = vec![0.25];
-    ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities }.emit("purchase");
+    let profiles = [("buyers".to_owned(), 2)].into();
+    ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities, profiles }
+        .emit("purchase");
+    SegmentsMeasured { drift: 0.1 }.emit();
+    let effects = [("clicked", 2)].into();
+    Recommending { made: 3, empty: 1, handed: 20, effects }.emit(5, 1_000, 2_000);
+    ListsRead { read: 9, unreadable: 1, lists: 5, bytes: 1_000 }.emit();
+    let mut alerts = AlertsObserved::default();
+    (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
+    alerts.alert(crate::event::v1::AlertState::Firing, true);
+    alerts.emit();
     ModelWarm { model: "text", version: "3f9a", took: MS }.emit();
     QueueMeasured { stage: "text", requests: 5, tokens: 100 }.emit();
-    BatchTaken { model: "text", rows: 4, tokens_padded: 80, tokens_used: 76, waited: MS }.emit();
-    InferenceDone { model: "text", took: MS }.emit();
+    BatchTaken { model: "text", rows: 4, tokens_padded: 80, tokens_used: 76 }.emit();
+    InferenceDone { model: "text", took: MS, waited: MS }.emit();
     BatchFailed { model: "text", rows: 4, error: "out of memory" }.emit();
     ReplaceCause::ALL.into_iter().for_each(|cause| WorkerReplaced { worker: 0, cause }.emit());
     CacheMeasured { hits: 3, misses: 9, bytes: 1_000, bytes_max: 2_000 }.emit();
@@ -56,7 +66,7 @@ fn emit_everything() {
     }
     .emit();
     Started { instance: "a", stages: &["text"] }.emit();
-    Stopping { signal: "SIGTERM", within: MS }.emit();
+    Stopping { stage: "text", within: MS }.emit();
     Stopped { error: None }.emit();
 }
 

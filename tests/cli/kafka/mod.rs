@@ -23,6 +23,10 @@ impl Setup {
             format!("inputs.chats.topics=[\"{name}-chats\"]"),
             format!("outputs.reviews={name}-reviews.scored"),
             format!("outputs.chats={name}-chats.scored"),
+            format!("inputs.clicks.topics=[\"{name}-clicks\"]"),
+            format!("outputs.clicks={name}-clicks.scored"),
+            format!("outputs.profiles={name}-profiles"),
+            format!("outputs.recommendations={name}-recommendations"),
             format!("outputs.dead_letters={name}-dead-letters"),
         ];
         Ok(Self { kafka, name, sets })

@@ -6,18 +6,19 @@
 mod events;
 mod undisturbed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use tempfile::TempDir;
 
 use self::events::{Clicks, PARTITIONS, TOPICS, WRITERS_CLICK, inputs};
-use self::undisturbed::{Undisturbed, without_time};
+use self::undisturbed::{Place, Undisturbed, as_written, without_time};
 use crate::support::remembered::{create_changelog, damage, files, from_env, remembered};
 use crate::support::{Instance, Kafka, Outcome, Patience, Record, Registry};
 
@@ -96,7 +97,8 @@ impl Scenario {
             kafka.create_topic(&input, PARTITIONS, &[])?;
             create_changelog(kafka, &changelog(tag, &input), PARTITIONS)?;
         }
-        for topic in ["scored", "dead-letters"] {
+        create_changelog(kafka, &owners_changelog(tag), PARTITIONS)?;
+        for topic in ["scored", "profiles", "dead-letters", "recommendations", "recommend-counts", "recommend-lists"] {
             kafka.create_topic(&format!("{tag}-{topic}"), PARTITIONS, &[])?;
         }
         let config = folder.path().join("groundswell.toml");
@@ -231,27 +233,20 @@ impl Scenario {
         let seed = self.seed;
         let mut undisturbed = Undisturbed::new(&self.config)?;
         let scored = self.kafka.read_committed(&format!("{}-scored", self.tag))?;
+        let profiles = self.kafka.read_committed(&format!("{}-profiles", self.tag))?;
         let letters = self.kafka.read_committed(&format!("{}-dead-letters", self.tag))?;
-        let mut results = 0;
+        let (mut results, mut told) = (0, 0);
         let mut rejected = 0;
+        let mut counts = Vec::new();
         for ((topic, partition), records) in &written.0 {
             let place = format!("seed {seed}, {topic}/{partition}");
             let input = format!("{}-{topic}", self.tag);
             let expected = undisturbed.pass(&input, *partition, records)?;
-            let mut seen: Vec<(i64, String)> = Vec::new();
-            for record in &scored {
-                let (origin, text) = without_time(record)?;
-                if (origin.topic.as_str(), origin.partition) == (&*input, *partition) {
-                    seen.push((origin.offset, text));
-                }
-            }
-            seen.sort_by_key(|(offset, _)| *offset);
-            if let Some(at) = seen.iter().zip(&expected.scored).position(|(seen, expected)| seen != expected) {
-                return Err(format!("{place}: {:?} for {:?}", seen[at], expected.scored[at]).into());
-            }
-            assert_eq!(seen.len(), expected.scored.len(), "{place}: results");
-            results += seen.len();
+            let from = (input.as_str(), *partition);
+            results += once_each(&scored, without_time, from, &expected.scored).map_err(|e| format!("{place}: {e}"))?;
+            told += once_each(&profiles, as_written, from, &expected.profiles).map_err(|e| format!("{place}: {e}"))?;
             rejected += expected.rejected;
+            counts.extend(expected.counts);
             let remembered = remembered(self.kafka, &changelog(self.tag, &input), *partition)?;
             let entries = &expected.entries;
             let differ: Vec<_> = remembered.iter().filter(|(key, value)| entries.get(*key) != Some(value)).collect();
@@ -260,8 +255,57 @@ impl Scenario {
             assert!(entries.len() > 10, "there is something to compare");
         }
         assert_eq!(letters.len(), rejected, "seed {seed}: dead letters");
-        println!("{results} scored clicks and {rejected} dead letters, each once; states equal, {} kills", self.kills);
+        self.judge_recommendations(counts)?;
+        let kills = self.kills;
+        println!(
+            "{results} scored clicks, {told} profiles and {rejected} dead letters, each once; states equal, {kills} kills"
+        );
         Ok(())
+    }
+
+    /// Counts are handed on once, and no recommendation is made twice. What is recommended is not compared: it depends
+    /// on when each instance has read which lists.
+    fn judge_recommendations(&self, mut expected: Vec<(Bytes, Bytes)>) -> Outcome<()> {
+        let handed = self.kafka.read_committed(&format!("{}-recommend-counts", self.tag))?;
+        let pair = |record: Record| (record.key.unwrap_or_default().into(), record.payload.unwrap_or_default().into());
+        let mut handed: Vec<(Bytes, Bytes)> = handed.into_iter().map(pair).collect();
+        handed.sort();
+        expected.sort();
+        assert_eq!(handed.len(), expected.len(), "seed {}: counts", self.seed);
+        assert!(handed == expected, "seed {}: counts differ", self.seed);
+        let mut ids = BTreeSet::new();
+        for record in self.kafka.read_committed(&format!("{}-recommendations", self.tag))? {
+            let made: serde_json::Value = serde_json::from_slice(record.payload.as_deref().unwrap_or_default())?;
+            let id = made["id"].as_str().ok_or("a recommendation without an id")?.to_owned();
+            assert!(ids.insert(id), "seed {}: made twice: {made}", self.seed);
+        }
+        assert!(!handed.is_empty() && !ids.is_empty(), "there is something to compare");
+        println!("{} messages of counts and {} recommendations, each once", handed.len(), ids.len());
+        Ok(())
+    }
+}
+
+/// What was read of one input partition against what was expected of it, once each. Says how many.
+fn once_each(
+    records: &[Record],
+    read: fn(&Record) -> Outcome<(Place, String)>,
+    (topic, partition): (&str, i32),
+    expected: &[(i64, String)],
+) -> Outcome<usize> {
+    let mut seen: Vec<(i64, String)> = Vec::new();
+    for record in records {
+        let (origin, text) = read(record)?;
+        if (origin.topic.as_str(), origin.partition) == (topic, partition) {
+            seen.push((origin.offset, text));
+        }
+    }
+    seen.sort_by_key(|(offset, _)| *offset);
+    if let Some(at) = seen.iter().zip(expected).position(|(seen, expected)| seen != expected) {
+        return Err(format!("{:?} for {:?}", seen[at], expected[at]).into());
+    }
+    match seen.len() == expected.len() {
+        true => Ok(seen.len()),
+        false => Err(format!("{} results, expected {}", seen.len(), expected.len()).into()),
     }
 }
 
@@ -271,6 +315,11 @@ fn count(text: &str, part: &str) -> usize {
 
 fn changelog(tag: &str, input: &str) -> String {
     groundswell::runtime::changelog(&format!("{tag}-clicks"), input)
+}
+
+/// Of the stage that reads what is counted for recommendations.
+fn owners_changelog(tag: &str) -> String {
+    groundswell::runtime::changelog(&format!("{tag}-recommend"), &format!("{tag}-recommend-counts"))
 }
 
 fn configuration(tag: &str, kafka: &Kafka, registry: &Registry, state: &str) -> String {
@@ -289,6 +338,8 @@ epoch_events_max = 40
 {inputs}
 [outputs]
 clicks = "{tag}-scored"
+profiles = "{tag}-profiles"
+recommendations = "{tag}-recommendations"
 dead_letters = "{tag}-dead-letters"
 [clicks]
 utc_offset_minutes = 480

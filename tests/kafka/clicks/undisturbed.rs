@@ -31,7 +31,11 @@ pub struct Undisturbed {
 pub struct Expected {
     /// By input offset, without the time at which each was concluded.
     pub scored: Vec<(i64, String)>,
+    /// By the offset of the click that each was made at.
+    pub profiles: Vec<(i64, String)>,
     pub rejected: usize,
+    /// What is handed to the owners of items and categories: keys and values.
+    pub counts: Vec<(Bytes, Bytes)>,
     pub entries: BTreeMap<Bytes, Stored>,
 }
 
@@ -69,15 +73,27 @@ impl Undisturbed {
             let now = Timestamp::now();
             let outputs = state.conclude(|view| self.stage.conclude(view, &record, waiting, &answers, now));
             let outputs = outputs.map_err(|rejection| rejection.to_string())?;
-            let payload = outputs.first().and_then(|output| output.payload.clone()).ok_or("no output")?;
-            let (_, text) = without_time(&Record::new(payload))?;
-            expected.scored.push((*offset, text));
+            let counts_topic = self.counts_topic().to_owned();
+            for output in outputs {
+                let payload = output.payload.ok_or("an output without a payload")?;
+                if output.topic == self.stage.scored.topic {
+                    expected.scored.push((*offset, without_time(&Record::new(payload))?.1));
+                } else if output.topic == self.stage.profiles.topic {
+                    expected.profiles.push((*offset, as_written(&Record::new(payload))?.1));
+                } else if *output.topic == *counts_topic {
+                    expected.counts.push((output.key.ok_or("counts without a key")?, payload));
+                }
+            }
         }
         if let Some(fault) = state.fault() {
             return Err(format!("the state is broken: {fault}").into());
         }
         expected.entries = state.entries();
         Ok(expected)
+    }
+
+    fn counts_topic(&self) -> &str {
+        self.stage.recommender.as_ref().map_or("", |recommender| &recommender.counts_topic)
     }
 
     fn prepare(&self, record: &RawRecord) -> Outcome<Option<<ClicksStage as Stage>::Prepared>> {
@@ -109,11 +125,20 @@ pub fn without_time(record: &Record) -> Outcome<(Place, String)> {
     let mut scored: Value = serde_json::from_slice(record.payload.as_deref().unwrap_or_default())?;
     let time = scored.as_object_mut().and_then(|scored| scored.remove("scored_time"));
     time.ok_or("a result without the time of its conclusion")?;
-    let origin = &scored["origin"];
-    let number = |name: &str| origin[name].as_i64().ok_or_else(|| format!("no {name} in {scored}"));
+    Ok((place_of(&scored)?, scored.to_string()))
+}
+
+/// A profile, and the record that it was made at.
+pub fn as_written(record: &Record) -> Outcome<(Place, String)> {
+    let profile: Value = serde_json::from_slice(record.payload.as_deref().unwrap_or_default())?;
+    Ok((place_of(&profile)?, profile.to_string()))
+}
+
+fn place_of(event: &Value) -> Outcome<Place> {
+    let origin = &event["origin"];
+    let number = |name: &str| origin[name].as_i64().ok_or_else(|| format!("no {name} in {event}"));
     let topic = origin["topic"].as_str().unwrap_or_default().to_owned();
-    let place = Place { topic, partition: i32::try_from(number("partition")?)?, offset: number("offset")? };
-    Ok((place, scored.to_string()))
+    Ok(Place { topic, partition: i32::try_from(number("partition")?)?, offset: number("offset")? })
 }
 
 fn raw(topic: &str, partition: i32, offset: i64, record: &Record) -> RawRecord {

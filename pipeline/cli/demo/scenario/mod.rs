@@ -1,11 +1,12 @@
 //! What the demo's customers write: reviews and chats about a shop that does not exist, in two languages, with
-//! something going wrong half-way. Seeded: the same seed tells the same story.
+//! something going wrong half-way; and what its shoppers click. Seeded: the same seed tells the same story.
 
 mod catalogue;
 mod en;
 mod personal;
 mod phrases;
 mod poison;
+mod shoppers;
 mod speech;
 mod talk;
 mod timeline;
@@ -16,9 +17,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use catalogue::{PRODUCTS, Product};
+pub use shoppers::Shoppers;
 pub use timeline::{CAUSE, PRODUCT as INCIDENT_PRODUCT, Phase, Timeline};
 
-use crate::config::Kind;
+use crate::config::InputKind;
 use phrases::{Lines, Phrases};
 use speech::{Mood, Speech};
 use talk::Talks;
@@ -47,8 +49,8 @@ pub enum Language {
 /// A record for one of the input topics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    pub kind: Kind,
-    /// The product or the conversation.
+    pub kind: InputKind,
+    /// The product, the conversation or the user.
     pub key: String,
     /// `None`: a record without a value.
     pub payload: Option<Vec<u8>>,
@@ -88,7 +90,7 @@ impl Scenario {
         self.rng.f64() < added / (1.0 + added)
     }
 
-    fn review(&mut self, incident: bool, now: Timestamp) -> (Kind, String, Value) {
+    fn review(&mut self, incident: bool, now: Timestamp) -> (InputKind, String, Value) {
         let product = if incident { incident_product() } else { any_product(&mut self.rng) };
         let mood = if incident { Mood::Complaint } else { self.mood(product) };
         let speech = self.speech(Some(product));
@@ -103,7 +105,7 @@ impl Scenario {
             "user": self.user(),
             "rating": self.rating(mood),
         });
-        (Kind::Review, product.id.to_owned(), event)
+        (InputKind::Review, product.id.to_owned(), event)
     }
 
     fn review_text(&mut self, speech: &Speech, product: &Product, mood: Mood, incident: bool) -> String {
@@ -127,7 +129,7 @@ impl Scenario {
         self.with_personal(speech, first, mood)
     }
 
-    fn chat(&mut self, incident: bool, now: Timestamp) -> (Kind, String, Value) {
+    fn chat(&mut self, incident: bool, now: Timestamp) -> (InputKind, String, Value) {
         let product = if incident { incident_product() } else { any_product(&mut self.rng) };
         let (language, user) = (self.language(), self.user());
         let turn = self.talks.next(&mut self.rng, talk::Opening { incident, product, language, user });
@@ -150,7 +152,7 @@ impl Scenario {
             event["product"] = json!(turn.product.id);
             event["brand"] = json!(turn.product.brand);
         }
-        (Kind::Chat, turn.conversation, event)
+        (InputKind::Chat, turn.conversation, event)
     }
 
     fn with_personal(&mut self, speech: &Speech, line: &str, mood: Mood) -> String {

@@ -1,0 +1,92 @@
+//! The report for a terminal.
+
+use std::fmt::Write;
+
+use super::Run;
+use super::compare::Difference;
+use super::incidents::Judged;
+use super::play::{end_ms, start_ms};
+use crate::cli::table::{count, shown, table};
+use crate::event::json::Named;
+use crate::event::v1;
+
+/// Characters of a sentence in the table.
+const SENTENCE_CHARS: usize = 400;
+
+pub fn report(runs: &[Run], difference: Option<&Difference>) -> String {
+    let mut text = String::new();
+    for run in runs {
+        section(&mut text, run);
+    }
+    if let Some(difference) = difference {
+        compared(&mut text, runs, difference);
+    }
+    text
+}
+
+fn section(text: &mut String, run: &Run) {
+    let played = &run.played;
+    let told = played.told();
+    put(text, format_args!("Rules: {}\n", run.name));
+    let (days, texts) = (played.days(), count(played.texts, "text", "texts"));
+    let a_day = told.len() as f64 / days.max(1.0 / 24.0);
+    put(
+        text,
+        format_args!("{texts} in {days:.1} days: {}, {a_day:.1} a day", count(told.len() as u64, "alert", "alerts")),
+    );
+    let quiet = played.alerts.len() - told.len();
+    put(text, format_args!("; {quiet} more that were inhibited, silenced, retracted or never fired\n"));
+    if played.too_late > 0 {
+        let late = count(played.too_late, "text", "texts");
+        put(text, format_args!("{late} came after the grace and were left out; --sort puts a file in order\n"));
+    }
+    if let Some(judged) = &run.judged {
+        judgement(text, judged);
+    }
+    if !told.is_empty() {
+        let rows: Vec<Vec<String>> = told.iter().map(|alert| row(alert)).collect();
+        put(text, format_args!("\n{}", table(&["since (UTC)", "minutes", "severity", "rule", "what"], &rows)));
+    }
+    text.push('\n');
+}
+
+fn row(alert: &v1::Alert) -> Vec<String> {
+    let since = jiff::Timestamp::from_millisecond(start_ms(alert))
+        .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M").to_string());
+    vec![
+        since,
+        ((end_ms(alert) - start_ms(alert)) / 60_000).to_string(),
+        v1::Severity::name_of(alert.severity).unwrap_or_default().to_owned(),
+        alert.rule.clone(),
+        shown(&alert.summary_en, SENTENCE_CHARS),
+    ]
+}
+
+fn judgement(text: &mut String, judged: &Judged) {
+    let share = |part: Option<f64>| part.map_or("–".to_owned(), |part| format!("{part:.2}"));
+    let delay = judged.delay_s_median.map_or("–".to_owned(), |s| format!("{s:.0} s"));
+    put(
+        text,
+        format_args!(
+            "{} of {} incidents found, delay {delay} (median), precision {}, {} alerts an incident\n",
+            judged.found,
+            judged.incidents,
+            share(judged.precision),
+            share(judged.alerts_per_incident)
+        ),
+    );
+}
+
+fn compared(text: &mut String, runs: &[Run], difference: &Difference) {
+    put(text, format_args!("Both: {}\n", difference.both.len()));
+    for (run, ids) in runs.iter().zip([&difference.only_new, &difference.only_old]) {
+        put(text, format_args!("Only {}: {}\n", run.name, ids.len()));
+        let alerts = run.played.alerts.iter().filter(|alert| ids.contains(&alert.id));
+        alerts.for_each(|alert| put(text, format_args!("  {}\n", shown(&alert.summary_en, SENTENCE_CHARS))));
+    }
+}
+
+fn put(text: &mut String, what: std::fmt::Arguments) {
+    // Writing to a string does not fail.
+    let _ = text.write_fmt(what);
+}

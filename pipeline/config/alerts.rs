@@ -1,0 +1,245 @@
+//! What is watched, and what is an alert: the section `[alerts]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::judge::Judge;
+use super::key::Key;
+use super::raw;
+
+/// A third more is what somebody would call more.
+const RATIO_MIN: f64 = 1.3;
+/// Fewer texts are looked at faster than an alert about them.
+const EVENTS_MIN: u64 = 5;
+/// An alert is over when it was for so many buckets.
+const KEEP_BUCKETS: u64 = 5;
+
+/// How scored texts become alerts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alerts {
+    pub enabled: bool,
+    /// Of the repartition topic.
+    pub partitions: u32,
+    pub bucket: Duration,
+    pub grace: Duration,
+    /// A source that is further behind is waited for no longer.
+    pub idle: Duration,
+    pub warm_up: Duration,
+    pub new_normal: Duration,
+    pub flap: Duration,
+    /// Of the alerts, the share that may be false.
+    pub false_discovery_rate: f64,
+    /// Heads of the model that name a text's topic and intent.
+    pub topic_head: String,
+    pub intent_head: String,
+    pub samples_max: usize,
+    pub rules: Vec<AlertRule>,
+    pub silences: Vec<Silence>,
+    pub inhibitions: Vec<Inhibition>,
+}
+
+impl Alerts {
+    pub fn bucket_ms(&self) -> i64 {
+        milliseconds(self.bucket)
+    }
+
+    pub fn grace_ms(&self) -> i64 {
+        milliseconds(self.grace)
+    }
+
+    /// Every kind of scope that a rule looks at.
+    pub fn scopes(&self) -> Vec<ScopeKind> {
+        ScopeKind::ALL.into_iter().filter(|kind| self.rules.iter().any(|rule| rule.scopes.contains(kind))).collect()
+    }
+}
+
+/// What is out of the ordinary, of what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertRule {
+    pub name: String,
+    pub signal: Signal,
+    pub scopes: Vec<ScopeKind>,
+    pub ratio_min: f64,
+    pub events_min: u64,
+    pub pending: Duration,
+    pub keep: Duration,
+}
+
+/// Alerts that nobody is told of for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Silence {
+    pub name: String,
+    pub matching: Matching,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+/// Alerts that nobody is told of while another fires.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inhibition {
+    pub name: String,
+    pub source: Matching,
+    pub target: Matching,
+    /// Dimensions in which both must agree.
+    pub equal: Vec<String>,
+}
+
+/// By rule and by the scope's labels: each that is named must be so. An empty value is an absent label, `*` any that is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matching(pub BTreeMap<String, String>);
+
+impl Matching {
+    pub fn matches(&self, rule: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|(name, wanted)| {
+            let found = if name == "rule" { Some(rule) } else { labels.get(name).map(String::as_str) };
+            match wanted.as_str() {
+                "*" => found.is_some(),
+                "" => found.is_none(),
+                wanted => found == Some(wanted),
+            }
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Texts in a bucket.
+    Volume,
+    /// Of the texts with a sentiment, those that are negative.
+    NegativeShare,
+}
+
+impl Signal {
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Volume => "volume",
+            Signal::NegativeShare => "negative_share",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopeKind {
+    /// Everything.
+    All,
+    Brand,
+    Product,
+    Channel,
+    Topic,
+    Intent,
+    /// A topic within a brand.
+    BrandTopic,
+}
+
+impl ScopeKind {
+    pub const ALL: [ScopeKind; 7] = [
+        ScopeKind::All,
+        ScopeKind::Brand,
+        ScopeKind::Product,
+        ScopeKind::Channel,
+        ScopeKind::Topic,
+        ScopeKind::Intent,
+        ScopeKind::BrandTopic,
+    ];
+}
+
+/// From what is written to what holds.
+pub fn alerts(raw: &raw::Alerts, judge: &mut Judge) -> Alerts {
+    if raw.idle_ms < raw.grace_ms {
+        let message = format!("alerts.idle_ms ({}) is below alerts.grace_ms ({})", raw.idle_ms, raw.grace_ms);
+        let hint = "a partition within the grace would be given up";
+        judge.clash(["alerts.idle_ms", "alerts.grace_ms"], message, Some(hint));
+    }
+    Alerts {
+        enabled: raw.enabled,
+        partitions: raw.partitions,
+        bucket: Duration::from_millis(raw.bucket_ms),
+        grace: Duration::from_millis(raw.grace_ms),
+        idle: Duration::from_millis(raw.idle_ms),
+        warm_up: Duration::from_millis(raw.warm_up_ms),
+        new_normal: Duration::from_millis(raw.new_normal_ms),
+        flap: Duration::from_millis(raw.flap_ms),
+        false_discovery_rate: raw.false_discovery_rate,
+        topic_head: raw.topic_head.clone(),
+        intent_head: raw.intent_head.clone(),
+        samples_max: raw.samples_max,
+        rules: raw.rules.iter().filter_map(|(name, written)| rule(name, written, raw.bucket_ms, judge)).collect(),
+        silences: raw.silences.iter().map(|(name, written)| silence(name, written, judge)).collect(),
+        inhibitions: raw.inhibitions.iter().map(|(name, written)| inhibition(name, written)).collect(),
+    }
+}
+
+fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge) -> Option<AlertRule> {
+    let key = Key::from("alerts.rules").child(name);
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
+        judge.wrong(key.clone(), "is not a name", Some("1 to 64 lower-case letters, digits and underscores"));
+    }
+    let Some(signal) = written.signal else {
+        judge.missing(&key, "signal", "\"volume\" or \"negative_share\"");
+        return None;
+    };
+    Some(AlertRule {
+        name: name.to_owned(),
+        signal,
+        scopes: written.scopes.clone().unwrap_or_else(|| ScopeKind::ALL.to_vec()),
+        ratio_min: written.ratio_min.unwrap_or(RATIO_MIN),
+        events_min: written.events_min.unwrap_or(EVENTS_MIN),
+        pending: Duration::from_millis(written.pending_ms.unwrap_or(bucket_ms)),
+        keep: Duration::from_millis(written.keep_ms.unwrap_or(KEEP_BUCKETS * bucket_ms)),
+    })
+}
+
+fn silence(name: &str, written: &raw::Silence, judge: &mut Judge) -> Silence {
+    let key = Key::from("alerts.silences").child(name);
+    let mut time = |part: &str, text: &Option<String>| {
+        let text = text.as_ref()?;
+        let parsed = text.parse::<Timestamp>().ok();
+        if parsed.is_none() {
+            judge.wrong(key.child(part), format!("({text:?}) is not a time"), Some("as in \"2026-11-22T10:00:00Z\""));
+        }
+        parsed
+    };
+    let (from, until) = (time("from", &written.from), time("until", &written.until));
+    Silence { name: name.to_owned(), matching: Matching(written.matching.clone()), from, until }
+}
+
+fn inhibition(name: &str, written: &raw::Inhibition) -> Inhibition {
+    Inhibition {
+        name: name.to_owned(),
+        source: Matching(written.source.clone()),
+        target: Matching(written.target.clone()),
+        equal: written.equal.clone(),
+    }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_must_be_so() {
+        let labels = BTreeMap::from([("brand".to_owned(), "b".to_owned())]);
+        let check = |wanted: &[(&str, &str)], expected: bool| {
+            let wanted = wanted.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            assert_eq!(Matching(wanted).matches("volume", &labels), expected);
+        };
+        check(&[], true);
+        check(&[("brand", "b"), ("rule", "volume")], true);
+        check(&[("brand", "*"), ("topic", "")], true);
+        check(&[("brand", "c")], false);
+        check(&[("topic", "*")], false);
+        check(&[("brand", "")], false);
+        check(&[("rule", "negative_share")], false);
+    }
+}

@@ -1,0 +1,553 @@
+//! Has a series of buckets risen: at once, for a while, or little by little?
+//!
+//! The last bucket, and the last 5, 15 and 60 together, are each compared with what the past lets expect of as many: events
+//! as negative binomial, hits among them as Beta-binomial, as [`super::count`] and [`super::share`] have them. A short window
+//! finds a jump in its first bucket, a long one a drift that no bucket shows alone: a scan statistic over a few lengths
+//! (Naus, 1965; of geometric lengths: Neill & Moore, KDD 2004). What spread a length has beyond its model's is learned for
+//! that length, so that traffic in waves makes its long windows wide.
+//!
+//! The past begins [`LAG`] buckets ago: what is being judged is not what it is judged by. Buckets without events cost
+//! nothing until the next one is looked at.
+
+use prost::Message;
+
+use super::{P_MIN, count, share};
+
+/// Buckets that are looked at together.
+pub const WINDOWS: [i64; 4] = [1, 5, 15, 60];
+/// The last buckets are not the past yet.
+pub const LAG: i64 = 15;
+/// Buckets that the caller keeps: the longest window, as of the oldest bucket that is still to be learned.
+pub const RECENT: i64 = WINDOWS[3] + LAG;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// The level is the mean of so much past, fading…
+const LEVEL_MS: i64 = 2 * DAY_MS;
+/// …shares change less, and are made of fewer events.
+const SHARE_MS: i64 = 7 * DAY_MS;
+/// What is on top of level and season follows the last so many buckets; fewer while the hours are not known, since it is
+/// the day itself then that comes and goes.
+const TREND_BUCKETS: f64 = 120.0;
+const TREND_BUCKETS_EARLY: f64 = 30.0;
+/// While the hours are not known, traffic may change by so much an hour, and what was half an hour ago says less.
+const DRIFT_PER_HOUR: f64 = 0.35;
+/// …and is within these bounds, so that neither a lull nor a surge becomes the measure.
+const TREND: (f64, f64) = (0.25, 4.0);
+/// The hour of the day speaks once so much was seen, the day of the week likewise.
+const HOURS_AFTER_MS: i64 = 2 * DAY_MS;
+const DAYS_AFTER_MS: i64 = 14 * DAY_MS;
+/// A factor is believed as if so many events had shown that it is 1.
+const FACTOR_PRIOR: f64 = 10.0;
+/// Windows whose spread is remembered.
+const SPREAD_WINDOWS: f64 = 200.0;
+/// Before any is seen: the spread of so many windows…
+const SPREAD_PRIOR: f64 = 20.0;
+/// …whose rate varies by a seventh beyond Poisson, and whose shares are this much alike.
+const COUNT_SPREAD: f64 = 0.02;
+const SHARE_SPREAD: f64 = 0.01;
+/// No spread is smaller: nothing is as steady as its model for ever.
+const SPREAD_MIN: f64 = 5e-4;
+/// One window counts for at most so many standard deviations and events when it is learned.
+const REACH: f64 = 6.0;
+const REACH_EVENTS: f64 = 3.0;
+/// No clipping before the level is known.
+const CLIP_AFTER_BUCKETS: f64 = 30.0;
+/// Half an event more: what is not seen is not impossible.
+const PRIOR: f64 = 0.5;
+/// Standard deviations to either side that hold 98 of 100 of a normal distribution.
+const DEVIATIONS: f64 = 2.326;
+
+/// A bucket with events; those without need none.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Cell {
+    /// The bucket's number since 1970.
+    #[prost(int64, tag = "1")]
+    pub at: i64,
+    #[prost(float, tag = "2")]
+    pub events: f32,
+    /// Those among them that are looked for, such as negative ones.
+    #[prost(float, tag = "3")]
+    pub hits: f32,
+    /// Events as they came; the caller's own.
+    #[prost(float, tag = "4")]
+    pub all: f32,
+}
+
+/// What is remembered of a series' past: some 400 bytes once hours and days are known, some 120 before.
+#[derive(Clone, PartialEq, Message)]
+pub struct Rise {
+    /// The first bucket seen.
+    #[prost(int64, tag = "1")]
+    pub first: i64,
+    /// Buckets before this one are learned.
+    #[prost(int64, tag = "2")]
+    pub learned_to: i64,
+    #[prost(float, tag = "3")]
+    events: f32,
+    #[prost(float, tag = "4")]
+    buckets: f32,
+    #[prost(float, tag = "5")]
+    trend_events: f32,
+    #[prost(float, tag = "6")]
+    trend_expected: f32,
+    /// Events and what level let expect, by hour of the day and by day of the week.
+    #[prost(float, repeated, tag = "7")]
+    hours: Vec<f32>,
+    #[prost(float, repeated, tag = "8")]
+    days: Vec<f32>,
+    #[prost(float, tag = "9")]
+    hits: f32,
+    #[prost(float, tag = "10")]
+    misses: f32,
+    /// By window: sums of `(x - μ)² - μ` and of `μ²`, as in [`count::CountModel`].
+    #[prost(float, repeated, tag = "11")]
+    count_spread: Vec<f32>,
+    /// By window: as in [`share::ShareModel`].
+    #[prost(float, repeated, tag = "12")]
+    share_spread: Vec<f32>,
+}
+
+/// One window against the past.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Its length in buckets.
+    pub buckets: i64,
+    pub events: f64,
+    pub hits: f64,
+    /// Of events where events are judged, of hits where their share is. 98 of 100 are expected from low to high.
+    pub expected: f64,
+    pub low: f64,
+    pub high: f64,
+    /// The probability of as much or more; not below [`P_MIN`].
+    pub p_value: f64,
+}
+
+impl Rise {
+    /// A series whose first event lies in this bucket.
+    pub fn new(first: i64) -> Self {
+        Self { first, learned_to: first, ..Self::default() }
+    }
+
+    /// Buckets that were learned, fading.
+    pub fn known_buckets(&self) -> f64 {
+        f64::from(self.buckets)
+    }
+
+    /// Expected share of hits.
+    pub fn share(&self) -> f64 {
+        let (hits, misses) = (f64::from(self.hits) + PRIOR, f64::from(self.misses) + PRIOR);
+        hits / (hits + misses)
+    }
+
+    /// Learns the buckets before `to`. `cells` are in order, and hold [`RECENT`] buckets before `to`.
+    pub fn learn(&mut self, cells: &[Cell], to: i64, bucket_ms: i64) {
+        while self.learned_to < to {
+            let at = self.learned_to;
+            let next = cells.partition_point(|cell| cell.at < at);
+            let cell = cells.get(next).filter(|cell| cell.at == at);
+            let end = match cell {
+                Some(_) => at + 1,
+                None => cells.get(next).map_or(to, |cell| cell.at).min(to).min(hour_end(at, bucket_ms)),
+            };
+            self.learn_spread(cells, at, end, bucket_ms);
+            let (events, hits) = cell.map_or((0.0, 0.0), |cell| (f64::from(cell.events), f64::from(cell.hits)));
+            self.learn_level(at, end - at, events, bucket_ms);
+            self.learn_share(end - at, events, hits, bucket_ms);
+            self.learned_to = end;
+        }
+    }
+
+    /// Leaves out the buckets before `to`: neither many nor few, they say nothing of the usual.
+    pub fn skip(&mut self, to: i64) {
+        self.learned_to = self.learned_to.max(to);
+    }
+
+    /// Is the number of events in the windows that end with bucket `now` more than expected? `None` where the series is
+    /// not as old as the window, or its past is not known at all.
+    pub fn events(&self, cells: &[Cell], now: i64, bucket_ms: i64) -> [Option<Window>; WINDOWS.len()] {
+        self.windows(cells, now, |i, sums| {
+            let (mean, size) = self.events_expected(i, now, bucket_ms);
+            let deviation = (mean + mean * mean / size).sqrt();
+            let p = if sums.events > mean { count::tails(sums.events.round(), mean, size).1 } else { 1.0 };
+            Window { p_value: p.clamp(P_MIN, 1.0), ..around(i, sums, mean, deviation) }
+        })
+    }
+
+    /// Are the hits among the events more than expected?
+    pub fn hits(&self, cells: &[Cell], now: i64) -> [Option<Window>; WINDOWS.len()] {
+        self.windows(cells, now, |i, sums| {
+            let (a, b) = self.beta(i);
+            let (chance, of) = (a / (a + b), sums.events);
+            let mean = of * chance;
+            let deviation = (mean * (1.0 - chance) * (a + b + of) / (a + b + 1.0)).sqrt();
+            let (hits, trials) = (sums.hits.round(), of.round());
+            let p = if hits > mean && trials >= 1.0 { share::tails(hits.min(trials), trials, a, b).1 } else { 1.0 };
+            Window { p_value: p.clamp(P_MIN, 1.0), ..around(i, sums, mean, deviation) }
+        })
+    }
+
+    /// Expected events of each bucket from `from` up to, not with, `to`.
+    pub fn expected_each(&self, from: i64, to: i64, bucket_ms: i64) -> impl Iterator<Item = f64> + '_ {
+        let trend = self.trend();
+        (from..to).map(move |at| self.level_at(at, bucket_ms) * trend)
+    }
+
+    fn windows(
+        &self,
+        cells: &[Cell],
+        now: i64,
+        judge: impl Fn(usize, Sums) -> Window,
+    ) -> [Option<Window>; WINDOWS.len()] {
+        std::array::from_fn(|i| {
+            let known = self.buckets >= 1.0 && (WINDOWS[i] == 1 || now + 1 - WINDOWS[i] >= self.first);
+            known.then(|| judge(i, sums(cells, now + 1 - WINDOWS[i], now + 1)))
+        })
+    }
+
+    fn learn_level(&mut self, at: i64, run: i64, events: f64, bucket_ms: i64) {
+        let expected = self.level_at(at, bucket_ms);
+        let events = if f64::from(self.buckets) < CLIP_AFTER_BUCKETS {
+            events
+        } else {
+            let (mean, size) = (expected * self.trend(), self.size(0, bucket_ms));
+            events.min(mean + REACH * (mean + mean * mean / size).sqrt() + REACH_EVENTS)
+        };
+        let n = run as f64;
+        fade(&mut self.events, LEVEL_MS as f64 / bucket_ms as f64, n, events);
+        fade(&mut self.buckets, LEVEL_MS as f64 / bucket_ms as f64, n, 1.0);
+        let trend = if self.knows_hours(bucket_ms) { TREND_BUCKETS } else { TREND_BUCKETS_EARLY };
+        fade(&mut self.trend_events, trend, n, events);
+        fade(&mut self.trend_expected, trend, n, expected);
+        let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
+        let (hour, day) = places(at, bucket_ms);
+        // A week of the hour, six of the day.
+        learn_factor(&mut self.hours, 24, hour, 7.0 * HOUR_MS as f64 / bucket_ms as f64, n, events, level);
+        learn_factor(&mut self.days, 7, day, 6.0 * DAY_MS as f64 / bucket_ms as f64, n, events, level);
+    }
+
+    fn learn_share(&mut self, run: i64, events: f64, hits: f64, bucket_ms: i64) {
+        let memory = SHARE_MS as f64 / bucket_ms as f64;
+        fade(&mut self.hits, memory, run as f64, hits);
+        fade(&mut self.misses, memory, run as f64, events - hits);
+    }
+
+    /// Learns the windows that end with a bucket from `at` up to, not with, `end`; those of a length follow each other and
+    /// do not overlap. All but the first of them are empty.
+    fn learn_spread(&mut self, cells: &[Cell], at: i64, end: i64, bucket_ms: i64) {
+        for (i, length) in WINDOWS.into_iter().enumerate() {
+            let count = end.div_euclid(length) - at.div_euclid(length);
+            let first_end = (at.div_euclid(length) + 1) * length;
+            if count <= 0 || first_end - length < self.first || f64::from(self.buckets) < CLIP_AFTER_BUCKETS {
+                continue;
+            }
+            let sums = sums(cells, first_end - length, first_end);
+            let (mean, size) = self.events_expected(i, first_end - 1, bucket_ms);
+            let reach = REACH * (mean + mean * mean / size).sqrt() + REACH_EVENTS;
+            let mut learn = |x: f64, n: f64| {
+                let off = (x - mean).clamp(-reach, reach);
+                fade_pair(&mut self.count_spread, i, n, off * off - mean, mean * mean);
+            };
+            learn(sums.events, 1.0);
+            if count > 1 {
+                learn(0.0, (count - 1) as f64);
+            }
+            self.learn_share_spread(i, sums);
+        }
+    }
+
+    fn learn_share_spread(&mut self, i: usize, sums: Sums) {
+        let of = sums.events;
+        if of < 1.0 {
+            return;
+        }
+        let (a, b) = self.beta(i);
+        let chance = a / (a + b);
+        let variance = of * chance * (1.0 - chance);
+        let reach = REACH * (variance * (a + b + of) / (a + b + 1.0)).sqrt() + 1.0;
+        let off = (sums.hits - of * chance).clamp(-reach, reach);
+        fade_pair(&mut self.share_spread, i, 1.0, off * off - variance, (of - 1.0).max(0.0) * variance);
+    }
+
+    /// Mean and size of the negative binomial of a window's events.
+    fn events_expected(&self, i: usize, now: i64, bucket_ms: i64) -> (f64, f64) {
+        let from = now + 1 - WINDOWS[i];
+        let mut mean = 0.0;
+        let mut at = from;
+        while at <= now {
+            let end = hour_end(at, bucket_ms).min(now + 1);
+            mean += self.level_at(at, bucket_ms) * (end - at) as f64;
+            at = end;
+        }
+        ((mean * self.trend()).max(1e-9), self.size(i, bucket_ms))
+    }
+
+    fn size(&self, i: usize, bucket_ms: i64) -> f64 {
+        let events = f64::from(self.events) + PRIOR;
+        let mean = WINDOWS[i] as f64 * events / f64::from(self.buckets).max(1.0);
+        let prior = SPREAD_PRIOR * mean * mean;
+        let (excess, squares) = pair(&self.count_spread, i);
+        let own = ((excess + COUNT_SPREAD * prior) / (squares + prior).max(1e-12)).max(SPREAD_MIN);
+        1.0 / (own + self.drift(i, bucket_ms) + 1.0 / events)
+    }
+
+    /// How far the level may have gone since what it is known from, squared.
+    fn drift(&self, i: usize, bucket_ms: i64) -> f64 {
+        if self.knows_hours(bucket_ms) {
+            return 0.0;
+        }
+        let age = LAG as f64 + TREND_BUCKETS_EARLY + WINDOWS[i] as f64 / 2.0;
+        (DRIFT_PER_HOUR * age * bucket_ms as f64 / HOUR_MS as f64).min(1.0).powi(2)
+    }
+
+    fn knows_hours(&self, bucket_ms: i64) -> bool {
+        (self.learned_to - self.first).saturating_mul(bucket_ms) >= HOURS_AFTER_MS
+    }
+
+    fn beta(&self, i: usize) -> (f64, f64) {
+        let (hits, misses) = (f64::from(self.hits) + PRIOR, f64::from(self.misses) + PRIOR);
+        let seen = hits + misses;
+        let chance = hits / seen;
+        // As many pairs as so many windows of five events have: a prior that events outweigh soon.
+        let prior = SPREAD_PRIOR * 20.0 * chance * (1.0 - chance);
+        let (excess, squares) = pair(&self.share_spread, i);
+        let alike = ((excess + SHARE_SPREAD * prior) / (squares + prior).max(1e-12)).clamp(SPREAD_MIN, 0.5);
+        let sure = 1.0 / (alike / (1.0 - alike) + 1.0 / seen);
+        (chance * sure, (1.0 - chance) * sure)
+    }
+
+    /// Events of a bucket by level, hour of the day and day of the week.
+    fn level_at(&self, at: i64, bucket_ms: i64) -> f64 {
+        let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
+        let (hour, day) = places(at, bucket_ms);
+        let seen_ms = (self.learned_to - self.first).saturating_mul(bucket_ms);
+        let hour = if self.knows_hours(bucket_ms) { factor(&self.hours, hour) } else { 1.0 };
+        let day = if seen_ms >= DAYS_AFTER_MS { factor(&self.days, day) } else { 1.0 };
+        level * hour * day
+    }
+
+    fn trend(&self) -> f64 {
+        let (events, expected) = (f64::from(self.trend_events), f64::from(self.trend_expected));
+        ((events + FACTOR_PRIOR) / (expected + FACTOR_PRIOR)).clamp(TREND.0, TREND.1)
+    }
+}
+
+/// Since when it has been more: the start that makes what followed, up to bucket `now`, most improbable as a part of the
+/// past. `expected` says what a bucket's `x` is expected to be; the statistic is Poisson's likelihood ratio (Kulldorff, A
+/// spatial scan statistic, 1997).
+pub fn since(now: i64, first: i64, x: impl Fn(i64) -> f64, expected: impl Fn(i64) -> f64) -> i64 {
+    let (mut seen, mut mean, mut best) = (0.0, 0.0, (0.0, now));
+    for at in (first.max(now + 1 - WINDOWS[3])..=now).rev() {
+        seen += x(at);
+        mean += expected(at).max(1e-9);
+        let ratio = if seen > mean { seen * (seen / mean).ln() - (seen - mean) } else { 0.0 };
+        // A start without events is none.
+        if ratio > best.0 && x(at) > 0.0 {
+            best = (ratio, at);
+        }
+    }
+    best.1
+}
+
+/// The sums over the buckets from `from` up to, not with, `to`.
+pub fn sums(cells: &[Cell], from: i64, to: i64) -> Sums {
+    let (a, b) = (cells.partition_point(|cell| cell.at < from), cells.partition_point(|cell| cell.at < to));
+    cells[a..b].iter().fold(Sums { events: 0.0, hits: 0.0 }, |sums, cell| Sums {
+        events: sums.events + f64::from(cell.events),
+        hits: sums.hits + f64::from(cell.hits),
+    })
+}
+
+/// Events and hits of several buckets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sums {
+    pub events: f64,
+    pub hits: f64,
+}
+
+fn around(i: usize, sums: Sums, expected: f64, deviation: f64) -> Window {
+    Window {
+        buckets: WINDOWS[i],
+        events: sums.events,
+        hits: sums.hits,
+        expected,
+        low: (expected - DEVIATIONS * deviation).max(0.0),
+        high: expected + DEVIATIONS * deviation,
+        p_value: 1.0,
+    }
+}
+
+/// A sum that holds the past at the weight of `memory` readings takes in `n` that are alike.
+fn fade(sum: &mut f32, memory: f64, n: f64, each: f64) {
+    let keep = (1.0 - 1.0 / memory.max(2.0)).powf(n);
+    // The sum of a geometric series.
+    let new = each * (1.0 - keep) * memory.max(2.0);
+    *sum = (f64::from(*sum) * keep + new).clamp(-1e30, 1e30) as f32;
+}
+
+fn fade_pair(pairs: &mut Vec<f32>, i: usize, n: f64, first: f64, second: f64) {
+    pairs.resize(2 * WINDOWS.len(), 0.0);
+    fade(&mut pairs[2 * i], SPREAD_WINDOWS, n, first);
+    fade(&mut pairs[2 * i + 1], SPREAD_WINDOWS, n, second);
+}
+
+fn pair(pairs: &[f32], i: usize) -> (f64, f64) {
+    let at = |i: usize| pairs.get(i).copied().map_or(0.0, f64::from);
+    (at(2 * i), at(2 * i + 1))
+}
+
+fn learn_factor(pairs: &mut Vec<f32>, count: usize, i: usize, memory: f64, n: f64, events: f64, level: f64) {
+    pairs.resize(2 * count, 0.0);
+    fade(&mut pairs[2 * i], memory, n, events);
+    fade(&mut pairs[2 * i + 1], memory, n, level);
+}
+
+fn factor(pairs: &[f32], i: usize) -> f64 {
+    let (events, expected) = pair(pairs, i);
+    (events + FACTOR_PRIOR) / (expected + FACTOR_PRIOR)
+}
+
+/// Hour of the day and day of the week.
+fn places(at: i64, bucket_ms: i64) -> (usize, usize) {
+    let ms = at.saturating_mul(bucket_ms);
+    ((ms.rem_euclid(DAY_MS) / HOUR_MS) as usize, ms.div_euclid(DAY_MS).rem_euclid(7) as usize)
+}
+
+/// The first bucket that begins in another hour.
+fn hour_end(at: i64, bucket_ms: i64) -> i64 {
+    let ms = at.saturating_mul(bucket_ms);
+    let end = (ms.div_euclid(HOUR_MS) + 1) * HOUR_MS;
+    ((end + bucket_ms - 1).div_euclid(bucket_ms)).max(at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::tests::Dice;
+
+    const MINUTE: i64 = 60_000;
+
+    /// A series as its owner keeps it.
+    struct Series {
+        rise: Rise,
+        cells: Vec<Cell>,
+    }
+
+    impl Series {
+        fn new() -> Self {
+            Self { rise: Rise::new(0), cells: Vec::new() }
+        }
+
+        /// The smallest p-values of events and of hits after this bucket.
+        fn push(&mut self, at: i64, events: u64, hits: u64) -> [f64; 2] {
+            if events > 0 {
+                self.cells.push(Cell { at, events: events as f32, hits: hits as f32, all: events as f32 });
+            }
+            self.rise.learn(&self.cells, at + 1 - LAG, MINUTE);
+            self.cells.retain(|cell| cell.at > at - RECENT);
+            let least =
+                |windows: [Option<Window>; 4]| windows.into_iter().flatten().map(|w| w.p_value).fold(1.0, f64::min);
+            [least(self.rise.events(&self.cells, at, MINUTE)), least(self.rise.hits(&self.cells, at))]
+        }
+    }
+
+    fn hits(dice: &mut Dice, of: u64, chance: f64) -> u64 {
+        (0..of).filter(|_| dice.unit() < chance).count() as u64
+    }
+
+    #[test]
+    fn steady_series_are_rarely_out_of_the_ordinary() {
+        for (seed, mean) in [(1, 0.02), (2, 0.5), (3, 8.0), (4, 120.0)] {
+            let (mut dice, mut series) = (Dice::new(seed), Series::new());
+            let mut low = [0; 2];
+            for at in 0..30_000 {
+                let events = dice.poisson(mean);
+                let hits = hits(&mut dice, events, 0.25);
+                let p = series.push(at, events, hits);
+                low.iter_mut().zip(p).for_each(|(low, p)| *low += i32::from(at > 500 && p <= 1e-3));
+            }
+            // Four windows, each at 1e-3 of 29,500; they overlap, so that one wave is counted several times.
+            assert!(low.iter().all(|low| *low < 180), "mean {mean}: {low:?}");
+        }
+    }
+
+    #[test]
+    fn surges_are_found_and_the_larger_the_sooner() {
+        let delay = |factor: f64, share: f64| {
+            let (mut dice, mut series) = (Dice::new(9), Series::new());
+            let mut found = [None; 2];
+            // Behind three days the hours are known.
+            for at in 0..4_440 {
+                let surge = at >= 4_320;
+                let events = dice.poisson(if surge { 6.0 * factor } else { 6.0 });
+                let hits = hits(&mut dice, events, if surge { share } else { 0.2 });
+                let p = series.push(at, events, hits);
+                let wanted = [factor > 1.0, share > 0.2];
+                for i in 0..2 {
+                    if surge && wanted[i] && p[i] < 1e-7 && found[i].is_none() {
+                        found[i] = Some(at - 4_320);
+                    }
+                }
+            }
+            found
+        };
+        let (large, small) = (delay(5.0, 0.2)[0].unwrap(), delay(2.0, 0.2)[0].unwrap());
+        assert!(large <= 1 && small <= 40, "{large}, {small}");
+        let (large, small) = (delay(1.0, 0.8)[1].unwrap(), delay(1.0, 0.4)[1].unwrap());
+        assert!(large <= 5 && small <= 55, "{large}, {small}");
+    }
+
+    #[test]
+    fn the_hour_of_the_day_is_learned() {
+        let (mut dice, mut series, mut low) = (Dice::new(5), Series::new(), 0);
+        for at in 0..12 * 1_440 {
+            let hour = (at / 60) % 24;
+            let events = dice.poisson(if (9..21).contains(&hour) { 40.0 } else { 4.0 });
+            let p = series.push(at, events, 0);
+            low += i32::from(at > 6 * 1_440 && p[0] < 1e-6);
+        }
+        assert_eq!(low, 0, "of six days of ups and downs by ten times");
+        let expected: f64 = series.rise.expected_each(12 * 1_440 + 180, 12 * 1_440 + 240, MINUTE).sum();
+        assert!((150.0..500.0).contains(&expected), "at night: {expected}");
+    }
+
+    #[test]
+    fn empty_buckets_in_one_step_are_nearly_as_learned_one_by_one() {
+        let events = [(3, 4), (70, 2), (75, 9), (400, 1), (401, 6), (2_000, 3)];
+        let mut one = Series::new();
+        let mut jumps = Series::new();
+        for at in 0..=2_000 {
+            let count = events.iter().find(|(when, _)| *when == at).map_or(0, |(_, count)| *count);
+            one.push(at, count, count / 2);
+            if count > 0 {
+                // Buckets are kept until they are learned.
+                jumps.cells.push(Cell { at, events: count as f32, hits: (count / 2) as f32, all: 0.0 });
+                jumps.rise.learn(&jumps.cells, at + 1 - LAG, MINUTE);
+                let kept = jumps.rise.learned_to - WINDOWS[3];
+                jumps.cells.retain(|cell| cell.at > kept);
+            }
+        }
+        // Within an hour the level is taken as that of its beginning, and so is what is clipped.
+        let close = |a: f32, b: f32| (a - b).abs() <= 0.15 * b.abs();
+        let (one, jumps) = (one.rise, jumps.rise);
+        assert!(close(one.events, jumps.events) && close(one.buckets, jumps.buckets), "{jumps:?} {one:?}");
+        assert!(close(one.hits, jumps.hits) && close(one.misses, jumps.misses), "{one:?} {jumps:?}");
+    }
+
+    #[test]
+    fn the_beginning_of_a_surge_is_found() {
+        let x = |at: i64| if at >= 40 { 9.0 } else { 3.0 };
+        assert_eq!(since(50, 0, x, |_| 3.0), 40);
+        assert_eq!(since(50, 45, x, |_| 3.0), 45, "not before the series");
+        assert_eq!(since(50, 0, |_| 1.0, |_| 3.0), 50);
+    }
+
+    #[test]
+    fn it_is_small() {
+        let (mut dice, mut series) = (Dice::new(6), Series::new());
+        for at in 0..5_000 {
+            series.push(at, dice.poisson(50.0), 3);
+        }
+        assert!(series.rise.encoded_len() <= 420, "{}", series.rise.encoded_len());
+    }
+}

@@ -1,0 +1,121 @@
+//! Both halves over a history, without Kafka: the same steps in memory, for backtests and tests.
+
+use std::sync::Arc;
+
+use super::seen::Seen;
+use super::sums::HandedOn;
+use super::{Emit, kinds, owner, owner_of, sums};
+use crate::config::Alerts;
+use crate::state::{InMemory, State};
+
+/// Messages in a row that nothing came of: what is due by then is worked off.
+const SILENT_MAX: u32 = 16;
+
+/// As many input partitions and owners as one wants; texts of an input partition in their order.
+pub struct History {
+    settings: Arc<Alerts>,
+    inputs: Vec<InMemory>,
+    owners: Vec<InMemory>,
+    newest_ms: i64,
+    too_late: u64,
+    handed_on: Vec<HandedOn>,
+}
+
+impl History {
+    pub fn new(settings: Alerts, inputs: usize, owners: usize) -> History {
+        let states = |count: usize| (0..count.max(1)).map(|_| State::in_memory(&kinds(), 0)).collect();
+        History {
+            settings: Arc::new(settings),
+            inputs: states(inputs),
+            owners: states(owners),
+            newest_ms: i64::MIN,
+            too_late: 0,
+            handed_on: Vec::new(),
+        }
+    }
+
+    /// A text in an input partition. What is written because of it is appended.
+    pub fn text(&mut self, input: usize, seen: &Seen, out: &mut Vec<Emit>) {
+        self.newest_ms = self.newest_ms.max(seen.at_ms);
+        let (settings, source) = (&self.settings, source(input));
+        let handed_on = &mut self.handed_on;
+        let late = self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
+        self.too_late += u64::from(late.is_some());
+        self.deliver(out);
+    }
+
+    /// Nothing comes any more: lets so much event time pass in all partitions.
+    pub fn pass(&mut self, ms: i64, out: &mut Vec<Emit>) {
+        if self.newest_ms == i64::MIN {
+            return;
+        }
+        self.newest_ms = self.newest_ms.saturating_add(ms);
+        let through_ms = self.newest_ms;
+        for input in 0..self.inputs.len() {
+            let (settings, source) = (self.settings.clone(), source(input));
+            loop {
+                let handed_on = &mut self.handed_on;
+                self.inputs[input].observe(|tables| sums::pass(tables, &settings, &source, through_ms, handed_on));
+                if self.handed_on.is_empty() {
+                    break;
+                }
+                self.deliver(out);
+            }
+        }
+        // Only when all have handed on what they have: one that goes ahead would leave the others behind.
+        self.settle(out);
+    }
+
+    /// Works off what has fallen due at the owners: one message works off a bounded part of it.
+    fn settle(&mut self, out: &mut Vec<Emit>) {
+        for input in 0..self.inputs.len() {
+            let again = sums::through(&source(input), self.newest_ms);
+            let (mut silent, mut before) = (0, out.len());
+            while silent < SILENT_MAX {
+                self.handed_on.push(again.clone());
+                self.deliver(out);
+                silent = if out.len() == before { silent + 1 } else { 0 };
+                before = out.len();
+            }
+        }
+    }
+
+    /// Texts that came too late to be counted.
+    pub fn too_late(&self) -> u64 {
+        self.too_late
+    }
+
+    /// What the owners remember, in bytes.
+    pub fn owned_bytes(&self) -> usize {
+        let entries = self.owners.iter().flat_map(|owner| owner.entries());
+        entries.map(|(key, value)| key.len() + value.bytes().len()).sum()
+    }
+
+    /// What a stage has done wrong with its state, if anything.
+    pub fn fault(&self) -> Option<String> {
+        let faults = self.inputs.iter().chain(&self.owners).filter_map(|state| state.fault());
+        faults.map(|fault| fault.to_string()).next()
+    }
+
+    fn deliver(&mut self, out: &mut Vec<Emit>) {
+        for HandedOn { group, message } in std::mem::take(&mut self.handed_on) {
+            let owners = self.owners.len();
+            let whose = match &group {
+                Some(group) => {
+                    let owner = owner_of(group, owners as u32) as usize;
+                    owner..owner + 1
+                }
+                None => 0..owners,
+            };
+            let group = group.unwrap_or_default();
+            for owner in whose {
+                let (settings, sources, message) = (&self.settings, self.inputs.len(), message.clone());
+                self.owners[owner].observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
+            }
+        }
+    }
+}
+
+fn source(input: usize) -> String {
+    format!("input/{input}")
+}

@@ -1,0 +1,343 @@
+//! From what is seen to what is said: nothing → pending → firing → resolved, and retracted where late data took the reason
+//! away. Pure: a track, a look and a bucket in, a track and what has changed out.
+
+use prost::Message;
+
+use super::hash;
+use super::look::{Look, quantity};
+use super::state::Track;
+use crate::config::{AlertRule, Alerts, Signal};
+use crate::detect::rise::{WINDOWS, Window};
+use crate::event::v1::{AlertState, Severity};
+
+/// What has become of an alert with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing to say.
+    None,
+    /// It is written anew.
+    Written,
+    /// It has ended, by this state.
+    Ended(AlertState),
+}
+
+/// What is asked of a bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    pub settings: &'a Alerts,
+    pub rule: &'a AlertRule,
+    pub look: &'a Look,
+    pub now: i64,
+    /// A scope that is compared with its own first hours.
+    pub emerging: bool,
+}
+
+/// How often a flapping alert is kept up for longer: twice as long each time.
+const FLAPS_MAX: u32 = 3;
+/// Factors of the effect, and texts beyond what is expected, of the severities.
+const WARNING: (f64, f64) = (2.0, 15.0);
+const CRITICAL: (f64, f64) = (3.0, 50.0);
+/// Longer windows say that it went on, and for too long afterwards.
+const SUSTAINED_BUCKETS: i64 = 15;
+/// Written again when so many buckets have passed, so that the evidence stays fresh.
+const REFRESH_BUCKETS: i64 = 5;
+
+impl Track {
+    /// The last bucket of an incident that is over.
+    pub fn told(&self) -> Option<i64> {
+        (self.state() == AlertState::Resolved).then_some(self.last)
+    }
+
+    /// It is under way, and late data cannot take it back. What follows from the texts alone follows from this.
+    pub fn holds(&self) -> bool {
+        self.is_active() && !self.provisional
+    }
+
+    pub fn is_active(&self) -> bool {
+        matches!(self.state(), AlertState::Pending | AlertState::Firing)
+    }
+
+    /// The alert's id: of the scope, the rule and how many were before.
+    pub fn id(&self, scope: &str) -> String {
+        format!("{:016x}", hash::of(format!("{scope}\n{}\n{}", self.rule, self.number).as_bytes()))
+    }
+
+    /// The bucket is not closed yet: what is seen is said, as provisional, where nothing is under way. `level`: what a
+    /// p-value must not exceed.
+    pub fn see(&mut self, moment: &Moment, level: f64, since: impl FnOnce() -> i64) -> Change {
+        if !self.is_active() {
+            if moment.look.p_value > level {
+                return Change::None;
+            }
+            self.begin(moment, level, since());
+            self.provisional = true;
+            self.fire_when_due(moment);
+            return Change::Written;
+        }
+        if self.provisional && self.state() == AlertState::Pending && self.goes_on(moment) {
+            self.last = self.last.max(moment.now);
+            if self.fire_when_due(moment) {
+                self.written = moment.now;
+                return Change::Written;
+            }
+        }
+        Change::None
+    }
+
+    /// The bucket is closed, and what is seen holds. `level`: at which this is an alarm, if it is one.
+    pub fn close(&mut self, moment: &Moment, level: Option<f64>, since: impl FnOnce() -> i64) -> Change {
+        match (self.is_active(), self.provisional, level) {
+            (false, _, None) => Change::None,
+            (false, _, Some(level)) => {
+                self.begin(moment, level, since());
+                self.fire_when_due(moment);
+                Change::Written
+            }
+            (true, true, Some(level)) => self.confirm(moment, level, since()),
+            (true, true, None) if moment.now >= self.found => self.retract(moment),
+            (true, true, None) => Change::None,
+            (true, false, _) => self.go_on(moment),
+        }
+    }
+
+    fn begin(&mut self, moment: &Moment, level: f64, since: i64) {
+        let Moment { settings, look, now, .. } = *moment;
+        let end = (now + 1) * settings.bucket_ms();
+        let back = self.resolved_ms > 0 && end - self.resolved_ms <= settings.flap.as_millis() as i64;
+        let flaps = if back { self.flaps + 1 } else { 0 };
+        let number = match self.state() {
+            // Nothing was there, or what was there is taken up again.
+            AlertState::Unspecified | AlertState::Retracted => self.number,
+            _ if back => self.number,
+            _ => self.number + 1,
+        };
+        *self = Track {
+            rule: std::mem::take(&mut self.rule),
+            state: AlertState::Pending.into(),
+            number,
+            since,
+            found: now,
+            last: now,
+            window: look.best.unwrap_or_default() as u32,
+            level,
+            emerging: moment.emerging,
+            written: now,
+            flaps,
+            resolved_ms: self.resolved_ms,
+            ..Track::default()
+        };
+        self.judge(moment);
+    }
+
+    fn confirm(&mut self, moment: &Moment, level: f64, since: i64) -> Change {
+        let fired = self.firing_ms > 0;
+        let (resolved_ms, flaps, number) = (self.resolved_ms, self.flaps, self.number);
+        self.state = AlertState::Unspecified.into();
+        self.begin(moment, level, since);
+        (self.resolved_ms, self.flaps, self.number) = (resolved_ms, flaps, number);
+        self.provisional = false;
+        if fired {
+            // As if nobody had looked before: with the first bucket in which it had lasted long enough.
+            let bucket_ms = moment.settings.bucket_ms();
+            let pending = i64::try_from(moment.rule.pending.as_millis()).unwrap_or(i64::MAX);
+            self.state = AlertState::Firing.into();
+            self.firing_ms = (moment.now + 1).saturating_mul(bucket_ms).saturating_add(pending);
+        } else {
+            self.fire_when_due(moment);
+        }
+        Change::Written
+    }
+
+    fn retract(&mut self, moment: &Moment) -> Change {
+        self.state = AlertState::Retracted.into();
+        self.written = moment.now;
+        Change::Ended(AlertState::Retracted)
+    }
+
+    fn go_on(&mut self, moment: &Moment) -> Change {
+        let before = (self.state, self.severity);
+        if self.goes_on(moment) {
+            self.last = moment.now;
+            self.judge(moment);
+            self.fire_when_due(moment);
+        } else if (moment.now - self.last) * moment.settings.bucket_ms() >= self.keep_ms(moment) {
+            self.state = AlertState::Resolved.into();
+            self.resolved_ms = (moment.now + 1) * moment.settings.bucket_ms();
+            self.written = moment.now;
+            return Change::Ended(AlertState::Resolved);
+        }
+        // Also where it fired before as provisional: what is written, and so which evidence is the strongest, must not
+        // depend on what was seen before buckets were closed.
+        let fires = (moment.now + 1) * moment.settings.bucket_ms() == self.firing_ms;
+        if before == (self.state, self.severity) && !fires && moment.now - self.written < REFRESH_BUCKETS {
+            return Change::None;
+        }
+        self.written = moment.now;
+        Change::Written
+    }
+
+    /// In the window that found it, or one that lies within the incident by now.
+    fn goes_on(&self, moment: &Moment) -> bool {
+        let within = |i: &usize| WINDOWS[*i] <= SUSTAINED_BUCKETS && WINDOWS[*i] <= moment.now + 1 - self.since;
+        let longest = (0..WINDOWS.len()).rev().find(within).unwrap_or_default();
+        moment.look.goes_on(moment.rule, longest.max(self.window as usize))
+    }
+
+    fn keep_ms(&self, moment: &Moment) -> i64 {
+        let keep = i64::try_from(moment.rule.keep.as_millis()).unwrap_or(i64::MAX);
+        keep.saturating_mul(1 << self.flaps.min(FLAPS_MAX))
+    }
+
+    /// True where it begins to fire now.
+    fn fire_when_due(&mut self, moment: &Moment) -> bool {
+        let pending = i64::try_from(moment.rule.pending.as_millis()).unwrap_or(i64::MAX);
+        let lasted = (self.last - self.found) * moment.settings.bucket_ms();
+        let due = self.state() == AlertState::Pending && lasted >= pending;
+        if due {
+            self.state = AlertState::Firing.into();
+            self.firing_ms = (moment.now + 1) * moment.settings.bucket_ms();
+        }
+        due
+    }
+
+    /// The highest severity that it has come to.
+    fn judge(&mut self, moment: &Moment) {
+        let Some(window) = moment.look.shown(self.window as usize) else { return };
+        self.severity = self.severity.max(severity(moment.rule, &window).into());
+    }
+}
+
+/// By how much it is more, and by how many texts.
+fn severity(rule: &AlertRule, window: &Window) -> Severity {
+    let x = quantity(rule, window);
+    let beyond = x - window.expected;
+    // A share cannot rise by more than what is left of it: twice as many negative ones of one half is all.
+    let factor = match rule.signal {
+        Signal::Volume => x / window.expected.max(1e-9),
+        Signal::NegativeShare => {
+            let (share, usual) = (x / window.events.max(1.0), window.expected / window.events.max(1.0));
+            let odds = |share: f64| share.clamp(0.01, 0.99) / (1.0 - share.clamp(0.01, 0.99));
+            odds(share) / odds(usual)
+        }
+    };
+    if factor >= CRITICAL.0 && beyond >= CRITICAL.1 {
+        Severity::Critical
+    } else if factor >= WARNING.0 && beyond >= WARNING.1 {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
+/// Whether there is anything to remember of it.
+pub fn is_idle(track: &Track) -> bool {
+    !track.is_active() && track.number == 0 && track.encoded_len() <= track.rule.len() + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::alerts::seen::tests::settings;
+
+    /// A window of one bucket with so many texts of five expected.
+    fn look(events: f64, p_value: f64) -> Look {
+        let window = Window { buckets: 1, events, hits: 0.0, expected: 5.0, low: 1.0, high: 11.0, p_value };
+        let best = (events >= 10.0).then_some(0);
+        Look { windows: [Some(window), None, None, None], best, p_value: best.map_or(1.0, |_| p_value) }
+    }
+
+    struct Life {
+        settings: Alerts,
+        track: Track,
+        now: i64,
+    }
+
+    impl Life {
+        fn new() -> Life {
+            let settings = settings();
+            let track = Track { rule: settings.rules[1].name.clone(), ..Track::default() };
+            Life { track, settings, now: 100 }
+        }
+
+        fn step(&mut self, look: Look, closed: bool, alarm: bool) -> Change {
+            let Life { settings, track, now } = self;
+            let moment = Moment { settings, rule: &settings.rules[1], look: &look, now: *now, emerging: false };
+            let since = *now - 1;
+            match closed {
+                true => track.close(&moment, alarm.then_some(1e-6), || since),
+                false => track.see(&moment, if alarm { 1.0 } else { 0.0 }, || since),
+            }
+        }
+
+        fn close(&mut self, events: f64) -> Change {
+            let change = self.step(look(events, if events >= 10.0 { 1e-9 } else { 0.5 }), true, events >= 10.0);
+            self.now += 1;
+            change
+        }
+    }
+
+    #[test]
+    fn an_alert_is_pending_fires_and_ends_when_it_was_over_for_long_enough() {
+        let mut life = Life::new();
+        assert_eq!(life.close(5.0), Change::None);
+        assert_eq!((life.close(40.0), life.track.state()), (Change::Written, AlertState::Pending));
+        let id = life.track.id("all");
+        assert_eq!((life.close(40.0), life.track.state()), (Change::Written, AlertState::Firing));
+        // A pause is not the end.
+        assert_eq!([5.0, 5.0, 40.0, 5.0].map(|events| life.close(events)), [Change::None; 4]);
+        assert_eq!(life.close(5.0), Change::Written, "refreshed");
+        assert_eq!([5.0, 5.0].map(|events| life.close(events)), [Change::None; 2]);
+        assert_eq!(life.track.state(), AlertState::Firing);
+        assert_eq!(life.close(5.0), Change::Ended(AlertState::Resolved));
+        assert_eq!(life.track.id("all"), id);
+        // Soon after it is the same one, kept up for twice as long.
+        assert_eq!((life.close(40.0), life.track.flaps), (Change::Written, 1));
+        assert_eq!(life.track.id("all"), id);
+        let ended = (0..20).take_while(|_| life.close(5.0) != Change::Ended(AlertState::Resolved)).count();
+        assert_eq!(ended, 9);
+        life.now += 1_000;
+        assert_eq!((life.close(40.0), life.track.flaps), (Change::Written, 0));
+        assert_ne!(life.track.id("all"), id, "another one");
+    }
+
+    #[test]
+    fn what_was_seen_too_early_is_confirmed_or_retracted() {
+        let mut life = Life::new();
+        assert_eq!(life.step(look(40.0, 1e-9), false, true), Change::Written);
+        assert!(life.track.provisional);
+        let id = life.track.id("all");
+        assert_eq!((life.close(40.0), life.track.provisional), (Change::Written, false));
+        assert_eq!(life.track.id("all"), id);
+
+        let mut life = Life::new();
+        life.step(look(40.0, 1e-9), false, true);
+        assert_eq!(life.close(5.0), Change::Ended(AlertState::Retracted));
+        // What comes next takes the number that was given back.
+        assert_eq!(life.close(40.0), Change::Written);
+        assert_eq!(life.track.id("all"), id);
+    }
+
+    #[test]
+    fn a_provisional_alert_fires_without_waiting_for_the_grace() {
+        let mut life = Life::new();
+        life.step(look(40.0, 1e-9), false, true);
+        life.now += 1;
+        assert_eq!(life.step(look(40.0, 1e-9), false, true), Change::Written);
+        assert_eq!(life.track.state(), AlertState::Firing);
+        // The first of its buckets is closed, then the second.
+        life.now -= 1;
+        assert_eq!((life.close(40.0), life.track.state()), (Change::Written, AlertState::Firing));
+        assert!(!life.track.provisional);
+    }
+
+    #[test]
+    fn the_larger_the_worse() {
+        let rule = &settings().rules[1];
+        let of = |events, expected| {
+            severity(rule, &Window { buckets: 1, events, hits: 0.0, expected, low: 0.0, high: 0.0, p_value: 0.0 })
+        };
+        assert_eq!(of(12.0, 3.0), Severity::Info);
+        assert_eq!(of(40.0, 20.0), Severity::Warning);
+        assert_eq!(of(90.0, 20.0), Severity::Critical);
+    }
+}

@@ -1,0 +1,87 @@
+//! A scope's last buckets against its past, under one rule.
+
+use super::state::Watched;
+use crate::config::{AlertRule, Signal};
+use crate::detect::rise::{self, WINDOWS, Window};
+
+/// While an alert goes on, so much of the excess that a rule asks for is enough…
+const HYSTERESIS: f64 = 0.5;
+/// …in a window as improbable as this.
+const KEEP_P: f64 = 0.02;
+
+/// What a rule sees in a scope.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    pub windows: [Option<Window>; WINDOWS.len()],
+    /// The place of the window that says most, among those that are large enough to be an alert.
+    pub best: Option<usize>,
+    /// That one's probability, times the number of windows (Bonferroni); 1 where there is none.
+    pub p_value: f64,
+}
+
+impl Look {
+    /// As of bucket `now`, which must have been put among the cells. Windows that reach back to bucket `told` or before it
+    /// are no alert: what they hold has been told of.
+    pub fn new(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> Look {
+        let Some(past) = &watched.rise else { return Look { windows: [None; 4], best: None, p_value: 1.0 } };
+        let windows = match rule.signal {
+            Signal::Volume => past.events(&watched.cells, now, bucket_ms),
+            Signal::NegativeShare => past.hits(&watched.cells, now),
+        };
+        let new = |window: &Window| told.is_none_or(|told| now - window.buckets >= told);
+        let large =
+            (0..windows.len()).filter(|i| windows[*i].is_some_and(|window| new(&window) && is_large(rule, &window)));
+        let best = large.min_by(|a, b| p_of(&windows, *a).total_cmp(&p_of(&windows, *b)));
+        let p_value = best.map_or(1.0, |i| (p_of(&windows, i) * WINDOWS.len() as f64).min(1.0));
+        Look { windows, best, p_value }
+    }
+
+    /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
+    pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
+        let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
+        self.windows.iter().take(window + 1).flatten().any(|window| {
+            let x = quantity(rule, window);
+            x >= window.expected * ratio_min && x >= 1.0 && window.p_value <= KEEP_P
+        })
+    }
+
+    /// The window that is shown: the one that found it, unless another says more.
+    pub fn shown(&self, window: usize) -> Option<Window> {
+        self.windows.get(self.best.unwrap_or(window)).copied().flatten()
+    }
+
+    /// Since when it is out of the ordinary.
+    pub fn since(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> i64 {
+        let Some(past) = &watched.rise else { return now };
+        let first = told.map_or(past.first, |told| past.first.max(told + 1));
+        let at = |at: i64| rise::sums(&watched.cells, at, at + 1);
+        match rule.signal {
+            Signal::Volume => {
+                let from = now + 1 - WINDOWS[3];
+                let expected: Vec<f64> = past.expected_each(from, now + 1, bucket_ms).collect();
+                rise::since(now, first, |i| at(i).events, |i| expected[(i - from) as usize])
+            }
+            Signal::NegativeShare => {
+                let share = past.share();
+                rise::since(now, first, |i| at(i).hits, |i| at(i).events * share)
+            }
+        }
+    }
+}
+
+/// The quantity that the rule's signal compares.
+pub fn quantity(rule: &AlertRule, window: &Window) -> f64 {
+    match rule.signal {
+        Signal::Volume => window.events,
+        Signal::NegativeShare => window.hits,
+    }
+}
+
+fn is_large(rule: &AlertRule, window: &Window) -> bool {
+    let x = quantity(rule, window);
+    x >= window.expected * rule.ratio_min && x - window.expected >= rule.events_min as f64
+}
+
+fn p_of(windows: &[Option<Window>; WINDOWS.len()], i: usize) -> f64 {
+    windows[i].map_or(1.0, |window| window.p_value)
+}

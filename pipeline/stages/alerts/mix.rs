@@ -1,0 +1,264 @@
+//! What texts of a scope are about, of late and before: terms, and values of other dimensions.
+
+use super::bucket::Bucket;
+use super::state::{Mix, Rate};
+use crate::config::Signal;
+use crate::event::v1;
+
+/// Buckets of late, and before, as fading sums hold them.
+const FAST: f32 = 10.0;
+const SLOW_MS: i64 = 2 * 86_400_000;
+/// Places for terms and for values of other dimensions. Who has none takes that of the rarest.
+const TERMS_MAX: usize = 64;
+const PARTS_MAX: usize = 48;
+/// Before anything was seen of it, so many texts are believed in.
+const PRIOR: f64 = 1.0;
+/// A driver is at least so many times as frequent as before, in so many texts.
+const LIFT_MIN: f64 = 1.5;
+const TEXTS_MIN: f64 = 2.0;
+/// A lift beyond this is "new".
+const LIFT_MAX: f64 = 100.0;
+
+impl Mix {
+    /// Takes in a bucket that follows all before it.
+    pub fn add(&mut self, at: i64, bucket: &Bucket, bucket_ms: i64) {
+        self.fade(at, bucket_ms);
+        let tally = &bucket.tally;
+        take(self.all.get_or_insert_default(), tally.count, tally.negative);
+        take_all(&mut self.terms, &bucket.terms, TERMS_MAX);
+        take_all(&mut self.parts, &bucket.parts, PARTS_MAX);
+    }
+
+    fn fade(&mut self, at: i64, bucket_ms: i64) {
+        let steps = if self.fast_buckets == 0.0 { 1 } else { (at - self.at).max(0) };
+        let slow_buckets = (SLOW_MS / bucket_ms.max(1)) as f32;
+        let (fast, slow) = (keep(FAST, steps), keep(slow_buckets, steps));
+        let rates = self.all.iter_mut().chain(&mut self.terms).chain(&mut self.parts);
+        rates.for_each(|rate| {
+            rate.fast *= fast;
+            rate.fast_negative *= fast;
+            rate.slow *= slow;
+            rate.slow_negative *= slow;
+        });
+        self.fast_buckets = self.fast_buckets * fast + FAST * (1.0 - fast);
+        self.slow_buckets = self.slow_buckets * slow + slow_buckets * (1.0 - slow);
+        self.at = at;
+        // What has faded to a hundredth of a text is forgotten.
+        self.terms.retain(|rate| rate.slow >= 0.01);
+        self.parts.retain(|rate| rate.slow >= 0.01);
+    }
+
+    /// The terms that are more frequent among the texts of late than before, those that explain most first.
+    pub fn drivers(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
+        let all = self.all.clone().unwrap_or_default();
+        let mut found: Vec<(f64, v1::Driver)> =
+            self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
+        joined(found.into_iter().map(|(_, driver)| driver).collect(), most)
+    }
+
+    /// The values of other dimensions by their part of what is too much, largest first.
+    pub fn parts(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
+        let all = self.all.clone().unwrap_or_default();
+        let total = self.excess(&all, &all, signal);
+        if total <= 0.0 {
+            return Vec::new();
+        }
+        let mut found: Vec<v1::Driver> = self
+            .parts
+            .iter()
+            .map(|part| {
+                let (_, driver) = rated(&all, part, signal);
+                let share = (self.excess(&all, part, signal) / total).clamp(0.0, 1.0);
+                v1::Driver { excess_share: share, ..driver }
+            })
+            .filter(|driver| driver.excess_share >= 0.1)
+            .collect();
+        found.sort_by(|a, b| b.excess_share.total_cmp(&a.excess_share).then_with(|| a.name.cmp(&b.name)));
+        found.truncate(most);
+        found
+    }
+
+    /// Texts of late beyond what was before; of a share, negative ones beyond what as many texts had before.
+    fn excess(&self, all: &Rate, part: &Rate, signal: Signal) -> f64 {
+        match signal {
+            Signal::Volume => {
+                // What is of late is also in the slow sums.
+                let before = f64::from((part.slow - part.fast).max(0.0));
+                let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
+                f64::from(part.fast) - before / buckets * f64::from(self.fast_buckets)
+            }
+            Signal::NegativeShare => {
+                let share = (f64::from(all.slow_negative - all.fast_negative).max(0.0) + 0.5)
+                    / (f64::from(all.slow - all.fast).max(0.0) + 1.0);
+                f64::from(part.fast_negative) - share * f64::from(part.fast)
+            }
+        }
+    }
+}
+
+/// Of late: of a share, only the negative ones speak.
+fn rated(all: &Rate, rate: &Rate, signal: Signal) -> (f64, v1::Driver) {
+    let (count, of) = match signal {
+        Signal::Volume => (rate.fast, all.fast),
+        Signal::NegativeShare => (rate.fast_negative, all.fast_negative),
+    };
+    let (count, of) = (f64::from(count), f64::from(of).max(1.0));
+    let before = f64::from((rate.slow - rate.fast).max(0.0));
+    let before_of = f64::from((all.slow - all.fast).max(0.0));
+    // As if every term had been in one of the texts before.
+    let usual = (before + PRIOR) / (before_of + PRIOR * 20.0);
+    let lift = (count / of / usual).min(LIFT_MAX);
+    let score = if lift > 1.0 { count * lift.ln() } else { 0.0 };
+    (score, v1::Driver { name: rate.name.clone(), count, lift, excess_share: 0.0 })
+}
+
+fn driver(all: &Rate, term: &Rate, signal: Signal) -> Option<(f64, v1::Driver)> {
+    let (score, driver) = rated(all, term, signal);
+    (driver.lift >= LIFT_MIN && driver.count >= TEXTS_MIN).then_some((score, driver))
+}
+
+/// Overlapping pairs of Chinese characters that are as frequent are one phrase; words that a pair of words holds as often
+/// say nothing of their own.
+fn joined(mut found: Vec<v1::Driver>, most: usize) -> Vec<v1::Driver> {
+    let near = |one: &v1::Driver, other: &v1::Driver| one.count >= 0.6 * other.count && other.count >= 0.6 * one.count;
+    let mut i = 0;
+    while i < found.len() {
+        let part = (i + 1..found.len()).find_map(|j| {
+            let whole = overlap(&found[i].name, &found[j].name).filter(|_| near(&found[i], &found[j]))?;
+            Some((j, whole))
+        });
+        match part {
+            // The whole may overlap with others.
+            Some((j, whole)) => {
+                found[i].name = whole;
+                found.remove(j);
+            }
+            None => i += 1,
+        }
+    }
+    found.truncate(most);
+    found
+}
+
+/// The phrase that two terms are parts of.
+fn overlap(one: &str, other: &str) -> Option<String> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let within = |long: &str, short: &str| words(long).contains(&short.to_owned());
+    if one.is_ascii() || other.is_ascii() {
+        if within(one, other) {
+            return Some(one.to_owned());
+        }
+        return (within(other, one)).then(|| other.to_owned());
+    }
+    if one.contains(other) {
+        return Some(one.to_owned());
+    }
+    let (last, first) = (one.chars().last()?, other.chars().next()?);
+    if last == first {
+        return Some(one.chars().chain(other.chars().skip(1)).collect());
+    }
+    let (last, first) = (other.chars().last()?, one.chars().next()?);
+    (last == first).then(|| other.chars().chain(one.chars().skip(1)).collect())
+}
+
+fn take(rate: &mut Rate, count: u64, negative: u64) {
+    rate.fast += count as f32;
+    rate.slow += count as f32;
+    rate.fast_negative += negative as f32;
+    rate.slow_negative += negative as f32;
+}
+
+fn take_all(rates: &mut Vec<Rate>, counted: &[v1::Counted], most: usize) {
+    for counted in counted {
+        let place = rates.iter().position(|rate| rate.name == counted.name).or_else(|| {
+            if rates.len() < most {
+                rates.push(Rate { name: counted.name.clone(), ..Rate::default() });
+                return Some(rates.len() - 1);
+            }
+            let rarest = (0..rates.len()).min_by(|a, b| weight(&rates[*a]).total_cmp(&weight(&rates[*b])))?;
+            // Who comes more often than the rarest one of late takes its place, and begins anew.
+            (weight(&rates[rarest]) < counted.count as f32).then(|| {
+                rates[rarest] = Rate { name: counted.name.clone(), ..Rate::default() };
+                rarest
+            })
+        });
+        if let Some(place) = place {
+            take(&mut rates[place], counted.count, counted.negative);
+        }
+    }
+}
+
+/// What is of late counts more: a new term must be able to stay.
+fn weight(rate: &Rate) -> f32 {
+    rate.fast + 0.1 * rate.slow
+}
+
+fn keep(buckets: f32, steps: i64) -> f32 {
+    (1.0 - 1.0 / buckets.max(2.0)).powf(steps as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(count: u64, negative: u64, terms: &[(&str, u64, u64)], parts: &[(&str, u64, u64)]) -> Bucket {
+        let list = |all: &[(&str, u64, u64)]| {
+            let one = |(name, count, negative): &(&str, u64, u64)| v1::Counted {
+                name: (*name).into(),
+                count: *count,
+                negative: *negative,
+            };
+            all.iter().map(one).collect()
+        };
+        let tally = v1::Tally { count, negative, judged: count, ..v1::Tally::default() };
+        Bucket { tally, terms: list(terms), parts: list(parts), ..Bucket::default() }
+    }
+
+    fn usual() -> Bucket {
+        bucket(20, 4, &[("delivery", 5, 1), ("price", 4, 1)], &[("product=a", 10, 2), ("product=b", 10, 2)])
+    }
+
+    #[test]
+    fn what_drives_a_surge_is_named_and_what_is_usual_is_not() {
+        let mut mix = Mix::default();
+        (0..300).for_each(|at| mix.add(at, &usual(), 60_000));
+        assert_eq!(mix.drivers(Signal::Volume, 5), []);
+        let surge = bucket(
+            60,
+            44,
+            &[
+                ("delivery", 5, 1),
+                ("payment page", 30, 30),
+                ("payment", 31, 30),
+                ("退款", 9, 9),
+                ("款失", 8, 8),
+                ("失败", 9, 9),
+            ],
+            &[("product=a", 50, 42), ("product=b", 10, 2)],
+        );
+        (300..303).for_each(|at| mix.add(at, &surge, 60_000));
+        for signal in [Signal::Volume, Signal::NegativeShare] {
+            let names: Vec<String> = mix.drivers(signal, 5).into_iter().map(|driver| driver.name).collect();
+            assert_eq!(names, ["payment page", "退款失败"]);
+            let parts = mix.parts(signal, 5);
+            assert_eq!(parts.len(), 1);
+            assert!(parts[0].name == "product=a" && parts[0].excess_share > 0.9, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_bounded_and_new_terms_get_one() {
+        let mut mix = Mix::default();
+        for at in 0..200 {
+            let names: Vec<String> = (0..40).map(|i| format!("t{}", at * 40 + i)).collect();
+            let terms: Vec<(&str, u64, u64)> = names.iter().map(|name| (name.as_str(), 1, 0)).collect();
+            mix.add(at, &bucket(40, 0, &terms, &[]), 60_000);
+        }
+        mix.add(200, &bucket(10, 0, &[("boycott", 6, 6)], &[]), 60_000);
+        assert!(mix.terms.len() <= TERMS_MAX);
+        assert_eq!(mix.drivers(Signal::Volume, 5)[0].name, "boycott");
+        let bytes = prost::Message::encoded_len(&mix);
+        assert!(bytes < 3_000, "{bytes}");
+    }
+}

@@ -1,0 +1,304 @@
+//! The second half, in the partitions of the repartition topic: sums in, trends and alerts out.
+//!
+//! A bucket is closed when all sources have come to its end and the grace has passed. What is closed is a function of the
+//! sums alone: in whatever order those of different sources come in between, the same buckets are closed with the same
+//! content in the same order. Before that, what has come so far is looked at with each sum that comes, and an alert that
+//! shows is raised as provisional.
+
+use super::bucket::Bucket;
+use super::lifecycle::{Change, Moment, is_idle};
+use super::look::Look;
+use super::publish::{self, Emit, Finding};
+use super::state::{CLOSE, Empty, FromSource, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, Source, Track, Watched};
+use super::{partial, scope, sketch};
+use crate::config::{Alerts, ScopeKind};
+use crate::detect::Fdr;
+use crate::detect::rise::{Cell, LAG, RECENT, Rise};
+use crate::event::v1;
+use crate::state::Tables;
+use crate::state::time::Sources;
+
+/// Tests of the first day, before a day was counted.
+const TESTS_EXPECTED: u64 = 100_000;
+const DAY_MS: i64 = 86_400_000;
+/// Samples that an alert chooses from.
+const SAMPLES_MAX: usize = 16;
+/// Buckets of one scope that are open at a time. Further ones are too late or too early to be believed.
+const OPEN_MAX: usize = 1_024;
+
+/// Takes a message of the repartition topic in. `sources`: how many there are in all; one that was not heard from yet is
+/// waited for as if it stood where the first one began. `group`: the record's key.
+pub fn observe(
+    tables: &mut impl Tables,
+    settings: &Alerts,
+    sources: usize,
+    group: &str,
+    message: v1::Repartitioned,
+    out: &mut Vec<Emit>,
+) {
+    let mut owner = OWNER.get(tables, "").unwrap_or_default();
+    match message.partial {
+        None => owner.advance(&message.source, message.through_ms, sources, settings),
+        Some(partial) => {
+            tables.advance(owner.time);
+            let mut scope = Scoped { tables, settings, owner: &mut owner, group, name: partial.scope.clone() };
+            scope.take(message.source, partial, out);
+        }
+    }
+    tables.advance(owner.time);
+    while let Some(due) = tables.next_due() {
+        if let Some(((at, (group, name)), Empty {})) = CLOSE.due(tables, &due) {
+            Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
+        }
+    }
+    OWNER.put(tables, "", &owner);
+}
+
+impl Owner {
+    /// A source has handed on all up to here.
+    fn advance(&mut self, source: &str, through_ms: i64, expected: usize, settings: &Alerts) {
+        let began_ms = *self.began_ms.get_or_insert(through_ms);
+        let place = self.sources.iter().position(|known| known.name == source).unwrap_or_else(|| {
+            self.sources.push(Source { name: source.to_owned(), highest: through_ms });
+            self.sources.len() - 1
+        });
+        let idle_ms = i64::try_from(settings.idle.as_millis()).unwrap_or(i64::MAX);
+        let unheard = (self.sources.len() < expected).then_some((u32::MAX, began_ms));
+        let highest = (0..).zip(&self.sources).map(|(i, source)| (i, source.highest)).chain(unheard);
+        let mut sources = Sources::from_parts(idle_ms, highest, self.time);
+        self.time = sources.observe(place as u32, through_ms);
+        let known = &mut self.sources[place];
+        known.highest = known.highest.max(through_ms);
+    }
+}
+
+/// A scope at work.
+struct Scoped<'a, T> {
+    tables: &'a mut T,
+    settings: &'a Alerts,
+    owner: &'a mut Owner,
+    group: &'a str,
+    name: String,
+}
+
+impl<T: Tables> Scoped<'_, T> {
+    fn key(&self) -> (String, String) {
+        (self.group.to_owned(), self.name.clone())
+    }
+
+    /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now.
+    fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) {
+        let bucket_ms = self.settings.bucket_ms();
+        let at = partial.start_ms.div_euclid(bucket_ms);
+        let due_ms = (at + 1).saturating_mul(bucket_ms).saturating_add(self.settings.grace_ms());
+        let mut watched = SCOPES.get(self.tables, &self.key()).unwrap_or_default();
+        let opened = !watched.open.contains(&at);
+        let full = opened && watched.open.len() >= OPEN_MAX;
+        if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
+            self.owner.too_late += 1;
+            return;
+        }
+        let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
+        let new = FromSource { source, partial: Some(partial) };
+        match open.partials.iter_mut().find(|known| known.source == new.source) {
+            Some(known) if revision(known) >= revision(&new) => return,
+            Some(known) => *known = new,
+            None => open.partials.push(new),
+        }
+        OPEN.put(self.tables, &(self.name.clone(), at), &open);
+        if opened {
+            let place = watched.open.partition_point(|other| *other < at);
+            watched.open.insert(place, at);
+            CLOSE.put_until(self.tables, &(at, self.key()), &Empty {}, due_ms);
+        }
+        self.see(&mut watched, at, out);
+        SCOPES.put(self.tables, &self.key(), &watched);
+    }
+
+    /// What the open buckets show.
+    fn see(&mut self, watched: &mut Watched, at: i64, out: &mut Vec<Emit>) {
+        let newest = watched.open.last() == Some(&at);
+        let open: Vec<(i64, Bucket)> = watched
+            .open
+            .clone()
+            .into_iter()
+            .filter(|open| newest || *open == at)
+            .map(|at| (at, self.bucket(at)))
+            .collect();
+        if let Some((at, bucket)) = open.iter().find(|(open, _)| *open == at) {
+            out.push(Emit::Trend(publish::trend(&self.name, *at, bucket, true, self.settings)));
+        }
+        if !newest || watched.rise.is_none() {
+            return;
+        }
+        let mut seen = watched.clone();
+        open.iter().for_each(|(at, bucket)| seen.cells.push(cell(*at, bucket)));
+        let level = self.fdr().level();
+        let mut mix = None;
+        for rule in &self.settings.rules {
+            let Some(emerging) = self.tested(rule.scopes.as_slice(), watched, at) else { continue };
+            let mut track = track(watched, &rule.name);
+            let look = Look::new(rule, &seen, at, track.told(), self.settings.bucket_ms());
+            let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
+            let told = track.told();
+            let since = || Look::since(rule, &seen, at, told, self.settings.bucket_ms());
+            let change = track.see(&moment, level, since);
+            if change != Change::None {
+                open.iter().for_each(|(_, bucket)| remember(&mut track, bucket));
+                let mix = mix.get_or_insert_with(|| {
+                    let mut mix = MIXES.get(self.tables, &self.key()).unwrap_or_default();
+                    open.iter().for_each(|(at, bucket)| mix.add(*at, bucket, self.settings.bucket_ms()));
+                    mix
+                });
+                self.publish(&moment, &seen, mix, &track, change, out);
+            }
+            put_track(watched, track);
+        }
+    }
+
+    /// The bucket holds what it will ever hold: learns, judges, and forgets its parts.
+    fn close(&mut self, at: i64, out: &mut Vec<Emit>) {
+        let Some(mut watched) = SCOPES.get(self.tables, &self.key()) else { return };
+        if at < watched.closed_to {
+            return;
+        }
+        let bucket = self.bucket(at);
+        OPEN.delete(self.tables, &(self.name.clone(), at));
+        watched.open.retain(|open| *open != at);
+        watched.learn(at, &bucket, self.settings);
+        self.owner.first = Some(self.owner.first.map_or(at, |first| first.min(at)));
+        let mut mix = None;
+        if bucket.tally.count > 0 {
+            let mut new = MIXES.get(self.tables, &self.key()).unwrap_or_default();
+            new.add(at, &bucket, self.settings.bucket_ms());
+            MIXES.put(self.tables, &self.key(), &new);
+            mix = Some(new);
+            out.push(Emit::Trend(publish::trend(&self.name, at, &bucket, false, self.settings)));
+        }
+        self.judge(&mut watched, at, &bucket, mix, out);
+        if watched.tracks.iter().any(Track::holds) {
+            // An alert must be able to end without another text.
+            let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
+            CLOSE.put_until(self.tables, &(at + 1, self.key()), &Empty {}, due_ms);
+        }
+        SCOPES.put(self.tables, &self.key(), &watched);
+    }
+
+    fn judge(&mut self, watched: &mut Watched, at: i64, bucket: &Bucket, mut mix: Option<Mix>, out: &mut Vec<Emit>) {
+        let bucket_ms = self.settings.bucket_ms();
+        for rule in &self.settings.rules {
+            let mut track = track(watched, &rule.name);
+            let Some(emerging) = self.tested(&rule.scopes, watched, at) else { continue };
+            let look = Look::new(rule, watched, at, track.told(), bucket_ms);
+            let level = if track.holds() {
+                None
+            } else {
+                let level = self.fdr().level();
+                let end_ms = (at + 1).saturating_mul(bucket_ms);
+                self.fdr().is_alarm(end_ms, look.p_value).then_some(level)
+            };
+            let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
+            let told = track.told();
+            let change = track.close(&moment, level, || Look::since(rule, watched, at, told, bucket_ms));
+            if track.is_active() {
+                remember(&mut track, bucket);
+            }
+            if change != Change::None {
+                let mix = mix.get_or_insert_with(|| MIXES.get(self.tables, &self.key()).unwrap_or_default());
+                self.publish(&moment, watched, mix, &track, change, out);
+            }
+            if matches!(change, Change::Ended(_)) {
+                (track.users_sketch, track.samples) = Default::default();
+            }
+            put_track(watched, track);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        moment: &Moment,
+        watched: &Watched,
+        mix: &Mix,
+        track: &Track,
+        change: Change,
+        out: &mut Vec<Emit>,
+    ) {
+        let finding = Finding { scope: &self.name, group: self.group, moment, watched, mix, track, change };
+        publish::alert(self.tables, &finding, out);
+    }
+
+    /// Whether a rule looks at the scope, and if so, whether as one that is new.
+    fn tested(&self, scopes: &[ScopeKind], watched: &Watched, at: i64) -> Option<bool> {
+        let kind = scope::kind(&self.name);
+        let first = watched.rise.as_ref()?.first;
+        let (bucket_ms, warm_up) = (self.settings.bucket_ms(), self.settings.warm_up.as_millis() as i64);
+        if !scopes.contains(&kind) {
+            return None;
+        }
+        if (at + 1 - first) * bucket_ms >= warm_up {
+            return Some(false);
+        }
+        let may_emerge = matches!(kind, ScopeKind::Topic | ScopeKind::Intent | ScopeKind::BrandTopic);
+        let known_for = (first - self.owner.first?) * bucket_ms;
+        (may_emerge && known_for >= warm_up.max(bucket_ms)).then_some(true)
+    }
+
+    fn bucket(&mut self, at: i64) -> Bucket {
+        let open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
+        Bucket::merge(open.partials.iter().filter_map(|from| from.partial.as_ref()))
+    }
+
+    fn fdr(&mut self) -> &mut Fdr {
+        let bound = self.settings.false_discovery_rate;
+        self.owner.fdr.get_or_insert_with(|| Fdr::new(bound, TESTS_EXPECTED, DAY_MS))
+    }
+}
+
+impl Watched {
+    /// Puts the bucket among the closed ones, and learns those that have become the past. While a confirmed alert is under
+    /// way nothing is learned, until it is the new normal.
+    fn learn(&mut self, at: i64, bucket: &Bucket, settings: &Alerts) {
+        let bucket_ms = settings.bucket_ms();
+        let new_normal = settings.new_normal.as_millis() as i64;
+        let surging = |track: &Track| track.holds() && (at - track.since) * bucket_ms < new_normal;
+        let surges = self.tracks.iter().any(surging);
+        let rise = self.rise.get_or_insert_with(|| Rise::new(at));
+        match surges {
+            true => rise.skip(at + 1 - LAG),
+            false => rise.learn(&self.cells, at + 1 - LAG, bucket_ms),
+        }
+        let kept = rise.learned_to.min(at + 1) - (RECENT - LAG);
+        self.cells.retain(|cell| cell.at >= kept);
+        if bucket.tally.count > 0 {
+            self.cells.push(cell(at, bucket));
+        }
+        self.closed_to = at + 1;
+    }
+}
+
+fn cell(at: i64, bucket: &Bucket) -> Cell {
+    Cell { at, events: bucket.effective as f32, hits: bucket.effective_negative as f32, all: bucket.tally.count as f32 }
+}
+
+fn revision(from: &FromSource) -> u32 {
+    from.partial.as_ref().map_or(0, |partial| partial.revision)
+}
+
+fn track(watched: &Watched, rule: &str) -> Track {
+    let known = watched.tracks.iter().find(|track| track.rule == rule).cloned();
+    known.unwrap_or_else(|| Track { rule: rule.to_owned(), ..Track::default() })
+}
+
+fn put_track(watched: &mut Watched, track: Track) {
+    watched.tracks.retain(|other| other.rule != track.rule);
+    if !is_idle(&track) {
+        watched.tracks.push(track);
+    }
+}
+
+/// Writers and texts of a bucket, for the alert under way.
+fn remember(track: &mut Track, bucket: &Bucket) {
+    sketch::merge(&mut track.users_sketch, &bucket.users_sketch);
+    track.samples.extend(bucket.samples.iter().cloned());
+    partial::keep_samples(&mut track.samples, SAMPLES_MAX);
+}

@@ -1,0 +1,220 @@
+//! What is written: alerts and trends.
+
+use std::collections::BTreeSet;
+
+use super::bucket::Bucket;
+use super::evidence::{Basis, PARTS_MAX, discounted, evidence, series};
+use super::lifecycle::{Change, Moment};
+use super::scope;
+use super::state::{ALERTS, Active, GROUPS, Mix, Track, Watched};
+use super::words::{Said, chinese, english};
+use crate::config::{AlertRule, Alerts, ScopeKind};
+use crate::event::json::time;
+use crate::event::v1;
+use crate::state::Tables;
+
+/// A value of another dimension with this part of the excess explains it: within a group, and where the other group cannot
+/// be asked.
+const EXPLAINS: f64 = 0.7;
+const EXPLAINS_ELSEWHERE: f64 = 0.5;
+/// What an alert has taken in, by name.
+const TAKES_IN_MAX: usize = 64;
+
+/// Something for an output topic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Emit {
+    Alert(Box<v1::Alert>),
+    Trend(v1::Trend),
+}
+
+/// A change in an alert, with all that it is seen from.
+pub struct Finding<'a> {
+    pub scope: &'a str,
+    pub group: &'a str,
+    pub moment: &'a Moment<'a>,
+    pub watched: &'a Watched,
+    pub mix: &'a Mix,
+    pub track: &'a Track,
+    pub change: Change,
+}
+
+/// Writes the alert anew, and those of its group for which it changes who tells of the incident.
+pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
+    let Finding { group, moment, track, .. } = *finding;
+    let settings = moment.settings;
+    let id = track.id(finding.scope);
+    let before = ALERTS.get(tables, &id);
+    let mut alert = finding.alert(&id, before.as_ref());
+    let mut actives = GROUPS.get(tables, group).unwrap_or_default();
+    let active = Active {
+        id: id.clone(),
+        scope: alert.scope.clone(),
+        rule: alert.rule.clone(),
+        state: alert.state,
+        explained_by: finding.explained_by(),
+        since_ms: track.since.saturating_mul(settings.bucket_ms()),
+        ..Active::default()
+    };
+    let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
+    // Whom it has taken in is known only while it is there.
+    let mut taken_in = actives.taken_in_by(&id);
+    let others = actives.put(active, now_ms, settings);
+    taken_in.extend(actives.taken_in_by(&id));
+    alert.takes_in = merged(alert.takes_in, taken_in);
+    alert.inhibited_by = match finding.change {
+        Change::Ended(_) => before.and_then(|before| before.inhibited_by),
+        _ => actives.inhibits(&id),
+    };
+    GROUPS.put(tables, group, &actives);
+    write(tables, alert, out);
+    for other in others {
+        if let Some(mut alert) = ALERTS.get(tables, &other.id) {
+            alert.inhibited_by = other.inhibited_by;
+            alert.updated_time = time::from_ms(now_ms);
+            write(tables, alert, out);
+        }
+    }
+}
+
+fn write(tables: &mut impl Tables, mut alert: v1::Alert, out: &mut Vec<Emit>) {
+    alert.revision += 1;
+    ALERTS.put(tables, &alert.id, &alert);
+    out.push(Emit::Alert(Box::new(alert)));
+}
+
+fn merged(one: Vec<String>, other: Vec<String>) -> Vec<String> {
+    let all: BTreeSet<String> = one.into_iter().chain(other).collect();
+    all.into_iter().take(TAKES_IN_MAX).collect()
+}
+
+impl Finding<'_> {
+    /// The alert but for what its group says of it.
+    fn alert(&self, id: &str, before: Option<&v1::Alert>) -> v1::Alert {
+        let Finding { scope, moment, track, .. } = *self;
+        let settings = moment.settings;
+        let bucket_ms = settings.bucket_ms();
+        let labels = scope::labels(scope);
+        let start = |at: i64| time::from_ms(at.saturating_mul(bucket_ms));
+        let end = |at: i64| time::from_ms((at + 1).saturating_mul(bucket_ms));
+        let moment_of = |ms: i64| if ms > 0 { time::from_ms(ms) } else { None };
+        let evidence = self.evidence(before);
+        let said = Said {
+            scope,
+            signal: moment.rule.signal,
+            since_ms: track.since.saturating_mul(bucket_ms),
+            evidence: &evidence,
+            emerging: track.emerging,
+        };
+        let ended = matches!(self.change, Change::Ended(v1::AlertState::Resolved));
+        v1::Alert {
+            id: id.to_owned(),
+            revision: before.map_or(0, |before| before.revision),
+            state: track.state,
+            provisional: track.provisional && track.is_active(),
+            rule: track.rule.clone(),
+            signal: moment.rule.signal.name().to_owned(),
+            scope: scope.to_owned(),
+            silenced_by: silenced_by(settings, &track.rule, &labels, (moment.now + 1).saturating_mul(bucket_ms)),
+            labels,
+            severity: track.severity,
+            since: start(track.since),
+            pending_time: end(track.found),
+            firing_time: moment_of(track.firing_ms),
+            resolved_time: if ended { moment_of(track.resolved_ms) } else { None },
+            updated_time: end(moment.now),
+            takes_in: before.map(|before| before.takes_in.clone()).unwrap_or_default(),
+            emerging: track.emerging,
+            flaps: track.flaps,
+            summary_en: english(&said),
+            summary_zh: chinese(&said),
+            inhibited_by: None,
+            evidence: Some(evidence),
+        }
+    }
+
+    /// By what has come of late, whatever the evidence of the worst moment says.
+    fn explained_by(&self) -> Option<String> {
+        let rule = self.moment.rule;
+        explained_by(self.scope, rule, &self.mix.parts(rule.signal, PARTS_MAX))
+    }
+
+    /// That of the moment at which it was furthest out; what goes on is in the series.
+    fn evidence(&self, before: Option<&v1::Alert>) -> v1::Evidence {
+        let Finding { moment, watched, mix, track, .. } = *self;
+        let Moment { settings, rule, look, now, .. } = *moment;
+        let basis = Basis { settings, rule, watched, mix, track, look, now };
+        let strongest = before
+            .filter(|before| {
+                !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings)
+            })
+            .and_then(|before| before.evidence.clone())
+            .filter(|before| before.p_value <= look.p_value);
+        match (strongest, before) {
+            (Some(strongest), _) => v1::Evidence {
+                series: series(&basis),
+                discounted_share: discounted(watched, track.since, now),
+                users: super::sketch::count(&track.users_sketch),
+                ..strongest
+            },
+            // What late data has taken back is shown as it was seen.
+            (None, Some(before)) if matches!(self.change, Change::Ended(_)) => {
+                before.evidence.clone().unwrap_or_default()
+            }
+            _ => evidence(&basis),
+        }
+    }
+}
+
+fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
+    time::from_ms((at + 1).saturating_mul(settings.bucket_ms()))
+}
+
+/// The value of another dimension that explains most of the excess, where its own scope is watched.
+fn explained_by(scope: &str, rule: &AlertRule, parts: &[v1::Driver]) -> Option<String> {
+    let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
+    let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
+    let most = |dimension: &str, kind, least| {
+        let part = largest(dimension).filter(|part| part.excess_share >= least)?;
+        watched(kind).then(|| part.name.clone())
+    };
+    match scope::kind(scope) {
+        ScopeKind::Product => None,
+        ScopeKind::Brand | ScopeKind::BrandTopic => most("product=", ScopeKind::Product, EXPLAINS),
+        _ if largest("brand=").is_some() => most("brand=", ScopeKind::Brand, EXPLAINS_ELSEWHERE),
+        _ => most("product=", ScopeKind::Product, EXPLAINS_ELSEWHERE),
+    }
+}
+
+fn silenced_by(
+    settings: &Alerts,
+    rule: &str,
+    labels: &std::collections::BTreeMap<String, String>,
+    now_ms: i64,
+) -> Option<String> {
+    let covers = |silence: &&crate::config::Silence| {
+        silence.from.is_none_or(|from| from.as_millisecond() <= now_ms)
+            && silence.until.is_none_or(|until| now_ms < until.as_millisecond())
+            && silence.matching.matches(rule, labels)
+    };
+    settings.silences.iter().find(covers).map(|silence| silence.name.clone())
+}
+
+/// A bucket of a scope as a dashboard shows it.
+pub fn trend(scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings: &Alerts) -> v1::Trend {
+    let v1::Tally { count, negative, positive, judged, score_milli } = bucket.tally;
+    let of_judged = |sum: f64| (judged > 0).then(|| sum / judged as f64);
+    v1::Trend {
+        scope: scope.to_owned(),
+        labels: scope::labels(scope),
+        start_time: time::from_ms(at.saturating_mul(settings.bucket_ms())),
+        bucket_ms: settings.bucket_ms(),
+        provisional,
+        count,
+        effective_count: bucket.effective,
+        negative,
+        positive,
+        negative_share: of_judged(negative as f64),
+        mean_score: of_judged(score_milli as f64 / 1000.0),
+        users: bucket.users(),
+    }
+}

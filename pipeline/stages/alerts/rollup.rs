@@ -1,0 +1,227 @@
+//! One incident, one alert. Which of a group's alerts somebody is told of, and which of them tell of the same.
+
+use super::scope;
+use super::state::{Active, Group};
+use crate::config::Alerts;
+use crate::event::v1::AlertState;
+
+/// Alerts of a group that are kept apart. Further ones are inhibited by whichever is told of.
+const ACTIVE_MAX: usize = 64;
+
+impl Group {
+    /// Puts an alert among those of its group, or takes it out once it has ended. Says which of the others must be written
+    /// anew, because what inhibits them is another.
+    pub fn put(&mut self, active: Active, now_ms: i64, settings: &Alerts) -> Vec<Active> {
+        let place = self.active.iter().position(|other| other.id == active.id);
+        let going_on = matches!(active.state(), AlertState::Pending | AlertState::Firing);
+        match (place, going_on) {
+            (Some(place), true) => {
+                let Active { told, inhibited_by, .. } = self.active[place].clone();
+                self.active[place] = Active { told, inhibited_by, ..active.clone() };
+            }
+            (Some(place), false) => {
+                let ended = self.active.remove(place);
+                if ended.told {
+                    self.last_leader = named(&ended);
+                    // What it had taken in has its tail: as long again, and no shorter than a pause may be.
+                    let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
+                    let lasted = now_ms.saturating_sub(ended.since_ms);
+                    self.until_ms = now_ms.saturating_add(flap.max(lasted));
+                }
+            }
+            (None, true) if self.active.len() < ACTIVE_MAX => self.active.push(active.clone()),
+            (None, _) => {}
+        }
+        let changed = self.settle(now_ms, settings);
+        changed.into_iter().filter(|other| other.id != active.id).collect()
+    }
+
+    /// What inhibits this alert. One that found no place among its group's is inhibited by the first.
+    pub fn inhibits(&self, id: &str) -> Option<String> {
+        match self.active.iter().find(|active| active.id == id) {
+            Some(active) => active.inhibited_by.clone(),
+            None => self.active.iter().find(|active| active.inhibited_by.is_none()).map(named),
+        }
+    }
+
+    /// The alerts that this one has taken in.
+    pub fn taken_in_by(&self, id: &str) -> Vec<String> {
+        let Some(own) = self.active.iter().find(|active| active.id == id) else { return Vec::new() };
+        let name = named(own);
+        self.active.iter().filter(|other| other.inhibited_by.as_ref() == Some(&name)).map(named).collect()
+    }
+
+    /// Finds out anew who inhibits whom, and returns those for whom that has changed.
+    fn settle(&mut self, now_ms: i64, settings: &Alerts) -> Vec<Active> {
+        if now_ms >= self.until_ms {
+            self.last_leader.clear();
+        }
+        let leader = self.leader(settings);
+        let found: Vec<Option<String>> =
+            (0..self.active.len()).map(|i| self.inhibited_by(i, leader, settings)).collect();
+        let mut changed = Vec::new();
+        for (active, inhibited_by) in self.active.iter_mut().zip(found) {
+            let differs = active.inhibited_by != inhibited_by;
+            active.inhibited_by = inhibited_by;
+            active.told |= active.inhibited_by.is_none() && active.state() == AlertState::Firing;
+            if differs {
+                changed.push(active.clone());
+            }
+        }
+        changed
+    }
+
+    fn inhibited_by(&self, i: usize, leader: Option<usize>, settings: &Alerts) -> Option<String> {
+        let own = &self.active[i];
+        let configured = settings.inhibitions.iter().find_map(|inhibition| {
+            let labels = scope::labels(&own.scope);
+            if !inhibition.target.matches(&own.rule, &labels) {
+                return None;
+            }
+            let source = self.active.iter().enumerate().find(|(j, other)| {
+                let others = scope::labels(&other.scope);
+                let alike = inhibition.equal.iter().all(|name| labels.get(name) == others.get(name));
+                let matches = alike && inhibition.source.matches(&other.rule, &others);
+                *j != i && matches && other.state() == AlertState::Firing
+            });
+            source.map(|(_, other)| named(other))
+        });
+        let elsewhere = || own.explained_by.clone().filter(|part| !self.is_within(part) && !own.told);
+        let taken_in = || own.inhibited_by.clone().filter(|by| !by.is_empty() && *by == self.last_leader);
+        let led = || leader.filter(|leader| *leader != i).map(|leader| named(&self.active[leader]));
+        configured.or_else(elsewhere).or_else(taken_in).or_else(led)
+    }
+
+    /// The alert that tells of the group's incident. Whoever was told of one goes on with it; otherwise the broadest, unless
+    /// one that is under way within it explains it; of one scope the rule that stands first.
+    fn leader(&self, settings: &Alerts) -> Option<usize> {
+        let rank = |rule: &str| settings.rules.iter().position(|known| known.name == rule).unwrap_or(usize::MAX);
+        let explained = |active: &Active| active.explained_by.as_ref().is_some_and(|part| self.is_within(part));
+        let elsewhere =
+            |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
+        let taken_in =
+            |active: &Active| !self.last_leader.is_empty() && active.inhibited_by.as_ref() == Some(&self.last_leader);
+        let candidates = self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !taken_in(active));
+        let best = candidates.min_by_key(|(_, active)| {
+            let order = (scope::breadth(&active.scope), rank(&active.rule));
+            (!active.told, explained(active), order, active.scope.clone())
+        });
+        best.map(|(i, _)| i)
+    }
+
+    /// Whether an alert of this very scope is among the group's.
+    fn is_within(&self, part: &str) -> bool {
+        self.active.iter().any(|active| active.scope == part)
+    }
+}
+
+/// As it is written in `inhibited_by`.
+fn named(active: &Active) -> String {
+    format!("{} {}", active.scope, active.rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Inhibition, Matching};
+    use crate::stages::alerts::seen::tests::settings;
+
+    fn active(scope: &str, rule: &str, explained_by: Option<&str>) -> Active {
+        Active {
+            id: format!("{scope} {rule}"),
+            scope: scope.into(),
+            rule: rule.into(),
+            state: AlertState::Firing.into(),
+            explained_by: explained_by.map(Into::into),
+            since_ms: 0,
+            ..Active::default()
+        }
+    }
+
+    /// Those that nobody inhibits, after all have been put in this order.
+    fn told(all: &[Active]) -> Vec<String> {
+        let mut group = Group::default();
+        for one in all {
+            group.put(one.clone(), 0, &settings());
+        }
+        let told = group.active.iter().filter(|active| active.inhibited_by.is_none());
+        told.map(|active| active.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_brand_takes_in_its_products_and_the_rules_of_one_scope_are_one() {
+        let all = [
+            active("brand=b", "volume", None),
+            active("brand=b", "negative_share", None),
+            active("product=p", "volume", None),
+            active("brand=b,topic=t", "negative_share", None),
+        ];
+        assert_eq!(told(&all), ["brand=b volume"], "which was told of first");
+        let mut pending = all.clone();
+        pending.iter_mut().for_each(|one| one.state = AlertState::Pending.into());
+        assert_eq!(told(&pending), ["brand=b negative_share"]);
+    }
+
+    #[test]
+    fn a_product_that_explains_its_brand_leads() {
+        let mut brand = active("brand=b", "volume", Some("product=p"));
+        brand.state = AlertState::Pending.into();
+        assert_eq!(told(&[brand.clone(), active("product=p", "volume", None)]), ["product=p volume"]);
+        // Nobody else tells of it.
+        assert_eq!(told(&[active("brand=b,topic=t", "volume", None), active("brand=b", "volume", None)]).len(), 1);
+    }
+
+    #[test]
+    fn what_another_group_explains_is_left_to_it() {
+        assert_eq!(
+            told(&[active("all", "volume", Some("brand=b")), active("topic=t", "volume", Some("brand=b"))]),
+            [""; 0]
+        );
+        assert_eq!(
+            told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
+            ["all volume"]
+        );
+    }
+
+    #[test]
+    fn when_the_one_that_was_told_of_ends_the_next_takes_over() {
+        let mut group = Group::default();
+        group.put(active("brand=b", "volume", None), 0, &settings());
+        group.put(active("product=p", "volume", None), 0, &settings());
+        assert_eq!(group.inhibits("product=p volume"), Some("brand=b volume".into()));
+        assert_eq!(group.taken_in_by("brand=b volume"), ["product=p volume"]);
+        let mut ended = active("brand=b", "volume", None);
+        ended.state = AlertState::Resolved.into();
+        // Not before it is clear that this is more than the tail of the same incident.
+        assert_eq!(group.put(ended, 1_000, &settings()), []);
+        assert_eq!(group.inhibits("product=p volume"), Some("brand=b volume".into()));
+        group.put(active("product=p", "volume", None), 1_000 + 1_800_000, &settings());
+        assert_eq!(group.inhibits("product=p volume"), None);
+    }
+
+    #[test]
+    fn inhibitions_of_the_configuration_come_first() {
+        let matching = |name: &str, value: &str| Matching([(name.to_owned(), value.to_owned())].into());
+        let inhibition = Inhibition {
+            name: "i".into(),
+            source: matching("product", "p"),
+            target: matching("product", ""),
+            equal: Vec::new(),
+        };
+        let settings = Alerts { inhibitions: vec![inhibition], ..settings() };
+        let mut group = Group::default();
+        group.put(active("brand=b", "volume", None), 0, &settings);
+        group.put(active("product=p", "volume", None), 0, &settings);
+        assert_eq!(group.inhibits("brand=b volume"), Some("product=p volume".into()));
+    }
+
+    #[test]
+    fn a_group_is_bounded() {
+        let mut group = Group::default();
+        for i in 0..1_000 {
+            group.put(active(&format!("product={i}"), "volume", None), 0, &settings());
+        }
+        assert_eq!(group.active.len(), ACTIVE_MAX);
+        assert_eq!(group.inhibits("product=999 volume"), Some("product=0 volume".into()));
+    }
+}

@@ -1,0 +1,160 @@
+//! What is watched: everything, a brand, a topic of it. A scope is written as its dimensions, `brand=b-1,topic=battery`.
+
+use std::collections::BTreeMap;
+
+use crate::config::ScopeKind;
+
+/// The scope of everything.
+pub const ALL: &str = "all";
+/// The group of scopes that belong to no brand and no product.
+pub const GLOBAL: &str = "";
+/// Bytes of a value; a longer one is cut, with a hash of the whole behind it.
+const VALUE_BYTES_MAX: usize = 96;
+
+/// A scope's name, and the group in which its alerts are rolled up: its brand's or, without one, its product's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    pub name: String,
+    pub group: String,
+}
+
+/// What a text is about, each value written so that it can stand in a scope's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub brand: Option<String>,
+    pub product: Option<String>,
+    pub channel: Option<String>,
+    pub topic: Option<String>,
+    pub intent: Option<String>,
+}
+
+impl About {
+    /// The scopes of these kinds that the text is in.
+    pub fn scopes(&self, kinds: &[ScopeKind]) -> Vec<Scope> {
+        kinds.iter().filter_map(|kind| self.scope(*kind)).collect()
+    }
+
+    fn scope(&self, kind: ScopeKind) -> Option<Scope> {
+        let one = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}={value}"));
+        let global = |name: String| Scope { name, group: GLOBAL.to_owned() };
+        let brand = one("brand", &self.brand);
+        match kind {
+            ScopeKind::All => Some(global(ALL.to_owned())),
+            ScopeKind::Channel => one("channel", &self.channel).map(global),
+            ScopeKind::Topic => one("topic", &self.topic).map(global),
+            ScopeKind::Intent => one("intent", &self.intent).map(global),
+            ScopeKind::Brand => brand.map(|name| Scope { group: name.clone(), name }),
+            ScopeKind::Product => {
+                let name = one("product", &self.product)?;
+                Some(Scope { group: brand.unwrap_or_else(|| name.clone()), name })
+            }
+            ScopeKind::BrandTopic => {
+                let (group, topic) = (brand?, self.topic.as_ref()?);
+                Some(Scope { name: format!("{group},topic={topic}"), group })
+            }
+        }
+    }
+
+    /// Every dimension's value, as `product=p-7`.
+    pub fn parts(&self) -> Vec<String> {
+        let values = [
+            ("brand", &self.brand),
+            ("product", &self.product),
+            ("channel", &self.channel),
+            ("topic", &self.topic),
+            ("intent", &self.intent),
+        ];
+        values.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect()
+    }
+}
+
+/// The value as it stands in scopes: what separates there is escaped, what is long is cut. `None` for an empty one.
+pub fn value(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '%' => written.push_str("%25"),
+            ',' => written.push_str("%2C"),
+            '=' => written.push_str("%3D"),
+            c if c.is_control() => written.push(' '),
+            c => written.push(c),
+        }
+    }
+    if written.len() > VALUE_BYTES_MAX {
+        let end = (0..=VALUE_BYTES_MAX).rev().find(|end| written.is_char_boundary(*end)).unwrap_or_default();
+        written.truncate(end);
+        written.push_str(&format!("~{:08x}", super::hash::of(text.as_bytes()) as u32));
+    }
+    Some(written)
+}
+
+/// The dimensions of a scope by name, as they came.
+pub fn labels(scope: &str) -> BTreeMap<String, String> {
+    let parts = scope.split(',').filter_map(|part| part.split_once('='));
+    parts.map(|(name, value)| (name.to_owned(), unescaped(value))).collect()
+}
+
+/// What a person calls it.
+pub fn unescaped(value: &str) -> String {
+    value.replace("%2C", ",").replace("%3D", "=").replace("%25", "%")
+}
+
+/// The kind of a scope by its name.
+pub fn kind(scope: &str) -> ScopeKind {
+    let dimension = scope.split_once('=').map_or("", |(dimension, _)| dimension);
+    match dimension {
+        "product" => ScopeKind::Product,
+        "channel" => ScopeKind::Channel,
+        "topic" => ScopeKind::Topic,
+        "intent" => ScopeKind::Intent,
+        "brand" if scope.contains(',') => ScopeKind::BrandTopic,
+        "brand" => ScopeKind::Brand,
+        _ => ScopeKind::All,
+    }
+}
+
+/// Which of two scopes is the broader one: everything before one dimension before two.
+pub fn breadth(scope: &str) -> usize {
+    match kind(scope) {
+        ScopeKind::All => 0,
+        ScopeKind::Brand | ScopeKind::Channel | ScopeKind::Topic | ScopeKind::Intent => 1,
+        ScopeKind::Product | ScopeKind::BrandTopic => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_in_the_scopes_of_all_that_it_names() {
+        let about = About { brand: value("b,1"), product: value("p=2%"), topic: value("battery"), ..About::default() };
+        let names: Vec<String> = about.scopes(&ScopeKind::ALL).into_iter().map(|scope| scope.name).collect();
+        assert_eq!(names, ["all", "brand=b%2C1", "product=p%3D2%25", "topic=battery", "brand=b%2C1,topic=battery"]);
+        assert_eq!(labels(&names[4])["brand"], "b,1");
+        assert_eq!(labels(&names[2])["product"], "p=2%");
+        let breadths: Vec<usize> = names.iter().map(|name| breadth(name)).collect();
+        assert_eq!(breadths, [0, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn a_brand_and_its_products_are_one_group() {
+        let about = About { brand: value("b"), product: value("p"), ..About::default() };
+        let groups: Vec<String> = about.scopes(&ScopeKind::ALL).into_iter().map(|scope| scope.group).collect();
+        assert_eq!(groups, [GLOBAL, "brand=b", "brand=b"]);
+        let alone = About { product: value("p"), ..About::default() };
+        assert_eq!(alone.scopes(&[ScopeKind::Product])[0].group, "product=p");
+    }
+
+    #[test]
+    fn long_values_are_cut_and_stay_apart() {
+        let (one, other) = ("长".repeat(90) + "a", "长".repeat(90) + "b");
+        let (one, other) = (value(&one).unwrap(), value(&other).unwrap());
+        assert!(one != other && one.len() < 120, "{one}");
+        assert_eq!(value(" \t"), None);
+    }
+}

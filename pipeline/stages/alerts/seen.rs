@@ -1,0 +1,138 @@
+//! A scored text as the sums need it.
+
+use super::scope::{self, About, Scope};
+use super::{hash, terms};
+use crate::config::Alerts;
+use crate::event::json::time;
+use crate::event::v1;
+
+/// Characters of a sample's text.
+const SAMPLE_CHARS_MAX: usize = 280;
+
+/// A text, with everything that is counted of it worked out once for all its scopes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub at_ms: i64,
+    pub scopes: Vec<Scope>,
+    /// `None` where no model gave a sentiment.
+    pub sentiment: Option<Sentiment>,
+    /// A hash of the writer's name.
+    pub user: Option<u64>,
+    /// `None` where the text is not there.
+    pub fingerprint: Option<u64>,
+    pub terms: Vec<String>,
+    pub parts: Vec<String>,
+    pub sample: v1::Sample,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sentiment {
+    pub score_milli: i64,
+    pub negative: bool,
+    pub positive: bool,
+}
+
+impl Seen {
+    /// `None` for what customers did not write: the turns of agents and bots.
+    pub fn new(scored: &v1::Scored, settings: &Alerts) -> Option<Seen> {
+        if matches!(scored.speaker(), v1::Speaker::Agent | v1::Speaker::Bot) {
+            return None;
+        }
+        let about = About {
+            brand: scored.brand.as_deref().and_then(scope::value),
+            product: scored.product.as_deref().and_then(scope::value),
+            channel: scored.channel.as_deref().and_then(scope::value),
+            topic: best(scored, &settings.topic_head),
+            intent: best(scored, &settings.intent_head),
+        };
+        let sentiment = scored.sentiment.as_ref().map(|sentiment| Sentiment {
+            score_milli: (sentiment.score * 1000.0).round() as i64,
+            negative: sentiment.label == "negative",
+            positive: sentiment.label == "positive",
+        });
+        let text = scored.text.as_deref().unwrap_or_default();
+        let fingerprint = terms::fingerprint(text).or_else(|| terms::fingerprint_of_vector(&scored.embedding));
+        Some(Seen {
+            at_ms: scored.event_time.as_ref().and_then(time::to_ms)?,
+            scopes: about.scopes(&settings.scopes()),
+            sentiment,
+            user: scored.user.as_deref().filter(|user| !user.is_empty()).map(|user| hash::of(user.as_bytes())),
+            fingerprint,
+            terms: terms::terms(text),
+            parts: about.parts(),
+            sample: sample(scored, text, fingerprint),
+        })
+    }
+
+    pub fn is_negative(&self) -> bool {
+        self.sentiment.is_some_and(|sentiment| sentiment.negative)
+    }
+}
+
+/// The label that a head is sure of most.
+fn best(scored: &v1::Scored, head: &str) -> Option<String> {
+    let label = scored.labels.get(head)?.labels.first()?;
+    scope::value(&label.label)
+}
+
+fn sample(scored: &v1::Scored, text: &str, fingerprint: Option<u64>) -> v1::Sample {
+    let end = text.char_indices().nth(SAMPLE_CHARS_MAX).map_or(text.len(), |(at, _)| at);
+    v1::Sample {
+        event_id: scored.event_id.clone(),
+        event_time: scored.event_time,
+        origin: scored.origin.clone(),
+        text: text[..end].to_owned(),
+        sentiment: scored.sentiment.as_ref().map(|sentiment| sentiment.label.clone()).unwrap_or_default(),
+        product: scored.product.clone(),
+        channel: scored.channel.clone(),
+        language: scored.language.clone(),
+        rank: Some(hash::of(scored.event_id.as_bytes())),
+        fingerprint,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{AlertRule, ScopeKind, Signal};
+
+    /// The defaults, in short.
+    pub fn settings() -> Alerts {
+        let rule = |name: &str, signal| AlertRule {
+            name: name.into(),
+            signal,
+            scopes: ScopeKind::ALL.to_vec(),
+            ratio_min: 1.3,
+            events_min: 5,
+            pending: Duration::from_secs(60),
+            keep: Duration::from_secs(300),
+        };
+        Alerts {
+            enabled: true,
+            partitions: 1,
+            bucket: Duration::from_secs(60),
+            grace: Duration::from_secs(60),
+            idle: Duration::from_secs(900),
+            warm_up: Duration::from_secs(3_600),
+            new_normal: Duration::from_secs(21_600),
+            flap: Duration::from_secs(1_800),
+            false_discovery_rate: 0.05,
+            topic_head: "topic".into(),
+            intent_head: "intent".into(),
+            samples_max: 5,
+            rules: vec![rule("negative_share", Signal::NegativeShare), rule("volume", Signal::Volume)],
+            silences: Vec::new(),
+            inhibitions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn agents_are_no_customers() {
+        let mut scored = v1::Scored { event_time: time::from_ms(5_000), ..v1::Scored::default() };
+        assert!(Seen::new(&scored, &settings()).is_some());
+        scored.speaker = Some(v1::Speaker::Agent.into());
+        assert_eq!(Seen::new(&scored, &settings()), None);
+    }
+}

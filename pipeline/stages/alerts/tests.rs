@@ -1,0 +1,324 @@
+//! The stage's promises, from texts to alerts: order and cuts make no difference, quiet data is silent, surges are found
+//! and told of once, with what is behind them.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+use super::seen::tests::settings;
+use super::*;
+use crate::config::Alerts;
+use crate::event::json::time;
+use crate::event::v1;
+
+const MINUTE: i64 = 60_000;
+const START: i64 = 1_795_341_600_000;
+
+/// A shop: its texts of one minute after another.
+struct Shop {
+    rng: Rng,
+    next: u64,
+    products: usize,
+    texts_per_minute: f64,
+}
+
+/// What is on top of the usual.
+#[derive(Clone, Copy, Default)]
+struct Surge {
+    product: Option<usize>,
+    texts: f64,
+    negative: bool,
+    says: &'static str,
+}
+
+const WORDS: [&str; 12] = [
+    "battery",
+    "screen",
+    "delivery",
+    "price",
+    "colour",
+    "camera",
+    "charger",
+    "packaging",
+    "keyboard",
+    "sound",
+    "manual",
+    "warranty",
+];
+
+impl Shop {
+    fn new(seed: u64, products: usize, texts_per_minute: f64) -> Shop {
+        Shop { rng: Rng::with_seed(seed), next: 0, products, texts_per_minute }
+    }
+
+    fn minute(&mut self, minute: i64, surge: Surge) -> Vec<v1::Scored> {
+        let usual = self.poisson(self.texts_per_minute);
+        let mut texts: Vec<v1::Scored> = (0..usual)
+            .map(|_| {
+                let (product, negative) = (self.rng.usize(0..self.products), self.rng.f64() < 0.2);
+                let says = format!("{} {}", WORDS[self.rng.usize(0..12)], WORDS[self.rng.usize(0..12)]);
+                self.text(minute, product, negative, &says)
+            })
+            .collect();
+        for _ in 0..self.poisson(surge.texts) {
+            let product = surge.product.unwrap_or_else(|| self.rng.usize(0..self.products));
+            let says = format!("{} {}", surge.says, WORDS[self.rng.usize(0..12)]);
+            texts.push(self.text(minute, product, surge.negative, &says));
+        }
+        texts.sort_by_key(|text| time::to_ms(&text.event_time.unwrap()));
+        texts
+    }
+
+    fn text(&mut self, minute: i64, product: usize, negative: bool, says: &str) -> v1::Scored {
+        self.next += 1;
+        let label = if negative { "negative" } else { "positive" };
+        let noise: String = (0..12).map(|_| self.rng.lowercase()).collect();
+        v1::Scored {
+            event_id: format!("e{}", self.next),
+            event_time: time::from_ms(START + minute * MINUTE + self.rng.i64(0..MINUTE)),
+            brand: Some(format!("brand{}", product % 3)),
+            product: Some(format!("p{product}")),
+            channel: Some(["app", "web"][self.rng.usize(0..2)].into()),
+            user: Some(format!("u{}", self.rng.u32(..))),
+            text: Some(format!("{says} {noise}")),
+            sentiment: Some(v1::Sentiment { label: label.into(), score: -0.5, ..v1::Sentiment::default() }),
+            origin: Some(v1::Origin { topic: "reviews".into(), partition: 0, offset: self.next as i64 }),
+            ..v1::Scored::default()
+        }
+    }
+
+    fn poisson(&mut self, mean: f64) -> u64 {
+        let (mut k, mut p, limit) = (0, self.rng.f64(), (-mean).exp());
+        while p > limit {
+            k += 1;
+            p *= self.rng.f64();
+        }
+        k
+    }
+}
+
+/// So many minutes, with a surge from one of them on for a while.
+fn texts(shop: &mut Shop, minutes: i64, from: i64, lasts: i64, surge: Surge) -> Vec<v1::Scored> {
+    let all = (0..minutes).flat_map(|minute| {
+        let surge = if (from..from + lasts).contains(&minute) { surge } else { Surge::default() };
+        shop.minute(minute, surge)
+    });
+    all.collect()
+}
+
+fn seen(texts: &[v1::Scored], settings: &Alerts) -> Vec<Seen> {
+    texts.iter().filter_map(|text| Seen::new(text, settings)).collect()
+}
+
+/// How every alert and every trend stands in the end.
+#[derive(Debug, Default, PartialEq)]
+struct Ended {
+    alerts: BTreeMap<String, v1::Alert>,
+    trends: BTreeMap<(String, i64), v1::Trend>,
+    written: usize,
+}
+
+impl Ended {
+    fn of(out: Vec<Emit>) -> Ended {
+        let mut ended = Ended::default();
+        for emit in out {
+            match emit {
+                Emit::Alert(alert) => {
+                    ended.written += 1;
+                    ended.alerts.insert(alert.id.clone(), *alert);
+                }
+                Emit::Trend(trend) => {
+                    let start = time::to_ms(&trend.start_time.unwrap()).unwrap();
+                    ended.trends.insert((trend.scope.clone(), start), trend);
+                }
+            }
+        }
+        ended
+    }
+
+    /// Alerts that somebody was told of.
+    fn told(&self) -> Vec<&v1::Alert> {
+        self.alerts.values().filter(|alert| alert.firing_time.is_some() && alert.inhibited_by.is_none()).collect()
+    }
+
+    /// Without what tells how often and when something was written, and without what was never confirmed.
+    fn lasting(mut self) -> Ended {
+        self.written = 0;
+        self.alerts.retain(|_, alert| alert.state() != v1::AlertState::Retracted);
+        self.alerts.values_mut().for_each(|alert| alert.revision = 0);
+        self
+    }
+}
+
+fn run(settings: &Alerts, texts: &[Seen], inputs: usize, owners: usize) -> Ended {
+    let (mut history, mut out) = (History::new(settings.clone(), inputs, owners), Vec::new());
+    for (i, text) in texts.iter().enumerate() {
+        history.text(i % inputs, text, &mut out);
+    }
+    history.pass(30 * MINUTE, &mut out);
+    assert_eq!(history.fault(), None);
+    Ended::of(out)
+}
+
+fn surge(product: Option<usize>, texts: f64) -> Surge {
+    Surge { product, texts, negative: true, says: "payment page broken" }
+}
+
+#[test]
+fn quiet_data_is_silent() {
+    for seed in 0..2 {
+        let texts = texts(&mut Shop::new(seed, 6, 12.0), 500, 0, 0, Surge::default());
+        let ended = run(&settings(), &seen(&texts, &settings()), 1, 1);
+        assert!(
+            ended.alerts.is_empty(),
+            "seed {seed}: {:?}",
+            ended.alerts.values().map(|a| &a.summary_en).collect::<Vec<_>>()
+        );
+        assert!(ended.trends.len() > 500 * 6);
+    }
+}
+
+#[test]
+fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
+    let texts = texts(&mut Shop::new(1, 12, 30.0), 300, 200, 20, surge(Some(4), 12.0));
+    let ended = run(&settings(), &seen(&texts, &settings()), 1, 1);
+    let told = ended.told();
+    assert_eq!(told.len(), 1, "{:#?}", told.iter().map(|alert| (&alert.scope, &alert.rule)).collect::<Vec<_>>());
+    let alert = told[0];
+    assert!(["brand=brand1", "product=p4"].contains(&alert.scope.as_str()), "{}", alert.scope);
+    assert_eq!(alert.state(), v1::AlertState::Resolved);
+    let since = time::to_ms(&alert.since.unwrap()).unwrap();
+    assert!((199..=202).contains(&((since - START) / MINUTE)), "{:?}", alert.since);
+    let delay = (time::to_ms(&alert.firing_time.unwrap()).unwrap() - START) / MINUTE - 200;
+    assert!(delay <= 4, "{delay} minutes");
+    let evidence = alert.evidence.as_ref().unwrap();
+    assert!(evidence.terms.iter().any(|term| term.name.contains("payment")), "{:?}", evidence.terms);
+    assert!(!evidence.samples.is_empty() && evidence.samples.iter().all(|sample| sample.origin.is_some()));
+    assert!(evidence.series.len() > 15 && evidence.users > 5);
+    assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
+}
+
+#[test]
+fn a_surge_everywhere_is_one_alert_of_everything() {
+    let texts = texts(&mut Shop::new(2, 12, 30.0), 300, 200, 20, surge(None, 60.0));
+    let ended = run(&settings(), &seen(&texts, &settings()), 1, 1);
+    let scopes: Vec<&str> = ended.told().iter().map(|alert| alert.scope.as_str()).collect();
+    assert!(scopes.contains(&"all"), "{scopes:?}");
+    let global = scopes.iter().filter(|scope| !scope.starts_with("brand") && !scope.starts_with("product"));
+    assert_eq!(global.count(), 1, "{scopes:?}");
+}
+
+#[test]
+fn copies_are_no_surge() {
+    let mut texts = texts(&mut Shop::new(3, 12, 30.0), 300, 0, 0, Surge::default());
+    let mut copies = Shop::new(4, 12, 0.0);
+    for minute in 200..215 {
+        for _ in 0..40 {
+            let mut copy = copies.text(minute, 5, true, "");
+            copy.text = Some(format!("Boycott this shop now, they stole order {}", copies.next));
+            texts.push(copy);
+        }
+    }
+    texts.sort_by_key(|text| time::to_ms(&text.event_time.unwrap()));
+    let ended = run(&settings(), &seen(&texts, &settings()), 1, 1);
+    assert_eq!(ended.told().len(), 0, "{:?}", ended.told().iter().map(|alert| &alert.summary_en).collect::<Vec<_>>());
+}
+
+#[test]
+fn partitions_and_their_order_make_no_difference() {
+    let settings = settings();
+    let texts = seen(&texts(&mut Shop::new(5, 9, 25.0), 220, 150, 15, surge(Some(4), 14.0)), &settings);
+    let one = run(&settings, &texts, 1, 1).lasting();
+    assert_eq!(one.told().len(), 1);
+    // Spread over three partitions, whose texts come in bursts now of one and now of another.
+    let mut history = History::new(settings.clone(), 3, 4);
+    let (mut out, mut rng) = (Vec::new(), Rng::with_seed(6));
+    let mut waiting: [Vec<&Seen>; 3] = Default::default();
+    texts.iter().enumerate().for_each(|(i, text)| waiting[i % 3].push(text));
+    let mut at = [0; 3];
+    while (0..3).any(|i| at[i] < waiting[i].len()) {
+        let i = rng.usize(0..3);
+        // None is further ahead of another than a source is waited for.
+        let slowest = (0..3).filter(|j| at[*j] < waiting[*j].len()).map(|j| waiting[j][at[j]].at_ms).min().unwrap();
+        for _ in 0..rng.usize(1..60) {
+            let Some(text) = waiting[i].get(at[i]).filter(|text| text.at_ms < slowest + 10 * MINUTE) else { break };
+            history.text(i, text, &mut out);
+            at[i] += 1;
+        }
+    }
+    history.pass(30 * MINUTE, &mut out);
+    assert_eq!((history.fault(), history.too_late()), (None, 0));
+    let other = Ended::of(out).lasting();
+    assert_eq!(one.alerts.keys().collect::<Vec<_>>(), other.alerts.keys().collect::<Vec<_>>());
+    for (id, alert) in &one.alerts {
+        let other = &other.alerts[id];
+        let same =
+            |alert: &v1::Alert| (alert.state, alert.since, alert.scope.clone(), alert.severity, alert.resolved_time);
+        assert_eq!(same(alert), same(other));
+        let (one, other) = (alert.evidence.as_ref().unwrap(), other.evidence.as_ref().unwrap());
+        assert_eq!((one.observed, one.expected, &one.series), (other.observed, other.expected, &other.series));
+    }
+    let counts = |ended: &Ended| ended.trends.iter().map(|(key, trend)| (key.clone(), trend.count)).collect::<Vec<_>>();
+    assert_eq!(counts(&one), counts(&other));
+}
+
+#[test]
+fn a_message_that_comes_twice_changes_nothing() {
+    let settings = settings();
+    let texts = seen(&texts(&mut Shop::new(8, 5, 20.0), 120, 90, 10, surge(None, 50.0)), &settings);
+    let mut input = crate::state::State::in_memory(&kinds(), 0);
+    let mut handed_on = Vec::new();
+    for text in &texts {
+        input.observe(|tables| sum(tables, &settings, "i", text, &mut handed_on));
+    }
+    let ended = |times: usize| {
+        let (mut owner, mut out) = (crate::state::State::in_memory(&kinds(), 0), Vec::new());
+        for HandedOn { group, message } in &handed_on {
+            let group = group.clone().unwrap_or_default();
+            for _ in 0..times {
+                owner.observe(|tables| own(tables, &settings, 1, &group, message.clone(), &mut out));
+            }
+        }
+        Ended::of(out)
+    };
+    assert_eq!(ended(1).lasting().trends, ended(2).lasting().trends);
+    assert_eq!(ended(1).lasting().alerts, ended(2).lasting().alerts);
+    assert!(!ended(1).alerts.is_empty());
+}
+
+#[test]
+fn late_texts_within_the_grace_revise_their_bucket() {
+    let settings = settings();
+    let mut history = History::new(settings.clone(), 1, 1);
+    let (mut out, mut shop) = (Vec::new(), Shop::new(9, 1, 0.0));
+    let mut at = |minute: i64, seconds: i64| {
+        let mut text = shop.text(minute, 0, false, "battery");
+        text.event_time = time::from_ms(START + minute * MINUTE + seconds * 1000);
+        Seen::new(&text, &settings).unwrap()
+    };
+    for text in [at(0, 10), at(1, 5), at(0, 50), at(1, 50), at(2, 1), at(2, 30), at(9, 0), at(0, 30)] {
+        history.text(0, &text, &mut out);
+    }
+    history.pass(10 * MINUTE, &mut out);
+    let ended = Ended::of(out);
+    let trend = &ended.trends[&("all".to_owned(), START)];
+    assert_eq!((trend.count, trend.provisional), (2, false));
+    assert_eq!(history.too_late(), 1);
+}
+
+#[test]
+fn state_is_bounded_and_small() {
+    let settings = settings();
+    let mut history = History::new(settings.clone(), 1, 1);
+    let mut out = Vec::new();
+    let mut shop = Shop::new(10, 60, 20.0);
+    for minute in 0..400 {
+        for text in seen(&shop.minute(minute, Surge::default()), &settings) {
+            history.text(0, &text, &mut out);
+        }
+        out.clear();
+    }
+    // 60 products, 3 brands, 2 channels, everything.
+    let bytes = history.owned_bytes() / 66;
+    assert!(bytes < 6_000, "{bytes} bytes a scope");
+}

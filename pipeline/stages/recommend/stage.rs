@@ -1,0 +1,227 @@
+//! The two halves at work: what is emitted at a click, and the stage that owns the anchors.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use prost::Message;
+
+use super::anchor::Anchor;
+use super::candidates::{Candidate, Reason};
+use super::owner::{self, List};
+use super::partial::{Counts, Handed};
+use super::rules::{Learning, Rules};
+use super::shared::SharedLists;
+use super::{Outcome, Recommended, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
+use crate::codec::Encoder;
+use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
+use crate::stages::{Prepare, Stage};
+use crate::state::{Kind, Tables, View};
+use crate::telemetry::Recommending;
+
+/// Recommends at clicks, as a part of the stage that concludes them.
+pub struct Recommender {
+    pub rules: Rules,
+    pub lists: Arc<SharedLists>,
+    /// Where recommendations go.
+    pub topic: Arc<str>,
+    /// Where counts go on their way to the owners of their anchors.
+    pub counts_topic: Arc<str>,
+    pub encoder: Encoder<v1::Recommendations>,
+    /// What one period of popularity is called: `this hour`.
+    pub period: String,
+    /// Not told yet. One thread concludes, so nobody waits for the lock.
+    pub told: Mutex<Recommending>,
+}
+
+impl Recommender {
+    pub fn conclude(&self, tables: &mut View<'_>, record: &RawRecord, seen: &Seen, now: Timestamp) -> Vec<Output> {
+        let mut handed = due(tables);
+        let outcome = click(tables, &*self.lists, &self.rules, seen);
+        self.count(&outcome, handed.len());
+        handed.extend(outcome.handed);
+        let mut outputs: Vec<Output> = handed.iter().map(|handed| self.counts(handed)).collect();
+        let made = outcome.recommended.filter(|made| !made.items.is_empty());
+        outputs.extend(made.map(|made| self.output(record, seen, made, now)));
+        outputs
+    }
+
+    /// What is recommended now to a user of whom this is remembered; nothing is counted as made.
+    pub fn now(&self, visitor: &Visitor, items_max: usize, now: Timestamp) -> Vec<v1::Recommendation> {
+        let mut rules = self.rules.clone();
+        rules.ranking.items_max = items_max.min(rules.ranking.items_max);
+        let items = recommend(visitor, &*self.lists, &rules, now.as_millisecond());
+        items.into_iter().map(|item| written(item, &self.period)).collect()
+    }
+
+    pub fn report(&self) {
+        let told = std::mem::take(&mut *self.told());
+        let lists = &self.lists;
+        told.emit(lists.len(), lists.bytes(), lists.bytes_max());
+    }
+
+    fn told(&self) -> MutexGuard<'_, Recommending> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, outcome: &Outcome, due: usize) {
+        let mut told = self.told();
+        told.handed += (due + outcome.handed.len()) as u64;
+        match &outcome.recommended {
+            Some(made) if made.items.is_empty() => told.empty += 1,
+            Some(_) => told.made += 1,
+            None => {}
+        }
+        outcome.effects.iter().for_each(|effect| *told.effects.entry(effect.name()).or_default() += 1);
+    }
+
+    fn counts(&self, handed: &Handed) -> Output {
+        to(&self.counts_topic, handed.anchor.key(), handed.counts.encode_to_vec())
+    }
+
+    fn output(&self, record: &RawRecord, seen: &Seen, made: Recommended, now: Timestamp) -> Output {
+        let time = |ms: i64| {
+            let nanos = (ms.rem_euclid(1000) * 1_000_000) as i32;
+            Some(prost_types::Timestamp { seconds: ms.div_euclid(1000), nanos })
+        };
+        let crate::event::Origin { topic, partition, offset } = &record.origin;
+        let recommendations = v1::Recommendations {
+            id: id_name(made.id),
+            event_id: seen.event_id.clone(),
+            event_time: time(seen.visit.at_ms),
+            made_time: Some(prost_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() }),
+            user: Some(seen.user.clone()),
+            items: made.items.into_iter().map(|item| written(item, &self.period)).collect(),
+            origin: Some(v1::Origin { topic: topic.to_string(), partition: *partition, offset: *offset }),
+        };
+        Output {
+            topic: self.topic.clone(),
+            partition: None,
+            key: Some(Bytes::copy_from_slice(seen.user.as_bytes())),
+            payload: Some(self.encoder.encode(&recommendations)),
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// What the last period of popularity is called.
+pub fn period_name(learning: &Learning) -> String {
+    let minutes = learning.fading(true).start_ms(1) / 60_000;
+    match (minutes, minutes % 60) {
+        (60, _) => "this hour".into(),
+        (61.., 0) => format!("in these {} hours", minutes / 60),
+        (1, _) => "this minute".into(),
+        _ => format!("in these {minutes} minutes"),
+    }
+}
+
+/// As it is written for others to read.
+pub fn written(candidate: Candidate, period: &str) -> v1::Recommendation {
+    let when = |now: bool| if now { format!(" {period}") } else { String::new() };
+    let mut reason = v1::Reason::default();
+    let (kind, text) = match candidate.reason {
+        Reason::SeenTogether(item) => {
+            let text = format!("seen together with {item}");
+            reason.item = Some(item);
+            (v1::ReasonKind::SeenTogether, text)
+        }
+        Reason::SeenBefore => (v1::ReasonKind::SeenBefore, "seen before".into()),
+        Reason::PopularIn { category, now } => {
+            let text = format!("popular in {category}{}", when(now));
+            (reason.category, reason.now) = (Some(category), now);
+            (v1::ReasonKind::PopularInCategory, text)
+        }
+        Reason::Popular { now } => {
+            reason.now = now;
+            (v1::ReasonKind::Popular, format!("popular{}", when(now)))
+        }
+    };
+    (reason.kind, reason.text) = (kind.into(), text);
+    v1::Recommendation {
+        item: candidate.item,
+        category: Some(candidate.category).filter(|category| !category.is_empty()),
+        score: candidate.score,
+        reason: Some(reason),
+    }
+}
+
+/// Reads counts, keeps the anchors' sums, publishes their lists.
+pub struct OwnerStage {
+    pub learning: Learning,
+    pub lists_topic: Arc<str>,
+}
+
+impl Stage for OwnerStage {
+    type Prepared = Handed;
+    type Event = Vec<(Anchor, List)>;
+
+    const NAME: &'static str = "recommend";
+
+    fn kinds(&self) -> Vec<Kind> {
+        owner_kinds()
+    }
+
+    fn prepare(&self, record: &RawRecord, _: Timestamp) -> Result<Prepare<Handed>, Rejection> {
+        use crate::event::Reason::{Malformed, Tombstone};
+        let anchor = record.key.as_deref().and_then(Anchor::from_key);
+        let anchor = anchor.ok_or_else(|| Rejection::new(Malformed, "the key names no anchor of counts"))?;
+        let payload = record.payload.as_deref().ok_or_else(|| Rejection::new(Tombstone, "counts without a payload"))?;
+        let counts = Counts::decode(payload).map_err(|error| Rejection::new(Malformed, format!("counts: {error}")))?;
+        Ok(Prepare::Ready(Handed { anchor, counts }))
+    }
+
+    fn observe(&self, state: &mut View<'_>, Handed { anchor, counts }: Handed) -> (Self::Event, Vec<Ask>) {
+        // Counts are added whatever their age: what has faded is left out by their periods.
+        state.advance(counts.since_ms);
+        owner::take(state, &self.learning, &anchor, counts);
+        (owner::due(state, &self.learning), Vec::new())
+    }
+
+    fn conclude(
+        &self,
+        _: &mut View<'_>,
+        _: &RawRecord,
+        lists: Self::Event,
+        _: &[Answer],
+        _: Timestamp,
+    ) -> Result<Vec<Output>, Rejection> {
+        Ok(lists.iter().map(|(anchor, list)| to(&self.lists_topic, anchor.key(), list.encode_to_vec())).collect())
+    }
+}
+
+fn to(topic: &Arc<str>, key: Vec<u8>, payload: Vec<u8>) -> Output {
+    Output {
+        topic: topic.clone(),
+        partition: None,
+        key: Some(key.into()),
+        payload: Some(payload.into()),
+        headers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_what_it_means() {
+        let check = |reason: Reason, expected: serde_json::Value| {
+            let (item, category) = ("q".to_owned(), "phones".to_owned());
+            let candidate = Candidate { item, category, score: 0.5, reason, strongest: 0.5 };
+            let json = serde_json::to_value(written(candidate, "this hour")).unwrap();
+            assert_eq!(json["reason"], expected);
+            assert_eq!((json["item"].as_str(), json["category"].as_str()), (Some("q"), Some("phones")));
+        };
+        check(
+            Reason::SeenTogether("p-7".into()),
+            serde_json::json!({"kind": "seen_together", "item": "p-7", "text": "seen together with p-7"}),
+        );
+        check(Reason::SeenBefore, serde_json::json!({"kind": "seen_before", "text": "seen before"}));
+        check(
+            Reason::PopularIn { category: "phones".into(), now: true },
+            serde_json::json!({"kind": "popular_in_category", "category": "phones", "now": true,
+                "text": "popular in phones this hour"}),
+        );
+        check(Reason::Popular { now: false }, serde_json::json!({"kind": "popular", "text": "popular"}));
+    }
+}

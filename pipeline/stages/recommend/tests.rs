@@ -1,0 +1,328 @@
+//! The parts together: counts are exact whatever the order, the partitions and the cuts; rules hold whatever is counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::decayed::Decayed;
+use super::offline::Shop;
+use super::*;
+use crate::config;
+use crate::event::v1;
+use crate::state::{InMemory, State};
+
+const START_MS: i64 = 1_795_341_600_000;
+const HOUR_MS: i64 = 3_600_000;
+
+fn rules() -> Rules {
+    let settings = config::load(None, &[], [("HOSTNAME".to_owned(), "host".to_owned())].into_iter()).unwrap();
+    Rules::from(&settings.recommendations)
+}
+
+fn click_of(user: &str, item: &str, category: &str, action: v1::Action, after_ms: i64) -> Click {
+    let at_ms = START_MS + after_ms;
+    Click::new(v1::Click {
+        event_id: format!("{user}-{item}-{after_ms}"),
+        event_time: Some(prost_types::Timestamp { seconds: at_ms / 1000, nanos: (at_ms % 1000) as i32 * 1_000_000 }),
+        user: user.into(),
+        item: item.into(),
+        category: (!category.is_empty()).then(|| category.to_owned()),
+        action: action.into(),
+        ..Default::default()
+    })
+}
+
+fn view(user: &str, item: &str, after_ms: i64) -> Click {
+    click_of(user, item, "c", v1::Action::View, after_ms)
+}
+
+fn shop(rules: Rules) -> Shop {
+    Shop::new(rules, 1, 1, 0)
+}
+
+fn settled(rules: Rules, partitions: usize, owners: usize, clicks: &[Click]) -> Shop {
+    let mut shop = Shop::new(rules, partitions, owners, 0);
+    clicks.iter().for_each(|click| drop(shop.click(click)));
+    shop.settle(START_MS + 1000 * HOUR_MS);
+    assert_eq!(shop.fault().map(ToString::to_string), None);
+    shop
+}
+
+fn names(items: &[Candidate]) -> Vec<&str> {
+    items.iter().map(|item| item.item.as_str()).collect()
+}
+
+fn recommended(shop: &mut Shop, user: &str, after_ms: i64) -> Vec<Candidate> {
+    let visitor = shop.visitor(user);
+    recommend(&visitor, shop.lists(), shop.rules(), START_MS + after_ms)
+}
+
+/// What the clicks say, computed the plain way: every pair of a user's clicks within the window.
+fn counted_plainly(rules: &Rules, clicks: &[Click]) -> BTreeMap<Anchor, BTreeMap<String, Decayed>> {
+    let learning = &rules.learning;
+    let mut counts: BTreeMap<Anchor, BTreeMap<String, Decayed>> = BTreeMap::new();
+    let mut add = |anchor: Anchor, name: &str, at_ms: i64, weight: u64| {
+        let period = learning.fading(anchor.is_popularity()).period(at_ms);
+        counts.entry(anchor).or_default().entry(name.to_owned()).or_default().add(period, weight);
+    };
+    for (place, later) in clicks.iter().enumerate() {
+        let weight = |apart: i64| {
+            decayed::units(learning.weights.of(later.action) / (1.0 + apart as f64 / learning.pair_delay_ms as f64))
+        };
+        let before = clicks[..place].iter().filter(|earlier| earlier.event.user == later.event.user);
+        for earlier in before.filter(|earlier| later.at_ms - earlier.at_ms <= learning.pair_window_ms) {
+            if earlier.event.item == later.event.item {
+                continue;
+            }
+            let weight = weight(later.at_ms - earlier.at_ms);
+            let reverse = decayed::units(weight as f64 / decayed::UNIT * learning.reverse_weight);
+            add(Anchor::item(&earlier.event.item), &later.event.item, later.at_ms, weight);
+            add(Anchor::item(&later.event.item), &earlier.event.item, later.at_ms, reverse);
+        }
+        add(Anchor::Shop, &later.event.item, later.at_ms, weight(0));
+    }
+    for names in counts.values_mut() {
+        let newest = names.values().map(Decayed::newest).max().unwrap_or_default();
+        names.values_mut().for_each(|weight| weight.forget(newest));
+        names.retain(|_, weight| !weight.is_empty());
+    }
+    counts
+}
+
+fn counted(anchored: owner::Anchored) -> BTreeMap<String, Decayed> {
+    let counted = anchored.names.into_iter().filter_map(|kept| kept.counted);
+    counted.map(|counted| (counted.name, counted.weight.unwrap_or_default())).collect()
+}
+
+/// Clicks in the order of their times: who, what, minutes since the one before.
+fn any_clicks() -> impl Strategy<Value = Vec<Click>> {
+    prop::collection::vec((0u8..5, 0u8..9, 0u8..4, 0i64..90), 1..60).prop_map(|parts| {
+        let actions = [v1::Action::View, v1::Action::Cart, v1::Action::Favourite, v1::Action::Purchase];
+        let mut at_ms = 0;
+        let click = |(user, item, action, minutes): (u8, u8, u8, i64)| {
+            at_ms += minutes * 60_000;
+            let (user, item, category) = (format!("u{user}"), format!("i{item}"), format!("c{}", item % 3));
+            click_of(&user, &item, &category, actions[usize::from(action)], at_ms)
+        };
+        parts.into_iter().map(click).collect()
+    })
+}
+
+/// So many that no pair is left out for want of room.
+fn roomy() -> Rules {
+    let mut rules = rules();
+    rules.learning.pair_clicks_max = 64;
+    rules.learning.neighbours_max = 64;
+    rules
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn counts_are_exact_over_partitions_and_owners(
+        clicks in any_clicks(), partitions in 1usize..5, owners in 1usize..4, flush_ms in 0i64..7_200_000,
+    ) {
+        let mut rules = roomy();
+        rules.learning.flush_ms = flush_ms;
+        let mut shop = settled(rules.clone(), partitions, owners, &clicks);
+        for (anchor, expected) in counted_plainly(&rules, &clicks) {
+            let anchored = shop.anchored(&anchor).unwrap_or_default();
+            let mut total = Decayed::default();
+            expected.values().for_each(|weight| total.merge(weight));
+            prop_assert_eq!(anchored.total.as_ref(), Some(&total), "{:?}", anchor);
+            prop_assert_eq!(anchored.missed, None);
+            prop_assert_eq!(counted(anchored), expected, "{:?}", anchor);
+        }
+    }
+
+    #[test]
+    fn late_clicks_are_paired_as_if_they_had_come_in_time(clicks in any_clicks(), seed in any::<u64>()) {
+        let rules = roomy();
+        let mut shuffled = clicks.clone();
+        fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
+        // Of clicks at the same time the order is that of arrival, and says which of two is the earlier.
+        shuffled.sort_by_key(|click| click.at_ms / (6 * HOUR_MS));
+        let key = |click: &Click| (click.at_ms, click.event.user.clone());
+        let distinct: BTreeSet<_> = clicks.iter().map(key).collect();
+        prop_assume!(distinct.len() == clicks.len());
+        let mut in_order = settled(rules.clone(), 2, 2, &clicks);
+        let mut late = settled(rules.clone(), 3, 1, &shuffled);
+        for anchor in counted_plainly(&rules, &clicks).into_keys() {
+            prop_assert_eq!(in_order.anchored(&anchor), late.anchored(&anchor), "{:?}", anchor);
+        }
+    }
+
+    #[test]
+    fn what_a_full_list_misses_is_known(clicks in any_clicks(), neighbours_max in 1usize..3) {
+        let mut rules = roomy();
+        rules.learning.neighbours_max = neighbours_max;
+        // Parts of few names, so that names come and go.
+        rules.learning.flush_ms = 0;
+        let mut shop = settled(rules.clone(), 3, 2, &clicks);
+        let room = owner::KEPT * neighbours_max;
+        for (anchor, expected) in counted_plainly(&rules, &clicks) {
+            let anchored = shop.anchored(&anchor).unwrap_or_default();
+            prop_assert!(anchored.names.len() <= room + room / 4);
+            let newest = anchored.total.clone().unwrap_or_default().newest();
+            let list = anchored.list(rules.learning.fading(anchor.is_popularity()), usize::MAX);
+            let kept = counted(anchored);
+            for (name, weight) in expected {
+                let there = kept.get(&name).map_or(0.0, |weight| weight.value(newest));
+                let exact = weight.value(newest);
+                prop_assert!(there <= exact + 1e-9 && exact <= there + list.missed + 1e-9, "{:?}: {}", anchor, name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_recommended_keeps_the_rules(clicks in any_clicks(), items_max in 1usize..6, share in 0.1f64..1.0) {
+        let mut rules = rules();
+        rules.ranking.items_max = items_max;
+        rules.ranking.category_share_max = share;
+        rules.business.blocked_items = ["i1".to_owned()].into();
+        rules.business.blocked_categories = ["c2".to_owned()].into();
+        rules.business.boosted_items = [("i3".to_owned(), 0.0)].into();
+        let mut shop = shop(rules.clone());
+        for click in &clicks {
+            let outcome = shop.click(click);
+            let visitor = shop.visitor(&click.event.user);
+            let Some(recommended) = outcome.recommended else { continue };
+            let items = names(&recommended.items);
+            let distinct: BTreeSet<_> = items.iter().collect();
+            prop_assert!(distinct.len() == items.len() && items.len() <= items_max);
+            for item in &recommended.items {
+                prop_assert!(item.score > 0.0 && !["i1", "i3"].contains(&item.item.as_str()) && item.category != "c2");
+                let seen = visitor.visits.iter().filter(|visit| visit.item == item.item);
+                prop_assert!(seen.map(|visit| visit.at_ms).all(|at| click.at_ms - at >= rules.ranking.seen_left_out_ms));
+                prop_assert!(visitor.bought.iter().all(|bought| bought.item != item.item));
+            }
+        }
+        prop_assert_eq!(shop.fault().map(ToString::to_string), None);
+    }
+}
+
+#[test]
+fn what_was_seen_together_is_recommended_with_its_reason() {
+    let clicks = [view("a", "p", 0), view("a", "q", 60_000), view("b", "p", 120_000)];
+    let mut shop = settled(rules(), 2, 2, &clicks);
+    let items = recommended(&mut shop, "b", 130_000);
+    assert_eq!(names(&items), ["q"], "p was seen just now");
+    assert_eq!(items[0].reason, Reason::SeenTogether("p".into()));
+    assert_eq!(items[0].category, "c");
+}
+
+#[test]
+fn seen_and_bought_items_come_back_in_their_time() {
+    let clicks = [
+        view("a", "p", 0),
+        click_of("a", "q", "c", v1::Action::Purchase, 60_000),
+        click_of("a", "r", "d", v1::Action::View, 120_000),
+    ];
+    let mut shop = settled(rules(), 1, 1, &clicks);
+    assert_eq!(names(&recommended(&mut shop, "a", 130_000)), [""; 0]);
+    let later = recommended(&mut shop, "a", HOUR_MS);
+    assert_eq!(names(&later).iter().collect::<BTreeSet<_>>(), ["p", "r"].iter().collect());
+    let bought_ms = shop.rules().ranking.bought_left_out_ms;
+    assert!(names(&recommended(&mut shop, "a", 60_000 + bought_ms)).contains(&"q"));
+    assert!(!names(&recommended(&mut shop, "a", 59_999 + bought_ms)).contains(&"q"));
+}
+
+#[test]
+fn a_new_user_is_shown_what_is_popular_and_a_new_item_is_found_after_one_click() {
+    let mut clicks: Vec<Click> = (0..5).map(|user| view(&format!("u{user}"), "hit", user * 1000)).collect();
+    clicks.push(view("u0", "new", 6000));
+    let mut shop = settled(rules(), 3, 3, &clicks);
+    let items = recommended(&mut shop, "nobody", 7000);
+    assert_eq!((names(&items), &items[0].reason), (vec!["hit", "new"], &Reason::Popular { now: true }));
+    let later = recommended(&mut shop, "nobody", 7000 + 2 * HOUR_MS);
+    assert_eq!(later[0].reason, Reason::Popular { now: false });
+
+    // Somebody else looks into the category of the new item, at an item that nobody has looked at.
+    shop.click(&view("u9", "unknown", 8000));
+    let items = recommended(&mut shop, "u9", 8000);
+    assert_eq!(names(&items), ["hit", "new"]);
+    assert_eq!(items[0].reason, Reason::PopularIn { category: "c".into(), now: true });
+}
+
+#[test]
+fn what_is_out_of_stock_is_left_out_until_it_is_back() {
+    let mut rules = rules();
+    rules.business.stock_attribute = Some("in_stock".into());
+    let with_stock = |mut click: Click, there: bool| {
+        let value = prost_types::Value { kind: Some(ValueKind::BoolValue(there)) };
+        click.event.attributes = Some(prost_types::Struct { fields: [("in_stock".to_owned(), value)].into() });
+        click
+    };
+    let mut clicks = vec![view("a", "p", 0), with_stock(view("a", "q", 1000), false), view("b", "p", 2000)];
+    let mut shop = settled(rules.clone(), 2, 2, &clicks);
+    assert_eq!(names(&recommended(&mut shop, "b", 3000)), [""; 0]);
+    clicks.push(with_stock(view("c", "q", 4000), true));
+    let mut shop = settled(rules, 2, 2, &clicks);
+    assert_eq!(names(&recommended(&mut shop, "b", 5000)), ["q"]);
+}
+
+#[test]
+fn a_boost_moves_an_item_and_one_category_does_not_fill_the_list() {
+    let mut clicks: Vec<Click> = (0..8).map(|item| view("a", &format!("c{item}"), item * 1000)).collect();
+    clicks.extend((0..2).map(|item| click_of("a", &format!("d{item}"), "d", v1::Action::View, 9000 + item * 600_000)));
+    clicks.push(view("b", "c7", 700_000));
+    let mut rules = rules();
+    rules.ranking.items_max = 4;
+    rules.ranking.category_share_max = 0.5;
+    let mut shop = settled(rules.clone(), 1, 1, &clicks);
+    let items = recommended(&mut shop, "b", 700_000);
+    let of = |category: &str, items: &[Candidate]| items.iter().filter(|item| item.category == category).count();
+    assert_eq!([of("c", &items), of("d", &items)], [2, 2], "{items:?}");
+    rules.business.boosted_items = [("d1".to_owned(), 100.0)].into();
+    let mut shop = settled(rules.clone(), 1, 1, &clicks);
+    assert_eq!(recommended(&mut shop, "b", 700_000)[0].item, "d1");
+    rules.business.blocked_categories = ["d".to_owned()].into();
+    let mut shop = settled(rules, 1, 1, &clicks);
+    let items = recommended(&mut shop, "b", 700_000);
+    assert_eq!(of("c", &items), 4, "a list that would stay short is filled: {items:?}");
+}
+
+#[test]
+fn actions_that_say_nothing_are_not_counted() {
+    let clicks = [
+        view("a", "p", 0),
+        click_of("a", "q", "c", v1::Action::Impression, 1000),
+        click_of("a", "r", "c", v1::Action::Remove, 2000),
+    ];
+    let mut shop = settled(rules(), 1, 1, &clicks);
+    assert_eq!(shop.anchored(&Anchor::item("p")), None);
+    assert_eq!(shop.anchored(&Anchor::Shop).unwrap().names.len(), 1);
+    assert_eq!(shop.visitor("a").visits.len(), 1);
+}
+
+#[test]
+fn what_is_remembered_of_a_user_is_bounded() {
+    let mut shop = shop(rules());
+    for item in 0..200 {
+        shop.click(&click_of("a", &format!("i{item}"), "c", v1::Action::Purchase, item * 1000));
+    }
+    let visitor = shop.visitor("a");
+    assert_eq!([visitor.visits.len(), visitor.bought.len()], [visitor::VISITS_MAX, visitor::BOUGHT_MAX]);
+    assert!(visitor.bought.iter().any(|bought| bought.item == "i199"));
+    assert!(visitor.shown.len() <= visitor::SHOWN_MAX);
+}
+
+/// One message holds no more than [`partial::NAMES_MAX`] names and what one click adds.
+#[test]
+fn partial_counts_do_not_grow_on() {
+    let mut rules = rules();
+    rules.learning.flush_ms = i64::MAX;
+    let mut state: InMemory = State::in_memory(&kinds(), 0);
+    let lists = offline::Table::default();
+    let mut handed = Vec::new();
+    for item in 0..1000 {
+        let new = view("a", &format!("i{item}"), item);
+        state.observe(|tables| tables.advance(new.at_ms));
+        let seen = Seen::new(&new, &rules.business);
+        handed.extend(state.conclude(|tables| click(tables, &lists, &rules, &seen)).handed);
+    }
+    assert!(handed.iter().any(|handed| handed.anchor == Anchor::Shop));
+    let most = handed.iter().map(|handed| handed.counts.names.len()).max().unwrap();
+    assert!((partial::NAMES_MAX..partial::NAMES_MAX + 64).contains(&most), "{most}");
+}
