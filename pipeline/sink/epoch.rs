@@ -63,7 +63,6 @@ pub struct Acknowledged {
 pub enum SinkEvent {
     /// Ready for epochs: whatever a former holder of the transactional id left open is finished.
     Ready,
-    /// Without its entries.
     Committed {
         epoch: Epoch,
         seconds: f64,
@@ -194,10 +193,7 @@ impl Committer {
             match self.commit(&mut epoch, &*membership) {
                 Ok(()) => {
                     epoch.acknowledged = self.producer.take_acknowledged();
-                    // Nobody asks for them any more, and taking thousands apart is this thread's work, not the engine's.
-                    let entries = std::mem::take(&mut epoch.entries);
                     emit(SinkEvent::Committed { epoch, seconds: started.elapsed().as_secs_f64() });
-                    drop(entries);
                 }
                 Err(Undone::Failed(failure, why)) => emit(SinkEvent::Failed { epoch, failure, why }),
                 Err(Undone::Dead(error)) => return emit(SinkEvent::Dead(error)),
