@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
 use super::look_up::Asked;
-use super::owners::Held;
+use super::owners::Holdings;
 use super::partition;
 use super::partition::{Freed, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, Unprepared};
@@ -77,7 +77,7 @@ pub struct Parts<S: Stage> {
     /// `None`: the stage keeps no state.
     pub keeper: Option<Keeper>,
     /// Told which partitions it has.
-    pub held: Arc<Held>,
+    pub held: Arc<Holdings>,
 }
 
 /// See the module.
@@ -94,7 +94,7 @@ pub struct Engine<S: Stage> {
     source: Option<Source>,
     report: Report,
     keeper: Option<Keeper>,
-    held: Arc<Held>,
+    held: Arc<Holdings>,
     next_checkpoint: Instant,
 
     partitions: HashMap<Tenure, Partition<S>, RandomState>,

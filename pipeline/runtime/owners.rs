@@ -44,9 +44,9 @@ pub fn owners_topic(settings: &Settings) -> Option<String> {
 
 /// The partitions that an engine has.
 #[derive(Debug, Default)]
-pub struct Held(Mutex<BTreeSet<TopicPartition>>);
+pub struct Holdings(Mutex<BTreeSet<TopicPartition>>);
 
-impl Held {
+impl Holdings {
     pub fn set(&self, partitions: impl Iterator<Item = TopicPartition>) {
         *self.lock() = partitions.collect();
     }
@@ -130,7 +130,7 @@ impl Owners {
 pub fn start_owners(
     settings: &Settings,
     topics: Vec<String>,
-    held: Arc<Held>,
+    held: Arc<Holdings>,
 ) -> Result<Option<(Arc<Owners>, Running)>, Error> {
     let (Some(topic), Some(url)) = (owners_topic(settings), settings.http.advertised_url.clone()) else {
         return Ok(None);
@@ -161,7 +161,7 @@ pub fn start_owners(
 
 struct Claimant {
     owners: Arc<Owners>,
-    held: Arc<Held>,
+    held: Arc<Holdings>,
     claim: Vec<u8>,
     topic: String,
     producer: BaseProducer,

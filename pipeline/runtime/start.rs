@@ -8,7 +8,7 @@ use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
 use super::look_up::{Asked, UserLookUps};
 use super::models::Served;
-use super::owners::Held;
+use super::owners::Holdings;
 use super::prepare::PreparePool;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
@@ -28,7 +28,7 @@ pub struct Running {
     /// What works for it on threads of its own, and ends with it.
     beside: Vec<Running>,
     ask: Option<Ask>,
-    held: Arc<Held>,
+    held: Arc<Holdings>,
     look_ups: Option<UserLookUps>,
 }
 
@@ -56,7 +56,7 @@ impl Running {
     }
 
     /// The partitions that a stage has.
-    pub(super) fn held(&self) -> Arc<Held> {
+    pub(super) fn held(&self) -> Arc<Holdings> {
         self.held.clone()
     }
 
@@ -135,7 +135,7 @@ pub fn start_stage<S: Stage>(
         topics,
         revoke_max: settings.delivery.transaction_timeout * 2,
     };
-    let held = Arc::new(Held::default());
+    let held = Arc::new(Holdings::default());
     let engine = Engine::new(Parts {
         stage,
         room: room.clone(),

@@ -1,6 +1,7 @@
-use super::partition::{Side, State, full_key};
+use super::made::Entry;
+use super::partition::{Side, State};
 use super::view::{alive, clock};
-use super::{Kind, ReadTables, StateError, Value};
+use super::{Held, Kind, ReadTables, StateError};
 
 /// What is committed of one side's entries, to be read by those who look on from outside. Whatever is under way, and may
 /// still be aborted, does not show: neither in entries nor in the clock.
@@ -20,10 +21,10 @@ impl ReadTables for Committed<'_> {
         clock(self.state.committed_highest(), self.state.grace_ms())
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
         let now = self.stream_time();
-        let stored = self.state.stored(&full_key(self.side, kind.id(), key))?;
-        alive(kind, &stored, now)
+        let stored = self.state.keyed(self.side, kind.id(), key, |state, key| state.stored(key))?;
+        alive(kind, Entry::Stored(stored), now)
     }
 
     fn fail(&mut self, why: String) {
@@ -47,7 +48,7 @@ mod tests {
         };
         state.observe(0, |view| {
             view.advance(1_000);
-            WORDS.put(view, "k", &"observed".to_owned());
+            WORDS.put(view, "k", "observed".to_owned());
         });
         assert_eq!(seen(&mut state, Side::Observe), (None, i64::MIN), "nothing is cut");
         state.cut(0);
@@ -58,7 +59,7 @@ mod tests {
 
         state.observe(1, |view| {
             view.advance(1_063);
-            WORDS.put(view, "k", &"later".to_owned());
+            WORDS.put(view, "k", "later".to_owned());
         });
         assert_eq!(
             seen(&mut state, Side::Observe),

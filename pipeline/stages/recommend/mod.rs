@@ -102,7 +102,7 @@ pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: 
             outcome.recommended = Some(Recommended { id, items: recommend(&visitor, lists, rules, visit.at_ms) });
         }
     }
-    VISITORS.put(tables, user, &visitor);
+    VISITORS.put(tables, user, visitor);
     outcome
 }
 
