@@ -52,8 +52,13 @@ const OF_CLICKS: [&str; 12] = [
 ];
 
 /// Those of the alerts stage, which does not run here.
-const OF_ALERTS: [&str; 3] =
-    ["groundswell_alert_texts_total", "groundswell_alerts_written_total", "groundswell_trends_written_total"];
+const OF_ALERTS: [&str; 5] = [
+    "groundswell_alert_texts_total",
+    "groundswell_alerts_written_total",
+    "groundswell_trends_written_total",
+    "groundswell_board_size_bytes",
+    "groundswell_board_limit_bytes",
+];
 
 #[test]
 fn metrics_are_complete_and_as_prometheus_wants_them() -> Outcome<()> {
