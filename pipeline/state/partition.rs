@@ -382,13 +382,7 @@ impl State {
 
 impl Changes {
     /// Has an entry come up when it is due. `before`: when its key is known to come up already.
-    pub fn ensure(
-        &mut self,
-        kinds: &Kinds,
-        key: &[u8],
-        due_ms: i64,
-        before: Option<i64>,
-    ) -> Result<(), StateError> {
+    pub fn ensure(&mut self, kinds: &Kinds, key: &[u8], due_ms: i64, before: Option<i64>) -> Result<(), StateError> {
         match kinds.get(id_of(key)).map(Kind::lifetime) {
             Some(Lifetime::Fires) => self.timers.ensure(key, due_ms, before),
             _ => self.expiries.ensure(key, due_ms, before),

@@ -442,7 +442,10 @@ fn what_a_stage_does_wrong_is_said() {
         assert_eq!(state.fault().map(ToString::to_string).as_deref(), Some(expected));
     };
     check(|view| view.put(TIMER, b"k", Arc::new(())), "state kind timer fires and is put without a due time");
-    check(|view| view.put_until(PLAIN, b"k", Arc::new(()), 1), "state kind plain does not fire and is put with a due time");
+    check(
+        |view| view.put_until(PLAIN, b"k", Arc::new(()), 1),
+        "state kind plain does not fire and is put with a due time",
+    );
     let undeclared = "state kind other (id 9) is not among those that the stage declares";
     check(|view| view.put(Kind::new(9, "other"), b"k", Arc::new(())), undeclared);
 }

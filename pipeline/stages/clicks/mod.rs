@@ -102,21 +102,14 @@ struct Before {
 }
 
 /// What is known, before the click is counted, of the click that the session is seen from: itself, unless it came late.
-fn known(
-    tables: &mut impl Tables,
-    click: &Click,
-    before: &Before,
-    session: &Session,
-    partition: &Partition,
-) -> Known {
+fn known(tables: &mut impl Tables, click: &Click, before: &Before, session: &Session, partition: &Partition) -> Known {
     let last = session.clicks.last().copied().unwrap_or_default();
     let category = match last.category {
         0 => Entity::default(),
         id if click.category == Some(Id(id)) => before.category,
         id => CATEGORIES.get(tables, &id).unwrap_or_default(),
     };
-    let item =
-        if last.item == click.item.0 { before.item } else { ITEMS.get(tables, &last.item).unwrap_or_default() };
+    let item = if last.item == click.item.0 { before.item } else { ITEMS.get(tables, &last.item).unwrap_or_default() };
     Known { item, category, all: partition.all.unwrap_or_default() }
 }
 
