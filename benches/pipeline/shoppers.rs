@@ -1,5 +1,7 @@
 //! Clicks to measure with.
 
+use std::ops::Range;
+
 use fastrand::Rng;
 
 use super::broker::{PARTITIONS, Record};
@@ -31,14 +33,34 @@ pub fn clicks(count: usize, users: u32) -> Vec<Record> {
                 _ => "purchase",
             };
             let at_ms = START_MS + number as u64 * 1000 / CLICKS_A_SECOND;
-            let payload = format!(
-                r#"{{"event_id":"c-{number}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{category}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
-                item % 40,
-                item % 500 + 1
-            );
-            Record { partition: user as i32 % PARTITIONS, key: format!("user-{user}").into_bytes(), payload: payload.into_bytes() }
+            click(&format!("c-{number}"), at_ms, user, item, action)
         })
         .collect()
+}
+
+/// A short visit by each of these users, of up to a million, one after the other: before what [`clicks`] makes.
+pub fn visits(users: Range<u32>, clicks: u32) -> Vec<Record> {
+    let numbered = users.flat_map(|user| (0..clicks).map(move |number| (user, number)));
+    numbered
+        .map(|(user, number)| {
+            let at_ms = START_MS - 20_000_000 + u64::from(user) * 10 + u64::from(number);
+            click(&format!("v-{user}-{number}"), at_ms, user, user.wrapping_mul(7919).wrapping_add(number) % ITEMS, "view")
+        })
+        .collect()
+}
+
+fn click(id: &str, at_ms: u64, user: u32, item: u32, action: &str) -> Record {
+    let payload = format!(
+        r#"{{"event_id":"{id}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
+        item % CATEGORIES,
+        item % 40,
+        item % 500 + 1
+    );
+    Record {
+        partition: user as i32 % PARTITIONS,
+        key: format!("user-{user}").into_bytes(),
+        payload: payload.into_bytes(),
+    }
 }
 
 /// Few come often: the number of visits falls with the square of the rank.
