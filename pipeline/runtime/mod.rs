@@ -8,8 +8,11 @@ mod clicks;
 #[cfg(test)]
 mod cuts;
 mod engine;
+mod follow;
+mod look_up;
 mod models;
 mod offline;
+mod owners;
 mod partition;
 mod passages;
 mod prepare;
@@ -24,11 +27,12 @@ mod text;
 
 pub use alerts::{alerts_stage, repartition, scored, start_alerts};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
+pub use look_up::UserLookUps;
 pub use models::{Loaded, Models, Served};
 pub use offline::Offline;
+pub use owners::owners_topic;
 pub use passages::{Passage, Purpose, passages};
 pub use prepare::ResolveSchema;
-pub use recommend::RecommendationsNow;
 pub use restore::changelog;
 pub use schemas::Registered;
 pub use scoring::ServedModel;

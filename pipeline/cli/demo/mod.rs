@@ -121,7 +121,7 @@ impl Demo {
         let mut signals = Signals::new()?;
         let health = Arc::new(health(settings, &STAGES));
         let metrics = telemetry::recorder()?;
-        let look_ups = Arc::new(api::LookUps::default());
+        let look_ups = Arc::new(api::LookUps::new(&settings.http)?);
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics, &look_ups)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
