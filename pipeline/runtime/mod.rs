@@ -9,6 +9,7 @@ mod clicks;
 mod cuts;
 mod engine;
 mod models;
+mod notify;
 mod offline;
 mod partition;
 mod passages;
