@@ -11,6 +11,7 @@ mod engine;
 mod follow;
 mod look_up;
 mod models;
+mod notify;
 mod offline;
 mod owners;
 mod partition;

@@ -5,4 +5,5 @@ mod clicks;
 mod events;
 mod harness;
 mod kill;
+mod notify;
 mod state;
