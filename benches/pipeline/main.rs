@@ -15,6 +15,7 @@ mod alone;
 mod broker;
 mod clicks;
 mod plain;
+mod shoppers;
 mod texts;
 mod trial;
 
@@ -171,7 +172,7 @@ fn raw(broker: &Broker, texts: &[String]) -> Outcome<()> {
 }
 
 fn clicks(broker: &Broker) -> Outcome<()> {
-    let records = clicks::clicks(CLICKS, CLICK_USERS);
+    let records = shoppers::clicks(CLICKS, CLICK_USERS);
     let bytes: usize = records.iter().map(|record| record.payload.len() + record.key.len()).sum();
     println!("{CLICKS} clicks of {CLICK_USERS} users, {} bytes on average", bytes / records.len());
     for (supply, how) in [(Supply::Live, "live"), (Supply::Backlog, "backlog")] {

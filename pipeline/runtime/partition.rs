@@ -371,7 +371,7 @@ mod tests {
 
         fn observe(&self, state: &mut View<'_>, asks: u8) -> (u64, Vec<Ask>) {
             let seen = COUNTS.get(state, "seen").unwrap_or(0) + 1;
-            COUNTS.put(state, "seen", &seen);
+            COUNTS.put(state, "seen", seen);
             let ask = Ask {
                 model: ModelId(0),
                 priority: Priority::Normal,

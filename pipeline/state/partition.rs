@@ -6,6 +6,7 @@ use super::due::DueQueue;
 use super::in_memory::InMemory;
 use super::kind::Lifetime;
 use super::local::{Copy, Mark};
+use super::made::Entry;
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
@@ -39,6 +40,8 @@ pub struct State {
     fault: Option<StateError>,
     pub(super) counts: Counts,
     pub(super) due_per_record_max: usize,
+    /// For the key that is looked up: a state is asked several times a record.
+    key: Vec<u8>,
 }
 
 /// One side's changes and what falls due among its entries.
@@ -121,6 +124,7 @@ impl State {
             fault: None,
             counts: Counts::default(),
             due_per_record_max: DUE_PER_RECORD_MAX,
+            key: Vec::new(),
         }
     }
 
@@ -152,7 +156,7 @@ impl State {
                 *clock = Clock { highest, at_cut: highest, committed: highest, records: VecDeque::new() };
             }
             let changes = if side_of(key) == Side::Observe { &mut *observed } else { &mut *concluded };
-            changes.ensure(kinds, key, stored, None)
+            stored.due_ms().map_or(Ok(()), |due_ms| changes.ensure(kinds, key, due_ms, None))
         })
     }
 
@@ -223,8 +227,8 @@ impl State {
     /// What a change has taken out of the queues stands there again, now that the change is gone.
     fn repair(&mut self, side: Side, keys: &[Bytes]) {
         for key in keys {
-            if let Some(stored) = self.visible(side, key) {
-                self.ensure_due(side, key, &stored, None);
+            if let Some(due_ms) = self.visible(side, key).and_then(|entry| entry.due_ms()) {
+                self.ensure_due(side, key, due_ms, None);
             }
         }
     }
@@ -316,6 +320,15 @@ impl State {
         }
     }
 
+    /// Does something with an entry's full key.
+    pub(super) fn keyed<R>(&mut self, side: Side, kind: u8, key: &[u8], act: impl FnOnce(&mut Self, &[u8]) -> R) -> R {
+        let mut full = std::mem::take(&mut self.key);
+        write_key(&mut full, side, kind, key);
+        let done = act(self, &full);
+        self.key = full;
+        done
+    }
+
     pub(super) fn highest(&self) -> i64 {
         self.clock.highest
     }
@@ -339,22 +352,23 @@ impl State {
     }
 
     /// The entry as the newest record sees it, expired or not.
-    pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Stored> {
+    pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Entry> {
         if let Some(value) = self.changes(side).overlay.get(key) {
-            return value.cloned();
+            return value.cloned().map(Entry::Fresh);
         }
         let found = self.store.get(key);
-        found.unwrap_or_else(|error| {
+        let stored = found.unwrap_or_else(|error| {
             self.check(Err(error));
             None
-        })
+        });
+        stored.map(Entry::Stored)
     }
 
     /// Has the entry come up when it is due. `before`: when its key is known to come up already.
-    pub(super) fn ensure_due(&mut self, side: Side, key: &Bytes, stored: &Stored, before: Option<i64>) {
+    pub(super) fn ensure_due(&mut self, side: Side, key: &[u8], due_ms: i64, before: Option<i64>) {
         let Self { kinds, observed, concluded, .. } = self;
         let changes = if side == Side::Observe { observed } else { concluded };
-        let ensured = changes.ensure(kinds, key, stored, before);
+        let ensured = changes.ensure(kinds, key, due_ms, before);
         self.check(ensured);
     }
 
@@ -367,15 +381,8 @@ impl State {
 }
 
 impl Changes {
-    /// Has an entry with a due time come up. `before`: when its key is known to come up already.
-    pub fn ensure(
-        &mut self,
-        kinds: &Kinds,
-        key: &Bytes,
-        stored: &Stored,
-        before: Option<i64>,
-    ) -> Result<(), StateError> {
-        let Some(due_ms) = stored.due_ms() else { return Ok(()) };
+    /// Has an entry come up when it is due. `before`: when its key is known to come up already.
+    pub fn ensure(&mut self, kinds: &Kinds, key: &[u8], due_ms: i64, before: Option<i64>) -> Result<(), StateError> {
         match kinds.get(id_of(key)).map(Kind::lifetime) {
             Some(Lifetime::Fires) => self.timers.ensure(key, due_ms, before),
             _ => self.expiries.ensure(key, due_ms, before),
@@ -404,9 +411,14 @@ impl Clock {
 /// The entry's key in store and changelog.
 pub(super) fn full_key(side: Side, kind: u8, key: &[u8]) -> Bytes {
     let mut full = Vec::with_capacity(1 + key.len());
-    full.push(if side == Side::Observe { kind } else { kind | CONCLUDES });
-    full.extend_from_slice(key);
+    write_key(&mut full, side, kind, key);
     full.into()
+}
+
+fn write_key(into: &mut Vec<u8>, side: Side, kind: u8, key: &[u8]) {
+    into.clear();
+    into.push(if side == Side::Observe { kind } else { kind | CONCLUDES });
+    into.extend_from_slice(key);
 }
 
 fn side_of(key: &[u8]) -> Side {

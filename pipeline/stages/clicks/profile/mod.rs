@@ -63,7 +63,7 @@ pub fn observe(
 fn name_category(tables: &mut impl Tables, click: &Click) {
     let (Some(id), Some(name)) = (click.category, &click.event.category) else { return };
     if CATEGORY_NAMES.get(tables, &id.0).is_none() {
-        CATEGORY_NAMES.put(tables, &id.0, name);
+        CATEGORY_NAMES.put(tables, &id.0, name.clone());
     }
 }
 
