@@ -1,16 +1,14 @@
 //! Clicks to measure with.
 
-use std::ops::Range;
-
 use fastrand::Rng;
 
 use super::broker::{PARTITIONS, Record};
 
 /// 2026-01-05.
-const START_MS: u64 = 1_767_571_200_000;
+pub const START_MS: u64 = 1_767_571_200_000;
 /// Clicks of all users in a second of event time.
 const CLICKS_A_SECOND: u64 = 200;
-const ITEMS: u32 = 20_000;
+pub const ITEMS: u32 = 20_000;
 const CATEGORIES: u32 = 300;
 
 /// Clicks as a shop writes them, in the order of their time: visits of a few clicks by users of whom some come often.
@@ -38,18 +36,8 @@ pub fn clicks(count: usize, users: u32) -> Vec<Record> {
         .collect()
 }
 
-/// A short visit by each of these users, of up to a million, one after the other: before what [`clicks`] makes.
-pub fn visits(users: Range<u32>, clicks: u32) -> Vec<Record> {
-    let numbered = users.flat_map(|user| (0..clicks).map(move |number| (user, number)));
-    numbered
-        .map(|(user, number)| {
-            let at_ms = START_MS - 20_000_000 + u64::from(user) * 10 + u64::from(number);
-            click(&format!("v-{user}-{number}"), at_ms, user, user.wrapping_mul(7919).wrapping_add(number) % ITEMS, "view")
-        })
-        .collect()
-}
-
-fn click(id: &str, at_ms: u64, user: u32, item: u32, action: &str) -> Record {
+/// As a shop writes it.
+pub fn click(id: &str, at_ms: u64, user: u32, item: u32, action: &str) -> Record {
     let payload = format!(
         r#"{{"event_id":"{id}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
         item % CATEGORIES,

@@ -1,11 +1,12 @@
 //! What a million users cost the clicks stage: memory against its budget, clicks a second against ten thousand users, and
 //! how long the state takes to come back, from its local copy and from the changelog alone.
 
+use std::ops::Range;
 use std::time::Instant;
 
-use super::broker::{Broker, Supply};
+use super::broker::{Broker, Record, Supply};
 use super::clicks::Trial;
-use super::shoppers::{clicks, visits};
+use super::shoppers::{ITEMS, START_MS, click, clicks};
 use super::{CLICKS_SETTINGS, Outcome, resident_mib};
 
 const FEW: u32 = 10_000;
@@ -34,7 +35,7 @@ fn of(broker: &Broker, users: u32) -> Outcome<f64> {
     let began = Instant::now();
     for first in (0..users).step_by(PART as usize) {
         let part = first..users.min(first + PART);
-        trial.rate(&visits(part, VISIT), Supply::Backlog)?;
+        trial.rate(&visits(part), Supply::Backlog)?;
     }
     println!("  {users} users, {VISIT} clicks each: {:.0} s", began.elapsed().as_secs_f64());
     let measured = clicks(MEASURED, users);
@@ -56,4 +57,21 @@ fn of(broker: &Broker, users: u32) -> Outcome<f64> {
     }
     trial.stop()?;
     Ok(rate)
+}
+
+/// A short visit by each of these users, of up to a million, one after the other: before what is measured.
+fn visits(users: Range<u32>) -> Vec<Record> {
+    let numbered = users.flat_map(|user| (0..VISIT).map(move |number| (user, number)));
+    numbered
+        .map(|(user, number)| {
+            let at_ms = START_MS - 20_000_000 + u64::from(user) * 10 + u64::from(number);
+            click(
+                &format!("v-{user}-{number}"),
+                at_ms,
+                user,
+                user.wrapping_mul(7919).wrapping_add(number) % ITEMS,
+                "view",
+            )
+        })
+        .collect()
 }

@@ -16,13 +16,16 @@ use crate::stages::recommend::{VISITORS, Visitor};
 use crate::state::{Side, State};
 use crate::telemetry::UserMisplaced;
 
+/// Reads one partition's state; `None` where it holds no answer.
+type Reader = Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>;
+
 /// A question as the engine takes it.
 pub struct Asked {
     /// Where the answer lies if it lies anywhere; none where that is not known.
     pub places: Vec<TopicPartition>,
     pub until: Instant,
     /// Reads one partition's state.
-    pub read: Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>,
+    pub read: Reader,
     pub done: Box<dyn FnOnce(Looked) + Send>,
 }
 
@@ -129,7 +132,7 @@ impl UserLookUps {
         (self.ask)(Asked { places, until, read, done: Box::new(done) });
     }
 
-    fn reader(&self, name: &str, about: About) -> Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send> {
+    fn reader(&self, name: &str, about: About) -> Reader {
         let (stage, name) = (self.stage.clone(), name.to_owned());
         match about {
             About::Profile => Box::new(move |state| {

@@ -243,7 +243,7 @@ impl<T: Tables> Scoped<'_, T> {
     fn under_way(&mut self, at: i64) {
         let mut group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         group.under_way_ms = group.under_way_ms.max(self.end_ms(at));
-        GROUPS.put(self.tables, self.group, &group);
+        GROUPS.put(self.tables, self.group, group);
     }
 
     fn end_ms(&self, at: i64) -> i64 {
