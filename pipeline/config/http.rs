@@ -108,7 +108,8 @@ fn advertised(url: &str, elsewhere: Elsewhere, judge: &mut Judge) {
     if url.contains('@') {
         judge.wrong("http.advertised_url", "carries a name or a password", Some("use http.token"));
     } else if !parsed.as_ref().is_some_and(is_base) {
-        let hint = "as in \"http://10.0.0.7:9464\"; with `env`, a pod can name its own address";
+        let hint =
+            "as in \"http://10.0.0.7:9464\"; in a pod, GROUNDSWELL__HTTP__ADVERTISED_URL can hold its own address";
         judge.wrong(
             "http.advertised_url",
             format!("({url:?}) is not http://HOST:PORT or https://HOST:PORT"),

@@ -16,15 +16,14 @@ use crate::stages::recommend::{VISITORS, Visitor};
 use crate::state::{Side, State};
 use crate::telemetry::UserMisplaced;
 
-/// Reads one partition's state; `None` where it holds no answer.
-type Reader = Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>;
+/// Reads one partition's state; `None` where it holds nothing of the user.
+pub type Reader = Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>;
 
 /// A question as the engine takes it.
 pub struct Asked {
     /// Where the answer lies if it lies anywhere; none where that is not known.
     pub places: Vec<TopicPartition>,
     pub until: Instant,
-    /// Reads one partition's state.
     pub read: Reader,
     pub done: Box<dyn FnOnce(Looked) + Send>,
 }

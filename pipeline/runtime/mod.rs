@@ -22,7 +22,7 @@ mod report;
 mod restore;
 mod schemas;
 mod scoring;
-mod segments;
+pub mod segments;
 mod start;
 mod text;
 
