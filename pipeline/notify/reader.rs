@@ -205,7 +205,9 @@ impl Reader {
 
     fn placed(&self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, KafkaError> {
         let mut list = TopicPartitionList::new();
-        partitions.iter().for_each(|partition| drop(list.add_partition(&self.topic, *partition)));
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
         commit_starts(&self.consumer, &list)?;
         let committed = self.consumer.committed_offsets(list, ANSWER_MAX)?;
         let mut begins = Vec::new();
