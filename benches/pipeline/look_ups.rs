@@ -135,7 +135,8 @@ impl Trial<'_> {
             if let Some(ahead) = at.checked_duration_since(Instant::now()).filter(|ahead| ahead.as_millis() >= 2) {
                 thread::sleep(ahead);
             }
-            let record = BaseRecord::to(self.input()).payload(&click.payload).key(&click.key).partition(click.partition);
+            let record =
+                BaseRecord::to(self.input()).payload(&click.payload).key(&click.key).partition(click.partition);
             producer.send(record).map_err(|(error, _)| error)?;
         }
         producer.flush(Duration::from_secs(10))?;

@@ -8,18 +8,22 @@
 //! 3. *raw path*: a model that costs nothing ÷ a plain consume–produce–commit loop in transactions, same broker; while
 //!    the topic is being filled, and on a backlog.
 //! 4. *memory*: after 200,000 events against after 20,000.
-//! 5. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
-//!    second with somebody asking ÷ with nobody.
-//! 6. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
+//! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
 //!    bytes.
+//! 6. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
+//!    second with somebody asking ÷ with nobody.
+//! 7. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
+//!    takes to come back.
 
 mod alone;
 mod broker;
 mod clicks;
 mod look_ups;
 mod plain;
+mod shoppers;
 mod texts;
 mod trial;
+mod users;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,10 +48,10 @@ const WARM_RATE: f64 = 1300.0;
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
 const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
-/// As for the raw path: the plain loop's window. What recommendations cost is another question.
-const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=65536", "recommendations.enabled=false"];
+/// Some epochs' worth. What recommendations cost is another question.
+const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
 /// With recommendations, which are ranked when they are asked for.
-const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=65536"];
+const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
 const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
@@ -93,6 +97,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("look-ups") {
         look_ups(&broker)?;
+    }
+    if wanted("users") {
+        users::measure(&broker)?;
     }
     Ok(())
 }
@@ -180,7 +187,7 @@ fn raw(broker: &Broker, texts: &[String]) -> Outcome<()> {
 }
 
 fn clicks(broker: &Broker) -> Outcome<()> {
-    let records = clicks::clicks(CLICKS, CLICK_USERS);
+    let records = shoppers::clicks(CLICKS, CLICK_USERS);
     let bytes: usize = records.iter().map(|record| record.payload.len() + record.key.len()).sum();
     println!("{CLICKS} clicks of {CLICK_USERS} users, {} bytes on average", bytes / records.len());
     for (supply, how) in [(Supply::Live, "live"), (Supply::Backlog, "backlog")] {
@@ -205,7 +212,7 @@ fn clicks(broker: &Broker) -> Outcome<()> {
 }
 
 fn look_ups(broker: &Broker) -> Outcome<()> {
-    let records = clicks::clicks(CLICKS, CLICK_USERS);
+    let records = shoppers::clicks(CLICKS, CLICK_USERS);
     let mut answering = look_ups::Answering::start(broker, "look-ups", &LOOK_UPS_SETTINGS, CLICK_USERS)?;
     let part = records.len() / (2 * ROUNDS + 1);
     let mut parts = records.chunks(part);

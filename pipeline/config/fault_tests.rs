@@ -162,7 +162,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "[registry]\nurl = 'http://r'\nca = 'tests/fixtures/tls/authority.pem'",
-        "groundswell.toml:3:1: registry.ca is of no use with registry.url (\"http://r\") | use https://",
+        "groundswell.toml:3:1: registry.ca is of no use with registry.url, which begins with http:// | use https://",
     ),
     (
         "[registry]\nregister = true",

@@ -12,6 +12,7 @@ use ureq::tls::{Certificate, ClientCert};
 
 use super::alerts::Alerts;
 use super::http::Http;
+use super::receivers::Receiver;
 use super::recommendations::Recommendations;
 
 /// Everything the program needs to run.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub clicks: Clicks,
     pub recommendations: Recommendations,
     pub alerts: Alerts,
+    /// Who is told of alerts.
+    pub receivers: Vec<Receiver>,
     pub redaction: Redaction,
     pub batch: Batch,
     pub cache_bytes_max: usize,

@@ -16,6 +16,7 @@ use super::judge::Judge;
 use super::kafka::{kafka, name};
 use super::key::Key;
 use super::raw::{self, Payload, Raw, User};
+use super::receivers::receivers;
 use super::recommendations::recommendations;
 use super::settings::*;
 use super::tls;
@@ -41,6 +42,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         clicks: clicks(&raw.clicks, judge),
         recommendations: recommendations(&raw.recommendations, judge),
         alerts: alerts(&raw.alerts, judge),
+        receivers: receivers(raw, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,
@@ -149,13 +151,13 @@ fn registry(raw: &Raw, judge: &mut Judge) -> Option<Registry> {
         return None;
     };
     address(url, judge);
-    tls::clear_text(url, r, judge);
+    tls::clear_text(&Key::from("registry"), url, r.ca.is_some(), r.certificate.is_some(), judge);
     Some(Registry {
         url: url.trim_end_matches('/').to_owned(),
         username: r.username.clone(),
         password: r.password.as_ref().map(|from| judge.secret("registry.password", from)),
         authorities: r.ca.as_ref().map(|path| tls::certificates("registry.ca", path, judge)),
-        identity: tls::identity(r, judge),
+        identity: tls::identity(&Key::from("registry"), r.certificate.as_ref(), r.key.as_ref(), judge),
         register: r.register,
         timeout: Duration::from_millis(r.timeout_ms),
     })

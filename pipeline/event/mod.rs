@@ -2,6 +2,7 @@
 //!
 //! This module knows no other of the program.
 
+mod alert;
 mod error;
 mod exchange;
 pub(crate) mod json;

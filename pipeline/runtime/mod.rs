@@ -12,6 +12,7 @@ mod engine;
 mod follow;
 mod look_up;
 mod models;
+mod notify;
 mod offline;
 mod owners;
 mod partition;
@@ -22,7 +23,7 @@ mod report;
 mod restore;
 mod schemas;
 mod scoring;
-mod segments;
+pub mod segments;
 mod start;
 mod text;
 

@@ -12,8 +12,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,8 @@ pub fn start_owners(
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
         .set("message.timeout.ms", CLAIM_MAX.as_millis().to_string());
-    let producer = config.create_with_context(Told).map_err(|e| broker_error("cannot create the producer of owners", &e))?;
+    let producer =
+        config.create_with_context(Told).map_err(|e| broker_error("cannot create the producer of owners", &e))?;
     let owners = Arc::new(Owners::new(settings, topics, url.clone()));
     let claim = Claim { instance: settings.instance.clone(), url };
     let claimant = Claimant {

@@ -7,4 +7,5 @@ mod events;
 mod harness;
 mod kill;
 mod look_up;
+mod notify;
 mod state;

@@ -152,12 +152,14 @@ impl Stage for ClicksStage {
             scored.model = Some(v1::Model { name: model.name.clone(), version: model.version.clone() });
         }
         let mut outputs = vec![self.scored.output(user.clone(), &scored)];
+        let mut response = None;
+        if let (Some(recommender), Some(noticed)) = (&self.recommender, &noticed) {
+            response = recommender.conclude(state, record, noticed, now, &mut outputs);
+        }
         if let Some(mut profile) = profile {
             profile.origin = scored.origin;
+            profile.recommendations = response;
             outputs.push(self.profiles.output(user, &profile));
-        }
-        if let (Some(recommender), Some(noticed)) = (&self.recommender, &noticed) {
-            outputs.extend(recommender.conclude(state, record, noticed, now));
         }
         Ok(outputs)
     }
