@@ -52,7 +52,7 @@ fn any_instance_tells_of_all_alerts_and_trends() -> Outcome<()> {
     };
     let mut instances = [start("a", &addresses[0])?, start("b", &addresses[1])?];
     for (instance, address) in instances.iter_mut().zip(&addresses) {
-        let tells = |path: &str, expected: &Value| {
+        let mut tells = |path: &str, expected: &Value| {
             wait_until(SOON, &format!("{expected} from {path}"), || {
                 instance.check_alive()?;
                 // Not listening yet, or not all read yet.
