@@ -13,6 +13,7 @@ mod click;
 mod counts;
 pub mod features;
 mod labels;
+mod look_up;
 pub mod profile;
 mod session;
 mod stage;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 pub use click::{Click, Id};
 pub use labels::Labels;
+pub use look_up::Sessions;
 use profile::Seen;
 use session::Placed;
 pub use session::Rules;
@@ -102,21 +104,14 @@ struct Before {
 }
 
 /// What is known, before the click is counted, of the click that the session is seen from: itself, unless it came late.
-fn known(
-    tables: &mut impl Tables,
-    click: &Click,
-    before: &Before,
-    session: &Session,
-    partition: &Partition,
-) -> Known {
+fn known(tables: &mut impl Tables, click: &Click, before: &Before, session: &Session, partition: &Partition) -> Known {
     let last = session.clicks.last().copied().unwrap_or_default();
     let category = match last.category {
         0 => Entity::default(),
         id if click.category == Some(Id(id)) => before.category,
         id => CATEGORIES.get(tables, &id).unwrap_or_default(),
     };
-    let item =
-        if last.item == click.item.0 { before.item } else { ITEMS.get(tables, &last.item).unwrap_or_default() };
+    let item = if last.item == click.item.0 { before.item } else { ITEMS.get(tables, &last.item).unwrap_or_default() };
     Known { item, category, all: partition.all.unwrap_or_default() }
 }
 
