@@ -18,7 +18,10 @@ from losses import CLOSED, targets, through_noise
 
 GAP_WEIGHT = 100.0
 """Of a source's mean probability against its accuracy, beside the likelihood: where errors are wilder than a factor
-can say, likelihood alone leaves a source surer of itself than it is right."""
+can say, likelihood alone leaves a source surer of itself than it is right. A head whose sources share one factor is
+left to likelihood: there the wildest source would make all others too modest."""
+RIDGE = 1e-3
+"""Of the regression that tells languages apart, as a share of the mean square of what it reads."""
 CEILING_DRAWS, CEILING_SEED = 50, 7
 CHANCE_FIRST = -1.0
 """Where the fit of a noisy source begins: the logit of a share of a quarter or so."""
@@ -35,7 +38,7 @@ def fit(examples, logits, head, labels, noisy=()):
     noisy = [source for source in noisy if source in sources]
     which = torch.tensor([noisy.index(source) if source in noisy else len(noisy) for source in sources])
     kinds = torch.tensor([len(wanted[which == place].unique()) for place in range(len(noisy))] + [1])
-    clean = sorted(set(sources) - set(noisy))
+    clean = [torch.from_numpy(sources == source) for source in sorted(set(sources) - set(noisy))]
     logs, shift = torch.zeros(count, requires_grad=True), torch.zeros(count, requires_grad=True)
     chance = torch.full((len(noisy),), CHANCE_FIRST, requires_grad=True)
     optimizer = torch.optim.LBFGS([logs, shift, chance], max_iter=100, line_search_fn="strong_wolfe")
@@ -45,7 +48,8 @@ def fit(examples, logits, head, labels, noisy=()):
         found = values * logs.exp()[member] + (shift - shift.mean())[member]
         share = torch.cat([chance.sigmoid(), torch.zeros(1)])[which]
         likely = (through_noise(found, wanted, share, share / kinds[which]) * weights).mean()
-        likely = likely + GAP_WEIGHT * _gaps(found, wanted, [torch.from_numpy(sources == source) for source in clean])
+        if count > 1:
+            likely = likely + GAP_WEIGHT * _gaps(found, wanted, clean)
         likely.backward()
         return likely
 
@@ -85,10 +89,30 @@ def let_outside_in(examples, logits, labels, factors, addends, recall_min):
     at = np.flatnonzero(targets(examples, "intent", labels) == outside)
     values = torch.from_numpy(logits[at]) * factors + addends
     gaps = np.sort((values.max(1).values - values[:, outside]).numpy())
-    needed = gaps[min(len(gaps), int(np.ceil(recall_min * len(gaps)))) - 1] if len(gaps) else 0.0
+    last = min(len(gaps), int(np.ceil(recall_min * len(gaps)))) - 1
+    needed = gaps[last : last + 2].mean() if len(gaps) else 0.0  # halfway to the next, so that 8 bits turn none over
     found = addends.clone()
     found[outside] += max(0.0, float(needed)) + 1e-3
     return found
+
+
+@torch.no_grad()
+def shift_by_language(head, inner, languages, label, addends):
+    """Raises or lowers one label of a head by a value a language, as far as the head's inner view tells languages apart.
+
+    `inner` is [texts, width], what the last layer reads. The shift is the ridge regression of the wanted values on
+    it, folded into the label's row; returned is how much of the values' spread it explains.
+    """
+    wanted = np.array([addends.get(language, 0.0) for language in languages])
+    if not wanted.any():
+        return 1.0
+    read = np.concatenate([inner, np.ones((len(inner), 1))], axis=1).astype(np.float64)
+    penalty = np.diag([RIDGE * np.square(inner).sum() / inner.shape[1]] * inner.shape[1] + [0.0])
+    weights = np.linalg.solve(read.T @ read + penalty, read.T @ wanted)
+    head.out.weight[label] += torch.from_numpy(weights[:-1]).float()
+    head.out.bias[label] += float(weights[-1])
+    rest, spread = np.square(read @ weights - wanted).sum(), np.square(wanted - wanted.mean()).sum()
+    return 1 - rest / spread if spread else 1.0
 
 
 def _groups(sources, wanted, labels):

@@ -24,10 +24,11 @@ import scores
 import texts
 import tokenizer as tokenizers_here
 from network import EMBEDDING
-from train import HERE, build, load, predict, weights
+from train import HERE, TOKENS_PER_BATCH_SCORED, build, load, predict, weights
 
 DIFFERENCE_MAX = 1e-4
 BYTES_MAX = 12_000_000
+TEXTS_TO_TELL_LANGUAGES = 4000
 LOSS_OF = ("accuracy", "accuracy_in_domain", "f1_positive", "macro_recall", "macro_f1_in_domain", "outside_recall")
 # The label for what fits no other; the program then gives an empty list.
 NONE = "none"
@@ -46,7 +47,7 @@ def main():
 
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
-    adjust(network, dev, predict(network, rows), labels, config)
+    adjust(network, dev, rows, labels, config)
     trained = predict(network, rows)
     graph.round_as_stored(network)
     logits = check(out, network, rows, trained)
@@ -64,21 +65,40 @@ def parse():
     return parser.parse_args()
 
 
-def adjust(network, dev, logits, labels, config):
-    settings = config["calibration"]
+def adjust(network, dev, rows, labels, config):
+    settings, logits = config["calibration"], predict(network, rows)
     for head, names in labels.items():
         factors, addends, noise = calibrate.fit(dev, logits[head], head, names, config["noise"])
-        if head == "sentiment" and "neutral" in names:
-            addends[names.index("neutral")] += settings["neutral"]
         if head == "intent":
             addends = calibrate.let_outside_in(dev, logits[head], names, factors, addends, settings["outside_recall"])
         calibrate.fold(network.heads[head], factors, addends)
+        if head == "sentiment" and "neutral" in names:
+            shift_neutral(network, dev, rows, names, settings["neutral"])
         print(f"{head:10} logits times {sorted({round(float(f), 2) for f in factors})},"
               f" plus {sorted({round(float(a), 2) for a in addends})}")
         for source, share in noise.items():
             accuracy, macro_f1 = calibrate.ceiling(dev, head, source, share)
             print(f"{head:10} of {source}: {share:.0%} of dev's labels stand there by chance; whoever knew every"
                   f" true one would get accuracy {accuracy:.3f} and macro-F1 {macro_f1:.3f}")
+
+
+def shift_neutral(network, dev, rows, names, addends):
+    """Sources of one language and those of another want neutral held back by different amounts."""
+    sample = list(range(0, len(rows), -(-len(rows) // TEXTS_TO_TELL_LANGUAGES)))
+    inner = inner_view(network, [rows[i] for i in sample], "sentiment")
+    explained = calibrate.shift_by_language(network.heads["sentiment"], inner, [dev[i].language for i in sample],
+                                            names.index("neutral"), addends)
+    print(f"sentiment  neutral shifted by language {addends}; the head's view explains {explained:.1%} of that")
+
+
+@torch.no_grad()
+def inner_view(network, rows, head):
+    """What the last layer of a head reads."""
+    found = np.zeros((len(rows), network.heads[head].inner.out_features), np.float32)
+    for batch in batches.sorted_by_length([len(row) for row in rows], TOKENS_PER_BATCH_SCORED):
+        pooled = network.encoder(*batches.padded([rows[i] for i in batch]))
+        found[batch] = torch.relu(network.heads[head].inner(pooled)).numpy()
+    return found
 
 
 def check(out, network, rows, trained):

@@ -16,7 +16,7 @@ import export
 import graph
 import texts
 import tokenizer as tokenizers_here
-from train import HERE, build, load, predict, weights
+from train import HERE, build, load, weights
 
 
 def main():
@@ -43,7 +43,7 @@ def adjusted(arguments):
     network.load_state_dict(weights(run))
     dev = load(arguments, "dev", texts.LabelMap(), config)
     rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], config["tokenizer"]["tokens_max"])
-    export.adjust(network, dev, predict(network, rows), labels, config)
+    export.adjust(network, dev, rows, labels, config)
     return network
 
 

@@ -259,6 +259,17 @@ class Teachers(unittest.TestCase):
         self.assertEqual(teachers._spelled(["退", "货", "ok"]), "退货ok")
 
 
+class Configuration(unittest.TestCase):
+    def test_what_goes_over_replaces_value_by_value(self):
+        config = {"seed": 1, "teachers": {"share": 0.6, "shares": {"a": 1, "b": 2}}, "rounds": [1, 2]}
+        found = train.laid_over(config, {"teachers": {"shares": {"b": 3}}, "rounds": [9]})
+        self.assertEqual(found, {"seed": 1, "teachers": {"share": 0.6, "shares": {"a": 1, "b": 3}}, "rounds": [9]})
+
+    def test_quick_replaces_what_lies_in_its_tables_whole(self):
+        found = train.laid_over({"teachers": {"share": 0.6, "readers": {"e5": ["a"]}}}, {"teachers": {"readers": {}}}, depth=1)
+        self.assertEqual(found, {"teachers": {"share": 0.6, "readers": {}}})
+
+
 class Templates(unittest.TestCase):
     def test_no_case_of_behaviour_comes_out(self):
         drawn = {example.text for example in templates.draw(7)}
@@ -329,6 +340,19 @@ class Calibration(unittest.TestCase):
         self.assertEqual(list(noise), ["one"])
         self.assertAlmostEqual(noise["one"], 0.3, delta=0.04)
         self.assertAlmostEqual(factors[0].item(), 2, delta=0.3)
+
+    def test_a_label_is_shifted_in_one_language_alone(self):
+        chance = np.random.default_rng(8)
+        inner = chance.normal(size=(400, 6)).astype(np.float32)
+        inner[:200, 0] += 6
+        head = types.SimpleNamespace(out=torch.nn.Linear(6, 3))
+        before = head.out(torch.from_numpy(inner)).detach()
+        explained = calibrate.shift_by_language(head, inner, ["en"] * 200 + ["zh"] * 200, 1, {"en": -0.2})
+        moved = (head.out(torch.from_numpy(inner)) - before).detach().numpy()
+        self.assertGreater(explained, 0.8)
+        self.assertAlmostEqual(moved[:200, 1].mean(), -0.2, delta=0.02)
+        self.assertAlmostEqual(moved[200:, 1].mean(), 0, delta=0.02)
+        self.assertEqual(np.abs(moved[:, [0, 2]]).max(), 0)
 
     def test_chance_labels_bound_what_anybody_can_reach(self):
         labels = [f"shop.{n}" for n in range(4)]

@@ -62,19 +62,26 @@ def parse():
     parser.add_argument("--begin", help="an exported directory whose weights, tokenizer and labels to go on from")
     parser.add_argument("--run", default="text", help="name of the run under models/runs/")
     parser.add_argument("--config", default=str(HERE / "config.toml"))
+    parser.add_argument("--over", help="a configuration whose values go over those of --config")
     parser.add_argument("--quick", action="store_true", help="2,000 texts, to see that everything works")
     parser.add_argument("--fresh", action="store_true", help="start anew instead of resuming")
     return parser.parse_args()
 
 
 def read_config(arguments):
-    """The configuration; with --quick, what `[quick]` holds goes over it, table by table."""
+    """The configuration; what --over names goes over it, and with --quick what `[quick]` holds, table by table."""
     config = tomllib.loads(Path(arguments.config).read_text(encoding="utf-8"))
     quick = config.pop("quick")
-    if arguments.quick:
-        for name, values in quick.items():
-            config[name] = {**config[name], **values} if isinstance(values, dict) else values
-    return config
+    if getattr(arguments, "over", None):
+        config = laid_over(config, tomllib.loads(Path(arguments.over).read_text(encoding="utf-8")))
+    return laid_over(config, quick, depth=1) if arguments.quick else config
+
+
+def laid_over(config, other, depth=2):
+    """The tables of `other` over those of the same name, `depth` tables deep; other values in place of what was there."""
+    both = {name: laid_over(config[name], value, depth - 1) if depth and isinstance(value, dict) and name in config else value
+            for name, value in other.items()}
+    return {**config, **both}
 
 
 def prepare_run(run, config, arguments):
@@ -152,9 +159,11 @@ class Trainer:
         self.lessons = Lessons(training, labels, config, taught.opinions)
         self.wanted = torch.from_numpy(taught.places) if config["network"]["embedding"] else None
         self.network = build(config, tokenizer.get_vocab_size(), labels, training=True)
-        self.origin = None
+        self.origin, self.beginning = None, None
         if begin:
             begin.fill(self.network, labels)
+            if labels == begin.labels:  # a new label has no weights there worth keeping
+                self.beginning = copy.deepcopy(self.network.state_dict())
             self.origin = copy.deepcopy(self.network).eval() if self.wanted is not None else None
         else:
             self._begin_anew(tokenizer, training)
@@ -211,7 +220,10 @@ class Trainer:
                 self.go_through(made)
                 torch.save(self.average.state_dict(), self.run / f"round{number}.pt")
         self.save()
-        torch.save(mean([torch.load(self.run / f"round{n}.pt") for n in range(len(self.rounds))]), self.run / "network.pt")
+        found = mean([torch.load(self.run / f"round{n}.pt") for n in range(len(self.rounds))])
+        if self.beginning:
+            found = mean([found, self.beginning], [1 - self.settings["beginning_kept"], self.settings["beginning_kept"]])
+        torch.save(found, self.run / "network.pt")
 
     def begin(self, made):
         """A later round goes on from the average, with a fresh memory of slopes."""
@@ -325,9 +337,10 @@ def choose_ngrams(rows, examples, labels, config):
     return ngrams.choose(rows, tasks, int(config["network"]["ngram_buckets"][0] * CANDIDATES))
 
 
-def mean(states):
-    """The rounds' weights, averaged: each knows something that the next forgets. Whole numbers are the same in all."""
-    return {name: sum(state[name] for state in states) / len(states) if value.is_floating_point() else value
+def mean(states, shares=None):
+    """Several states of a network, averaged: each knows something that the next forgets. Whole numbers are the same in all."""
+    shares = shares or [1 / len(states)] * len(states)
+    return {name: sum(share * state[name] for share, state in zip(shares, states)) if value.is_floating_point() else value
             for name, value in states[0].items()}
 
 

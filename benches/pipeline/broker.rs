@@ -1,6 +1,7 @@
 //! A real Kafka of this run's own, on loopback.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,11 @@ impl Broker {
         Ok(Broker { address, overrides, folder })
     }
 
+    /// A folder for what a trial keeps; it goes with the broker.
+    pub fn folder(&self, trial: &str) -> PathBuf {
+        self.folder.path().join(trial)
+    }
+
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address);
@@ -44,6 +50,12 @@ impl Broker {
 
     /// The defaults, with topics and group of this trial.
     pub fn settings(&self, trial: &str, overrides: &[&str]) -> Outcome<Settings> {
+        let all = self.overrides(trial, overrides);
+        config::load(None, &all, std::iter::empty()).map_err(|faults| faults.to_string().into())
+    }
+
+    /// What lies over the defaults, as `--set` takes it.
+    pub fn overrides(&self, trial: &str, overrides: &[&str]) -> Vec<String> {
         let mut all = vec![
             format!("kafka.bootstrap_servers={}", self.address),
             format!("kafka.group_prefix={trial}"),
@@ -55,12 +67,12 @@ impl Broker {
             format!("inputs.clicks.topics=[\"{trial}-clicks\"]"),
             format!("outputs.clicks={trial}-clicks-scored"),
             format!("outputs.profiles={trial}-profiles"),
-            format!("state.directory={}", self.folder.path().join(trial).display()),
+            format!("state.directory={}", self.folder(trial).display()),
             "instance.name=bench".into(),
         ];
         all.extend(overrides.iter().map(|o| (*o).to_owned()));
         all.extend_from_slice(&self.overrides);
-        config::load(None, &all, std::iter::empty()).map_err(|faults| faults.to_string().into())
+        all
     }
 
     pub fn create_topics(&self, names: &[String]) -> Outcome<()> {

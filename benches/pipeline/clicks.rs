@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
+use groundswell::config::Settings;
 use groundswell::runtime::{self, Purchase, Running};
 use groundswell::telemetry::Health;
 use rdkafka::TopicPartitionList;
@@ -12,49 +12,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::Outcome;
 use super::broker::{Broker, PARTITIONS, Record, Supply};
 
-/// 2026-01-05.
-const START_MS: u64 = 1_767_571_200_000;
-/// Clicks of all users in a second of event time.
-const CLICKS_A_SECOND: u64 = 200;
-const ITEMS: u32 = 20_000;
-const CATEGORIES: u32 = 300;
 const COMMITTED_LOOK: Duration = Duration::from_millis(20);
 const STUCK_AFTER: Duration = Duration::from_secs(120);
-
-/// Clicks as a shop writes them, in the order of their time: visits of a few clicks by users of whom some come often.
-pub fn clicks(count: usize, users: u32) -> Vec<Record> {
-    let mut rng = Rng::with_seed(5);
-    // Who is about: each visit goes on for a while, then somebody else comes.
-    let mut visits: Vec<(u32, u32)> = (0..1000).map(|_| (visitor(&mut rng, users), rng.u32(..CATEGORIES))).collect();
-    (0..count)
-        .map(|number| {
-            let place = rng.usize(..visits.len());
-            if rng.u8(..10) == 0 {
-                visits[place] = (visitor(&mut rng, users), rng.u32(..CATEGORIES));
-            }
-            let (user, category) = visits[place];
-            let item = category + CATEGORIES * (rng.f32().powi(3) * (ITEMS / CATEGORIES) as f32) as u32;
-            let action = match rng.u8(..100) {
-                0..90 => "view",
-                90..95 => "cart",
-                95..98 => "favourite",
-                _ => "purchase",
-            };
-            let at_ms = START_MS + number as u64 * 1000 / CLICKS_A_SECOND;
-            let payload = format!(
-                r#"{{"event_id":"c-{number}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{category}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
-                item % 40,
-                item % 500 + 1
-            );
-            Record { partition: user as i32 % PARTITIONS, key: format!("user-{user}").into_bytes(), payload: payload.into_bytes() }
-        })
-        .collect()
-}
-
-/// Few come often: the number of visits falls with the square of the rank.
-fn visitor(rng: &mut Rng, users: u32) -> u32 {
-    (rng.f32().powi(2) * users as f32) as u32
-}
 
 pub struct Trial<'a> {
     broker: &'a Broker,
@@ -62,6 +21,17 @@ pub struct Trial<'a> {
     group: BaseConsumer,
     end: usize,
     running: Running,
+    began: Instant,
+}
+
+/// What the state takes.
+pub struct Size {
+    /// In memory.
+    pub entries: f64,
+    /// Bytes in memory, what they may be, and bytes on disk.
+    pub memory: f64,
+    pub limit: f64,
+    pub local: f64,
 }
 
 impl<'a> Trial<'a> {
@@ -74,11 +44,44 @@ impl<'a> Trial<'a> {
         let topics = [input.clone(), settings.outputs.clicks.clone(), settings.outputs.profiles.clone()];
         broker.create_topics(&topics)?;
         broker.create_topics(&[changelog, settings.outputs.dead_letters.clone()])?;
-        let purchase = Purchase::load(&settings)?;
+        Self::over(broker, &settings, 0)
+    }
+
+    fn over(broker: &'a Broker, settings: &Settings, end: usize) -> Outcome<Trial<'a>> {
+        let name = &settings.kafka.group_prefix;
+        let began = Instant::now();
+        let purchase = Purchase::load(settings)?;
         let health = Arc::new(Health::new([], ["clicks"], Duration::from_secs(30), Instant::now()));
-        let running = runtime::start_clicks(&settings, purchase.as_ref(), health)?;
+        let running = runtime::start_clicks(settings, purchase.as_ref(), health)?;
         let group = broker.client().set("group.id", format!("{name}-clicks")).create()?;
-        Ok(Trial { broker, input, group, end: 0, running })
+        Ok(Trial { broker, input: format!("{name}-clicks"), group, end, running, began })
+    }
+
+    /// Ends it and starts it anew on the same topics, with the local copies of its state or without.
+    pub fn again(self, name: &str, overrides: &[&str], keep: bool) -> Outcome<Trial<'a>> {
+        let (broker, end) = (self.broker, self.end);
+        self.stop()?;
+        if !keep {
+            std::fs::remove_dir_all(broker.folder(name))?;
+        }
+        Self::over(broker, &broker.settings(name, overrides)?, end)
+    }
+
+    /// Seconds from the start until these clicks, one for each partition, are through: then the state has been read back.
+    pub fn through(&mut self, clicks: &[Record]) -> Outcome<f64> {
+        self.rate(clicks, Supply::Backlog)?;
+        Ok(self.began.elapsed().as_secs_f64())
+    }
+
+    pub fn size(&self) -> Size {
+        let page = super::trial::metrics().render();
+        let of = |name: &str| super::trial::sum_of(&page, name);
+        Size {
+            entries: of("groundswell_state_entries"),
+            memory: of("groundswell_state_size_bytes"),
+            limit: of("groundswell_state_limit_bytes"),
+            local: of("groundswell_state_spilled_bytes"),
+        }
     }
 
     /// Clicks a second, until the last of them is committed, which is when its result is visible.

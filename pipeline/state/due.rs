@@ -40,10 +40,10 @@ impl DueQueue {
     }
 
     /// Sees to it that the key comes up at this time or before. `before`: when it is known to come up already.
-    pub fn ensure(&mut self, key: &Bytes, due_ms: i64, before: Option<i64>) -> Result<(), StateError> {
+    pub fn ensure(&mut self, key: &[u8], due_ms: i64, before: Option<i64>) -> Result<(), StateError> {
         match before {
             Some(before) if before <= due_ms => Ok(()),
-            _ => self.insert(due_ms, key.clone()),
+            _ => self.insert(due_ms, Bytes::copy_from_slice(key)),
         }
     }
 

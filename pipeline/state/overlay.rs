@@ -9,33 +9,46 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use super::Stored;
+use super::made::Fresh;
 
 /// What a change holds in memory beside its key and value, in bytes: its place in the queue and in the map.
-const CHANGE_OVERHEAD: usize = 160;
+const CHANGE_OVERHEAD: usize = 192;
 
 /// A key and what it holds from now on; `None` is its deletion.
 pub type Change = (Bytes, Option<Stored>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Overlay {
     /// Of the records not yet cut, in their order.
-    changes: VecDeque<(u64, Change)>,
+    changes: VecDeque<Changed>,
     /// The newest of each key, cut or not.
     newest: HashMap<Bytes, Newest, RandomState>,
     /// What the present record's changes have replaced, for when the record is rejected.
     replaced: Vec<Option<Newest>>,
+    /// Held by `changes`.
+    waiting_bytes: usize,
+    /// Held by what was cut and is not committed.
+    cut_bytes: usize,
+    cuts: u64,
+}
+
+struct Changed {
+    sequence: u64,
+    key: Bytes,
+    value: Option<Fresh>,
     bytes: usize,
 }
 
-#[derive(Debug)]
 struct Newest {
     sequence: u64,
-    value: Option<Stored>,
+    value: Option<Fresh>,
+    /// Where the last cut that holds the key has it: the cut's number and the place.
+    folded: (u64, usize),
 }
 
 impl Overlay {
     /// `None`: not changed here. `Some(None)`: deleted.
-    pub fn get(&self, key: &[u8]) -> Option<Option<&Stored>> {
+    pub fn get(&self, key: &[u8]) -> Option<Option<&Fresh>> {
         self.newest.get(key).map(|newest| newest.value.as_ref())
     }
 
@@ -45,18 +58,35 @@ impl Overlay {
     }
 
     /// Sequences never fall.
-    pub fn put(&mut self, sequence: u64, (key, value): Change) {
-        self.bytes += weight(&key, value.as_ref());
-        self.replaced.push(self.newest.insert(key.clone(), Newest { sequence, value: value.clone() }));
-        self.changes.push_back((sequence, (key, value)));
+    pub fn put(&mut self, sequence: u64, key: &[u8], value: Option<Fresh>) {
+        let bytes = CHANGE_OVERHEAD + key.len() + value.as_ref().map_or(0, |fresh| fresh.value.written_len());
+        self.waiting_bytes += bytes;
+        let newest = Newest { sequence, value: value.clone(), folded: (0, 0) };
+        // A hot key's bytes are shared by all its changes.
+        let (key, replaced) = match self.newest.get_key_value(key).map(|(key, _)| key.clone()) {
+            Some(key) => {
+                let replaced = self.newest.get_mut(&key).map(|before| {
+                    let newest = Newest { folded: before.folded, ..newest };
+                    std::mem::replace(before, newest)
+                });
+                (key, replaced)
+            }
+            None => {
+                let key = Bytes::copy_from_slice(key);
+                self.newest.insert(key.clone(), newest);
+                (key, None)
+            }
+        };
+        self.replaced.push(replaced);
+        self.changes.push_back(Changed { sequence, key, value, bytes });
     }
 
     /// Takes the present record's changes back. Returns their keys.
     pub fn undo(&mut self) -> Vec<Bytes> {
         let mut keys = Vec::with_capacity(self.replaced.len());
         while let Some(replaced) = self.replaced.pop() {
-            let Some((_, (key, value))) = self.changes.pop_back() else { break };
-            self.bytes -= weight(&key, value.as_ref());
+            let Some(Changed { key, bytes, .. }) = self.changes.pop_back() else { break };
+            self.waiting_bytes -= bytes;
             match replaced {
                 Some(newest) => self.newest.insert(key.clone(), newest),
                 None => self.newest.remove(&key),
@@ -66,29 +96,32 @@ impl Overlay {
         keys
     }
 
-    /// Takes the changes of all records up to this one, the last of each key. They stay readable until `committed`.
+    /// Takes the changes of all records up to this one, the last of each key, and writes them. They stay readable until
+    /// `committed`.
     pub fn cut(&mut self, through: u64) -> Vec<Change> {
-        let count = self.changes.partition_point(|(sequence, _)| *sequence <= through);
-        let mut places: HashMap<Bytes, usize, RandomState> = HashMap::default();
-        let mut folded: Vec<Change> = Vec::new();
-        for (_, (key, value)) in self.changes.drain(..count) {
-            self.bytes -= weight(&key, value.as_ref());
-            match places.get(&key) {
-                Some(&place) => folded[place].1 = value,
-                None => {
-                    places.insert(key.clone(), folded.len());
+        self.cuts += 1;
+        let count = self.changes.partition_point(|changed| changed.sequence <= through);
+        let mut folded: Vec<(Bytes, Option<Fresh>)> = Vec::new();
+        for Changed { key, value, bytes, .. } in self.changes.drain(..count) {
+            self.waiting_bytes -= bytes;
+            match self.newest.get_mut(&key) {
+                Some(newest) if newest.folded.0 == self.cuts => folded[newest.folded.1].1 = value,
+                newest => {
+                    newest.into_iter().for_each(|newest| newest.folded = (self.cuts, folded.len()));
                     folded.push((key, value));
                 }
             }
         }
-        self.bytes += folded.iter().map(|(key, value)| weight(key, value.as_ref())).sum::<usize>();
-        folded
+        let written: Vec<Change> =
+            folded.into_iter().map(|(key, value)| (key, value.as_ref().map(Fresh::write))).collect();
+        self.cut_bytes = written.iter().map(|(key, value)| weight(key, value.as_ref())).sum();
+        written
     }
 
     /// What `cut` took up to this record is in the store now.
     pub fn committed(&mut self, through: u64, changes: &[Change]) {
-        for (key, value) in changes {
-            self.bytes -= weight(key, value.as_ref());
+        self.cut_bytes = 0;
+        for (key, _) in changes {
             if self.newest.get(key).is_some_and(|newest| newest.sequence <= through) {
                 self.newest.remove(key);
             }
@@ -99,13 +132,13 @@ impl Overlay {
     pub fn clear(&mut self) -> Vec<Bytes> {
         self.changes.clear();
         self.replaced.clear();
-        self.bytes = 0;
+        (self.waiting_bytes, self.cut_bytes) = (0, 0);
         self.newest.drain().map(|(key, _)| key).collect()
     }
 
-    /// Bytes held, overhead included.
+    /// Bytes held, overhead included: values as long as they will be written.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.waiting_bytes + self.cut_bytes
     }
 }
 
@@ -115,54 +148,65 @@ fn weight(key: &Bytes, value: Option<&Stored>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
+    fn fresh(text: &str) -> Option<Fresh> {
+        Some(Fresh { version: 1, due_ms: None, value: Arc::new(text.to_owned()) })
+    }
+
     fn change(key: &'static str, value: Option<&str>) -> Change {
-        (Bytes::from_static(key.as_bytes()), value.map(|value| Stored::new(1, None, value.as_bytes())))
+        (Bytes::from_static(key.as_bytes()), value.and_then(fresh).map(|fresh| fresh.write()))
+    }
+
+    fn seen(overlay: &Overlay, key: &str) -> Option<Option<Stored>> {
+        overlay.get(key.as_bytes()).map(|value| value.map(Fresh::write))
     }
 
     #[test]
     fn a_cut_takes_the_last_of_each_key_and_leaves_what_is_newer() {
         let mut overlay = Overlay::default();
-        overlay.put(0, change("a", Some("1")));
-        overlay.put(1, change("b", Some("2")));
-        overlay.put(1, change("a", Some("3")));
-        overlay.put(2, change("a", None));
+        overlay.put(0, b"a", fresh("1"));
+        overlay.put(1, b"b", fresh("2"));
+        overlay.put(1, b"a", fresh("3"));
+        overlay.put(2, b"a", None);
         let cut = overlay.cut(1);
         assert_eq!(cut, [change("a", Some("3")), change("b", Some("2"))]);
-        assert_eq!(overlay.get(b"a"), Some(None), "a later record has deleted it");
-        assert!(overlay.get(b"b").is_some(), "readable until it is in the store");
+        assert_eq!(seen(&overlay, "a"), Some(None), "a later record has deleted it");
+        assert!(seen(&overlay, "b").is_some(), "readable until it is in the store");
         overlay.committed(1, &cut);
-        assert_eq!((overlay.get(b"a"), overlay.get(b"b")), (Some(None), None));
+        assert_eq!((seen(&overlay, "a"), seen(&overlay, "b")), (Some(None), None));
         let rest = overlay.cut(9);
+        assert_eq!(rest, [change("a", None)]);
         overlay.committed(9, &rest);
-        assert_eq!((overlay.bytes(), overlay.get(b"a")), (0, None));
+        assert_eq!((overlay.bytes(), seen(&overlay, "a")), (0, None));
     }
 
     #[test]
     fn a_rejected_record_leaves_nothing() {
         let mut overlay = Overlay::default();
         overlay.begin();
-        overlay.put(0, change("a", Some("1")));
+        overlay.put(0, b"a", fresh("1"));
         let cut = overlay.cut(0);
         let bytes = overlay.bytes();
         overlay.begin();
-        overlay.put(1, change("a", Some("2")));
-        overlay.put(1, change("b", Some("3")));
-        overlay.put(1, change("a", None));
+        overlay.put(1, b"a", fresh("2"));
+        overlay.put(1, b"b", fresh("3"));
+        overlay.put(1, b"a", None);
         assert_eq!(overlay.undo(), ["a", "b", "a"]);
-        assert_eq!(overlay.get(b"a"), Some(change("a", Some("1")).1.as_ref()));
-        assert_eq!((overlay.get(b"b"), overlay.bytes()), (None, bytes));
+        assert_eq!(seen(&overlay, "a"), Some(change("a", Some("1")).1));
+        assert_eq!((seen(&overlay, "b"), overlay.bytes()), (None, bytes));
         overlay.committed(0, &cut);
-        assert_eq!((overlay.get(b"a"), overlay.bytes()), (None, 0));
+        assert_eq!((seen(&overlay, "a"), overlay.bytes()), (None, 0));
     }
 
     #[test]
     fn clearing_tells_the_keys() {
         let mut overlay = Overlay::default();
-        overlay.put(0, change("a", Some("1")));
+        overlay.put(0, b"a", fresh("1"));
         let _ = overlay.cut(0);
-        overlay.put(1, change("b", None));
+        overlay.put(1, b"b", None);
         let mut keys = overlay.clear();
         keys.sort();
         assert_eq!(keys, ["a", "b"]);

@@ -2,14 +2,16 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::committed::Committed;
 use super::due::DueQueue;
 use super::in_memory::InMemory;
 use super::kind::Lifetime;
 use super::local::{Copy, Mark};
+use super::made::Entry;
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
-use super::{Kind, Kinds, StateError, Stored, Value};
+use super::{Kind, Kinds, StateError, Stored};
 
 /// The key of the highest event time. No kind has this id.
 const TIME_KEY: &[u8] = &[0];
@@ -19,7 +21,7 @@ const CONCLUDES: u8 = 0x80;
 
 /// Whose entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
     Observe,
     Conclude,
 }
@@ -39,6 +41,8 @@ pub struct State {
     fault: Option<StateError>,
     pub(super) counts: Counts,
     pub(super) due_per_record_max: usize,
+    /// For the key that is looked up: a state is asked several times a record.
+    key: Vec<u8>,
 }
 
 /// One side's changes and what falls due among its entries.
@@ -121,6 +125,7 @@ impl State {
             fault: None,
             counts: Counts::default(),
             due_per_record_max: DUE_PER_RECORD_MAX,
+            key: Vec::new(),
         }
     }
 
@@ -152,7 +157,7 @@ impl State {
                 *clock = Clock { highest, at_cut: highest, committed: highest, records: VecDeque::new() };
             }
             let changes = if side_of(key) == Side::Observe { &mut *observed } else { &mut *concluded };
-            changes.ensure(kinds, key, stored, None)
+            stored.due_ms().map_or(Ok(()), |due_ms| changes.ensure(kinds, key, due_ms, None))
         })
     }
 
@@ -223,8 +228,8 @@ impl State {
     /// What a change has taken out of the queues stands there again, now that the change is gone.
     fn repair(&mut self, side: Side, keys: &[Bytes]) {
         for key in keys {
-            if let Some(stored) = self.visible(side, key) {
-                self.ensure_due(side, key, &stored, None);
+            if let Some(due_ms) = self.visible(side, key).and_then(|entry| entry.due_ms()) {
+                self.ensure_due(side, key, due_ms, None);
             }
         }
     }
@@ -260,6 +265,25 @@ impl State {
     }
 
     // --- looking
+
+    /// What one side has put and is committed, for those who look on from outside.
+    pub fn committed_of(&mut self, side: Side) -> Committed<'_> {
+        Committed::new(self, side)
+    }
+
+    /// The highest event time that is committed.
+    pub(super) fn committed_highest(&self) -> i64 {
+        self.clock.committed
+    }
+
+    /// The committed entry, expired or not.
+    pub(super) fn stored(&mut self, key: &[u8]) -> Option<Stored> {
+        let found = self.store.get(key);
+        found.unwrap_or_else(|error| {
+            self.check(Err(error));
+            None
+        })
+    }
 
     /// What makes the state unusable, if anything does.
     pub fn fault(&self) -> Option<&StateError> {
@@ -316,6 +340,15 @@ impl State {
         }
     }
 
+    /// Does something with an entry's full key.
+    pub(super) fn keyed<R>(&mut self, side: Side, kind: u8, key: &[u8], act: impl FnOnce(&mut Self, &[u8]) -> R) -> R {
+        let mut full = std::mem::take(&mut self.key);
+        write_key(&mut full, side, kind, key);
+        let done = act(self, &full);
+        self.key = full;
+        done
+    }
+
     pub(super) fn highest(&self) -> i64 {
         self.clock.highest
     }
@@ -328,33 +361,19 @@ impl State {
         self.grace_ms
     }
 
-    /// What `conclude` has put and is committed, for those who look on from outside.
-    pub fn committed_conclusion(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
-        let found = self.store.get(&full_key(Side::Conclude, kind.id(), key));
-        let stored = found.unwrap_or_else(|error| {
-            self.check(Err(error));
-            None
-        });
-        stored.map(|stored| Value { version: stored.version(), bytes: stored.payload() })
-    }
-
     /// The entry as the newest record sees it, expired or not.
-    pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Stored> {
+    pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Entry> {
         if let Some(value) = self.changes(side).overlay.get(key) {
-            return value.cloned();
+            return value.cloned().map(Entry::Fresh);
         }
-        let found = self.store.get(key);
-        found.unwrap_or_else(|error| {
-            self.check(Err(error));
-            None
-        })
+        self.stored(key).map(Entry::Stored)
     }
 
     /// Has the entry come up when it is due. `before`: when its key is known to come up already.
-    pub(super) fn ensure_due(&mut self, side: Side, key: &Bytes, stored: &Stored, before: Option<i64>) {
+    pub(super) fn ensure_due(&mut self, side: Side, key: &[u8], due_ms: i64, before: Option<i64>) {
         let Self { kinds, observed, concluded, .. } = self;
         let changes = if side == Side::Observe { observed } else { concluded };
-        let ensured = changes.ensure(kinds, key, stored, before);
+        let ensured = changes.ensure(kinds, key, due_ms, before);
         self.check(ensured);
     }
 
@@ -367,15 +386,8 @@ impl State {
 }
 
 impl Changes {
-    /// Has an entry with a due time come up. `before`: when its key is known to come up already.
-    pub fn ensure(
-        &mut self,
-        kinds: &Kinds,
-        key: &Bytes,
-        stored: &Stored,
-        before: Option<i64>,
-    ) -> Result<(), StateError> {
-        let Some(due_ms) = stored.due_ms() else { return Ok(()) };
+    /// Has an entry come up when it is due. `before`: when its key is known to come up already.
+    pub fn ensure(&mut self, kinds: &Kinds, key: &[u8], due_ms: i64, before: Option<i64>) -> Result<(), StateError> {
         match kinds.get(id_of(key)).map(Kind::lifetime) {
             Some(Lifetime::Fires) => self.timers.ensure(key, due_ms, before),
             _ => self.expiries.ensure(key, due_ms, before),
@@ -402,11 +414,17 @@ impl Clock {
 }
 
 /// The entry's key in store and changelog.
+#[cfg(test)]
 pub(super) fn full_key(side: Side, kind: u8, key: &[u8]) -> Bytes {
     let mut full = Vec::with_capacity(1 + key.len());
-    full.push(if side == Side::Observe { kind } else { kind | CONCLUDES });
-    full.extend_from_slice(key);
+    write_key(&mut full, side, kind, key);
     full.into()
+}
+
+fn write_key(into: &mut Vec<u8>, side: Side, kind: u8, key: &[u8]) {
+    into.clear();
+    into.push(if side == Side::Observe { kind } else { kind | CONCLUDES });
+    into.extend_from_slice(key);
 }
 
 fn side_of(key: &[u8]) -> Side {

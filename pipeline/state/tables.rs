@@ -1,18 +1,28 @@
-//! What a stage sees of its state: bytes under bytes, and typed tables over them.
+//! What a stage sees of its state: values under keys of bytes, and typed tables over them.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::DecodeError;
 
-use super::Kind;
+use super::{Held, Kind, Made};
+
+/// What a stage remembers, to be read.
+pub trait ReadTables {
+    /// The partition's clock: the highest event time seen by [`Tables::advance`], less grace. `i64::MIN` before the first
+    /// event.
+    fn stream_time(&self) -> i64;
+
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held>;
+
+    /// Something that must end the process, such as a value that cannot be read: nothing of this record is committed.
+    fn fail(&mut self, why: String);
+}
 
 /// What a stage remembers, as one record sees it. Reads see what earlier records wrote. `observe` and `conclude` each
 /// have their own: what one writes the other cannot see, even under the same kind and key.
-pub trait Tables {
-    /// The partition's clock: the highest event time seen by `advance`, less grace. `i64::MIN` before the first event.
-    fn stream_time(&self) -> i64;
-
+pub trait Tables: ReadTables {
     /// Moves the clock on, never back, and says whether the event is late. To be called first for each record. In
     /// `conclude` the clock is that of the record when it was observed, and stays.
     fn advance(&mut self, event_ms: i64) -> Arrival;
@@ -21,20 +31,15 @@ pub trait Tables {
     /// At most [`super::DUE_PER_RECORD_MAX`] a record: the rest comes with the records that follow.
     fn next_due(&mut self) -> Option<Due>;
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value>;
-
-    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]);
+    fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>);
 
     /// For kinds that fire: replaces value and due time.
-    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64);
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64);
 
     fn delete(&mut self, kind: Kind, key: &[u8]);
-
-    /// Something that must end the process, such as a value that cannot be read: nothing of this record is committed.
-    fn fail(&mut self, why: String);
 }
 
-/// An entry's value, with the version of the encoding in which it was written.
+/// A written value, with the version of the encoding in which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     pub version: u8,
@@ -42,12 +47,12 @@ pub struct Value {
 }
 
 /// An entry whose time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Due {
     /// The kind's id.
     pub kind: u8,
     pub key: Bytes,
-    pub value: Value,
+    pub value: Held,
     pub due_ms: i64,
 }
 
@@ -80,7 +85,7 @@ pub struct Table<K: ?Sized, V> {
     key: PhantomData<fn(&K)>,
 }
 
-impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
+impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V> {
     pub const fn new(kind: Kind) -> Self {
         Self { kind, upgrade: None, key: PhantomData }
     }
@@ -94,18 +99,18 @@ impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
         self.kind
     }
 
-    pub fn get(&self, tables: &mut (impl Tables + ?Sized), key: &K) -> Option<V> {
-        let value = tables.get(self.kind, &bytes_of(key))?;
-        self.decode(tables, &value)
+    pub fn get(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> Option<V> {
+        let held = tables.get(self.kind, &bytes_of(key))?;
+        self.read(tables, held)
     }
 
-    pub fn put(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: &V) {
-        tables.put(self.kind, &bytes_of(key), &value.encode_to_vec());
+    pub fn put(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: V) {
+        tables.put(self.kind, &bytes_of(key), Arc::new(value));
     }
 
     /// For kinds that fire.
-    pub fn put_until(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: &V, due_ms: i64) {
-        tables.put_until(self.kind, &bytes_of(key), &value.encode_to_vec(), due_ms);
+    pub fn put_until(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: V, due_ms: i64) {
+        tables.put_until(self.kind, &bytes_of(key), Arc::new(value), due_ms);
     }
 
     pub fn delete(&self, tables: &mut (impl Tables + ?Sized), key: &K) {
@@ -121,10 +126,23 @@ impl<K: Key + ?Sized, V: prost::Message + Default> Table<K, V> {
             tables.fail(format!("a key of state kind {} is not of its type", self.kind.name()));
             return None;
         };
-        self.decode(tables, &due.value).map(|value| (key, value))
+        self.read(tables, due.value.clone()).map(|value| (key, value))
     }
 
-    fn decode(&self, tables: &mut (impl Tables + ?Sized), value: &Value) -> Option<V> {
+    fn read(&self, tables: &mut (impl ReadTables + ?Sized), held: Held) -> Option<V> {
+        match held {
+            Held::Written(value) => self.decode(tables, &value),
+            Held::Made(made) => match made.clone().as_any().downcast::<V>() {
+                Ok(value) => Some(Arc::unwrap_or_clone(value)),
+                // Put as another type of the same kind.
+                Err(_) => {
+                    self.decode(tables, &Value { version: self.kind.newest_version(), bytes: made.write().into() })
+                }
+            },
+        }
+    }
+
+    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), value: &Value) -> Option<V> {
         let decoded = match self.upgrade {
             Some(upgrade) if value.version != self.kind.newest_version() => upgrade(value.version, &value.bytes),
             _ => V::decode(&*value.bytes),
@@ -250,11 +268,21 @@ impl<A: Key, B: Key> Key for (A, B) {
     }
 }
 
-impl<T: Tables + ?Sized> Tables for &mut T {
+impl<T: ReadTables + ?Sized> ReadTables for &mut T {
     fn stream_time(&self) -> i64 {
         (**self).stream_time()
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        (**self).get(kind, key)
+    }
+
+    fn fail(&mut self, why: String) {
+        (**self).fail(why);
+    }
+}
+
+impl<T: Tables + ?Sized> Tables for &mut T {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         (**self).advance(event_ms)
     }
@@ -263,24 +291,16 @@ impl<T: Tables + ?Sized> Tables for &mut T {
         (**self).next_due()
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
-        (**self).get(kind, key)
-    }
-
-    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+    fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
         (**self).put(kind, key, value);
     }
 
-    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64) {
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64) {
         (**self).put_until(kind, key, value, due_ms);
     }
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         (**self).delete(kind, key);
-    }
-
-    fn fail(&mut self, why: String) {
-        (**self).fail(why);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state against a plain map that takes the same records in order and knows nothing of epochs, disks and restarts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -48,10 +49,10 @@ fn play(tables: &mut impl Tables, record: &Record) -> Vec<Seen> {
     let mut seen = vec![Seen::Arrival(tables.advance(record.event_ms))];
     for step in &record.steps {
         match step {
-            Step::Get(kind, key) => seen.push(Seen::Value(tables.get(*kind, &[*key]).map(|v| v.bytes))),
-            Step::Put(kind, key, value) => tables.put(*kind, &[*key], &[*value; 20]),
+            Step::Get(kind, key) => seen.push(Seen::Value(tables.get(*kind, &[*key]).map(bytes))),
+            Step::Put(kind, key, value) => tables.put(*kind, &[*key], Arc::new(vec![*value; 20])),
             Step::PutUntil(key, value, after) => {
-                tables.put_until(TIMER, &[*key], &[*value; 20], record.event_ms + after);
+                tables.put_until(TIMER, &[*key], Arc::new(vec![*value; 20]), record.event_ms + after);
             }
             Step::Delete(kind, key) => tables.delete(*kind, &[*key]),
             Step::Fire => {
@@ -60,6 +61,17 @@ fn play(tables: &mut impl Tables, record: &Record) -> Vec<Seen> {
         }
     }
     seen
+}
+
+fn made(text: &str) -> Arc<dyn Made> {
+    Arc::new(text.to_owned())
+}
+
+fn bytes(held: Held) -> Bytes {
+    match held {
+        Held::Made(made) => made.write().into(),
+        Held::Written(value) => value.bytes,
+    }
 }
 
 /// The plain map, one for each side.
@@ -88,11 +100,23 @@ impl Model {
     }
 }
 
-impl Tables for Model {
+impl ReadTables for Model {
     fn stream_time(&self) -> i64 {
         self.highest.saturating_sub(GRACE_MS)
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        let stored = self.entries.get(&full_key(self.side, kind.id(), key))?;
+        let gone = kind != TIMER && stored.due_ms().is_some_and(|due_ms| due_ms <= self.stream_time());
+        (!gone).then(|| Held::Written(Value { version: stored.version(), bytes: stored.payload() }))
+    }
+
+    fn fail(&mut self, why: String) {
+        panic!("{why}");
+    }
+}
+
+impl Tables for Model {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         self.highest = self.highest.max(event_ms);
         for _ in 0..DUE_MAX {
@@ -113,31 +137,21 @@ impl Tables for Model {
         let (due_ms, key) = self.due(true)?;
         self.fired += 1;
         let stored = self.entries.remove(&key)?;
-        let value = Value { version: stored.version(), bytes: stored.payload() };
+        let value = Held::Written(Value { version: stored.version(), bytes: stored.payload() });
         Some(Due { kind: TIMER.id(), key: key.slice(1..), value, due_ms })
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
-        let stored = self.entries.get(&full_key(self.side, kind.id(), key))?;
-        let gone = kind != TIMER && stored.due_ms().is_some_and(|due_ms| due_ms <= self.stream_time());
-        (!gone).then(|| Value { version: stored.version(), bytes: stored.payload() })
-    }
-
-    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
-        let stored = Stored::new(1, kind.expiry(self.stream_time()), value);
+    fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
+        let stored = Stored::new(1, kind.expiry(self.stream_time()), &value.write());
         self.entries.insert(full_key(self.side, kind.id(), key), stored);
     }
 
-    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64) {
-        self.entries.insert(full_key(self.side, kind.id(), key), Stored::new(1, Some(due_ms), value));
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64) {
+        self.entries.insert(full_key(self.side, kind.id(), key), Stored::new(1, Some(due_ms), &value.write()));
     }
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         self.entries.remove(&full_key(self.side, kind.id(), key));
-    }
-
-    fn fail(&mut self, why: String) {
-        panic!("{why}");
     }
 }
 
@@ -401,14 +415,14 @@ fn an_older_version_is_read_and_a_newer_one_is_refused_by_both_names() {
     let new: Table<str, Count> = Table::new(Kind::new(1, "counts").version(2))
         .upgrading(|_, bytes| Ok(Count { n: Count::decode(bytes)?.n * 10 }));
     let mut before = State::in_memory(&[old.kind()], 0);
-    before.observe(|tables| old.put(tables, "a", &Count { n: 3 }));
+    before.observe(|tables| old.put(tables, "a", Count { n: 3 }));
 
     let mut after = State::in_memory(&[new.kind()], 0);
     for (key, value) in before.entries() {
         after.state.restore(key, Some(value.bytes().clone())).expect("an older version");
     }
     assert_eq!(after.observe(|tables| new.get(tables, "a")), Some(Count { n: 30 }));
-    after.observe(|tables| new.put(tables, "a", &Count { n: 4 }));
+    after.observe(|tables| new.put(tables, "a", Count { n: 4 }));
     assert_eq!(after.observe(|tables| new.get(tables, "a")), Some(Count { n: 4 }));
 
     let mut back = State::in_memory(&[old.kind()], 0);
@@ -429,23 +443,26 @@ fn what_a_stage_does_wrong_is_said() {
         state.observe(wrong);
         assert_eq!(state.fault().map(ToString::to_string).as_deref(), Some(expected));
     };
-    check(|view| view.put(TIMER, b"k", b""), "state kind timer fires and is put without a due time");
-    check(|view| view.put_until(PLAIN, b"k", b"", 1), "state kind plain does not fire and is put with a due time");
+    check(|view| view.put(TIMER, b"k", Arc::new(())), "state kind timer fires and is put without a due time");
+    check(
+        |view| view.put_until(PLAIN, b"k", Arc::new(()), 1),
+        "state kind plain does not fire and is put with a due time",
+    );
     let undeclared = "state kind other (id 9) is not among those that the stage declares";
-    check(|view| view.put(Kind::new(9, "other"), b"k", b""), undeclared);
+    check(|view| view.put(Kind::new(9, "other"), b"k", Arc::new(())), undeclared);
 }
 
 /// What `observe` and `conclude` write under one kind and key are two entries.
 #[test]
 fn the_two_sides_do_not_see_each_other() {
     let mut state = State::in_memory(&[PLAIN], 0);
-    state.observe(|view| view.put(PLAIN, b"k", b"observed"));
+    state.observe(|view| view.put(PLAIN, b"k", made("observed")));
     let seen = state.conclude(|view| {
         let seen = view.get(PLAIN, b"k");
-        view.put(PLAIN, b"k", b"concluded");
+        view.put(PLAIN, b"k", made("concluded"));
         seen
     });
-    assert_eq!(seen, None);
-    let seen = state.observe(|view| view.get(PLAIN, b"k").map(|value| value.bytes));
-    assert_eq!(seen.as_deref(), Some(&b"observed"[..]));
+    assert!(seen.is_none());
+    let seen = state.observe(|view| view.get(PLAIN, b"k").map(bytes));
+    assert_eq!(seen, Some(made("observed").write().into()));
 }

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::kind::Lifetime;
-use super::partition::{Side, State, full_key, id_of};
-use super::{Arrival, Due, Kind, StateError, Stored, Tables, Value};
+use super::made::{Entry, Fresh};
+use super::partition::{Side, State, id_of};
+use super::{Arrival, Due, Held, Kind, Made, ReadTables, StateError, Tables};
 
 /// Entries that expire, and timers that fire, with one record: a jump of the clock is worked off with the records that
 /// follow, not with the one that made it.
@@ -37,24 +40,21 @@ impl<'a> View<'a> {
         for _ in 0..state.due_per_record_max {
             let Some((key, _)) = state.pop_due(side, now, false) else { return };
             state.counts.expired += 1;
-            state.changes(side).overlay.put(sequence, (key, None));
+            state.changes(side).overlay.put(sequence, &key, None);
         }
     }
 
-    fn change(&mut self, kind: Kind, key: &[u8], value: Option<(Option<i64>, &[u8])>) {
+    fn change(&mut self, kind: Kind, key: &[u8], value: Option<(Option<i64>, Arc<dyn Made>)>) {
         let (side, sequence) = (self.side, self.sequence);
         let Some(state) = self.known(kind) else { return };
-        let key = full_key(side, kind.id(), key);
-        let Some((due_ms, payload)) = value else {
-            state.changes(side).overlay.put(sequence, (key, None));
-            return;
-        };
-        let stored = Stored::new(kind.newest_version(), due_ms, payload);
-        if due_ms.is_some() {
-            let before = state.visible(side, &key).and_then(|stored| stored.due_ms());
-            state.ensure_due(side, &key, &stored, before);
-        }
-        state.changes(side).overlay.put(sequence, (key, Some(stored)));
+        let fresh = value.map(|(due_ms, value)| Fresh { version: kind.newest_version(), due_ms, value });
+        state.keyed(side, kind.id(), key, |state, key| {
+            if let Some(due_ms) = fresh.as_ref().and_then(|fresh| fresh.due_ms) {
+                let before = state.visible(side, key).and_then(|entry| entry.due_ms());
+                state.ensure_due(side, key, due_ms, before);
+            }
+            state.changes(side).overlay.put(sequence, key, fresh);
+        });
     }
 
     /// The state, if the kind is one of the stage's.
@@ -69,15 +69,27 @@ impl<'a> View<'a> {
     }
 }
 
-impl Tables for View<'_> {
+impl ReadTables for View<'_> {
     fn stream_time(&self) -> i64 {
         let Some(state) = &self.state else { return i64::MIN };
-        match self.highest.unwrap_or_else(|| state.highest()) {
-            i64::MIN => i64::MIN,
-            highest => highest.saturating_sub(state.grace_ms()),
-        }
+        clock(self.highest.unwrap_or_else(|| state.highest()), state.grace_ms())
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        let (side, now) = (self.side, self.stream_time());
+        let state = self.known(kind)?;
+        let entry = state.keyed(side, kind.id(), key, |state, key| state.visible(side, key))?;
+        alive(kind, entry, now)
+    }
+
+    fn fail(&mut self, why: String) {
+        if let Some(state) = &mut self.state {
+            state.check(Err(StateError::Stage(why)));
+        }
+    }
+}
+
+impl Tables for View<'_> {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         if let (Some(state), None) = (&mut self.state, self.highest) {
             state.advance(event_ms);
@@ -93,23 +105,15 @@ impl Tables for View<'_> {
         let now = self.stream_time();
         let (side, sequence) = (self.side, self.sequence);
         let state = self.state.as_deref_mut().filter(|state| self.fired < state.due_per_record_max)?;
-        let (key, stored) = state.pop_due(side, now, true)?;
+        let (key, entry) = state.pop_due(side, now, true)?;
         self.fired += 1;
         state.counts.fired += 1;
-        state.changes(side).overlay.put(sequence, (key.clone(), None));
-        let due_ms = stored.due_ms()?;
-        Some(Due { kind: id_of(&key), key: key.slice(1..), value: value(&stored), due_ms })
+        state.changes(side).overlay.put(sequence, &key, None);
+        let due_ms = entry.due_ms()?;
+        Some(Due { kind: id_of(&key), key: key.slice(1..), value: entry.held(), due_ms })
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
-        let (side, now) = (self.side, self.stream_time());
-        let state = self.known(kind)?;
-        let stored = state.visible(side, &full_key(side, kind.id(), key))?;
-        let expired = matches!(kind.lifetime(), Lifetime::Expires(_)) && stored.due_ms().is_some_and(|due| due <= now);
-        (!expired).then(|| value(&stored))
-    }
-
-    fn put(&mut self, kind: Kind, key: &[u8], value: &[u8]) {
+    fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
         if kind.lifetime() == Lifetime::Fires {
             return self.fail(format!("state kind {} fires and is put without a due time", kind.name()));
         }
@@ -117,7 +121,7 @@ impl Tables for View<'_> {
         self.change(kind, key, Some((due_ms, value)));
     }
 
-    fn put_until(&mut self, kind: Kind, key: &[u8], value: &[u8], due_ms: i64) {
+    fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64) {
         if kind.lifetime() != Lifetime::Fires {
             return self.fail(format!("state kind {} does not fire and is put with a due time", kind.name()));
         }
@@ -127,21 +131,22 @@ impl Tables for View<'_> {
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         self.change(kind, key, None);
     }
-
-    fn fail(&mut self, why: String) {
-        if let Some(state) = &mut self.state {
-            state.check(Err(StateError::Stage(why)));
-        }
-    }
 }
 
-fn value(stored: &Stored) -> Value {
-    Value { version: stored.version(), bytes: stored.payload() }
+/// What the clock shows where the highest event time is this.
+pub(super) fn clock(highest: i64, grace_ms: i64) -> i64 {
+    if highest == i64::MIN { i64::MIN } else { highest.saturating_sub(grace_ms) }
+}
+
+/// The entry's value, unless its time to live is over.
+pub(super) fn alive(kind: Kind, entry: Entry, now: i64) -> Option<Held> {
+    let expired = matches!(kind.lifetime(), Lifetime::Expires(_)) && entry.due_ms().is_some_and(|due| due <= now);
+    (!expired).then(|| entry.held())
 }
 
 impl State {
     /// The next entry that is due, one of those that fire or one of those that expire.
-    fn pop_due(&mut self, side: Side, now: i64, fires: bool) -> Option<(Bytes, Stored)> {
+    fn pop_due(&mut self, side: Side, now: i64, fires: bool) -> Option<(Bytes, Entry)> {
         loop {
             let changes = self.changes(side);
             let queue = if fires { &mut changes.timers } else { &mut changes.expiries };
@@ -152,11 +157,11 @@ impl State {
                     return None;
                 }
             };
-            let Some(stored) = self.visible(side, &key) else { continue };
-            match stored.due_ms() {
-                Some(due_ms) if due_ms == at => return Some((key, stored)),
+            let Some(entry) = self.visible(side, &key) else { continue };
+            match entry.due_ms() {
+                Some(due_ms) if due_ms == at => return Some((key, entry)),
                 // It was put again since; its item goes where it belongs.
-                Some(due_ms) if due_ms > at => self.ensure_due(side, &key, &stored, None),
+                Some(due_ms) if due_ms > at => self.ensure_due(side, &key, due_ms, None),
                 // An item of its own comes up for it, or it has no due time any more.
                 _ => {}
             }

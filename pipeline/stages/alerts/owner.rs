@@ -51,7 +51,7 @@ pub fn observe(
             Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
         }
     }
-    OWNER.put(tables, "", &owner);
+    OWNER.put(tables, "", owner);
 }
 
 impl Owner {
@@ -105,14 +105,14 @@ impl<T: Tables> Scoped<'_, T> {
             Some(known) => *known = new,
             None => open.partials.push(new),
         }
-        OPEN.put(self.tables, &(self.name.clone(), at), &open);
+        OPEN.put(self.tables, &(self.name.clone(), at), open);
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
             watched.open.insert(place, at);
-            CLOSE.put_until(self.tables, &(at, self.key()), &Empty {}, due_ms);
+            CLOSE.put_until(self.tables, &(at, self.key()), Empty {}, due_ms);
         }
         self.see(&mut watched, at, out);
-        SCOPES.put(self.tables, &self.key(), &watched);
+        SCOPES.put(self.tables, &self.key(), watched);
     }
 
     /// What the open buckets show.
@@ -171,7 +171,7 @@ impl<T: Tables> Scoped<'_, T> {
         if bucket.tally.count > 0 {
             let mut new = MIXES.get(self.tables, &self.key()).unwrap_or_default();
             new.add(at, &bucket, self.settings.bucket_ms());
-            MIXES.put(self.tables, &self.key(), &new);
+            MIXES.put(self.tables, &self.key(), new.clone());
             mix = Some(new);
             out.push(Emit::Trend(publish::trend(&self.name, at, &bucket, false, self.settings)));
         }
@@ -179,9 +179,9 @@ impl<T: Tables> Scoped<'_, T> {
         if watched.tracks.iter().any(Track::holds) {
             // An alert must be able to end without another text.
             let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
-            CLOSE.put_until(self.tables, &(at + 1, self.key()), &Empty {}, due_ms);
+            CLOSE.put_until(self.tables, &(at + 1, self.key()), Empty {}, due_ms);
         }
-        SCOPES.put(self.tables, &self.key(), &watched);
+        SCOPES.put(self.tables, &self.key(), watched);
     }
 
     fn judge(&mut self, watched: &mut Watched, at: i64, bucket: &Bucket, mut mix: Option<Mix>, out: &mut Vec<Emit>) {
@@ -243,7 +243,7 @@ impl<T: Tables> Scoped<'_, T> {
     fn under_way(&mut self, at: i64) {
         let mut group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         group.under_way_ms = group.under_way_ms.max(self.end_ms(at));
-        GROUPS.put(self.tables, self.group, &group);
+        GROUPS.put(self.tables, self.group, group);
     }
 
     fn end_ms(&self, at: i64) -> i64 {

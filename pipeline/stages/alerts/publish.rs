@@ -65,7 +65,7 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
         Change::Ended(_) => before.and_then(|before| before.inhibited_by),
         _ => actives.inhibits(&id),
     };
-    GROUPS.put(tables, group, &actives);
+    GROUPS.put(tables, group, actives);
     write(tables, alert, out);
     for other in others {
         if let Some(mut alert) = ALERTS.get(tables, &other.id) {
@@ -78,7 +78,7 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
 
 fn write(tables: &mut impl Tables, mut alert: v1::Alert, out: &mut Vec<Emit>) {
     alert.revision += 1;
-    ALERTS.put(tables, &alert.id, &alert);
+    ALERTS.put(tables, &alert.id, alert.clone());
     out.push(Emit::Alert(Box::new(alert)));
 }
 

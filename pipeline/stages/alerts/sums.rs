@@ -50,10 +50,10 @@ pub fn observe(
             partial::add(sums.partial.get_or_insert_with(empty), seen);
             if !std::mem::replace(&mut sums.changed, true) {
                 let key = ((scope.group.clone(), scope.name.clone()), bucket.start_ms);
-                HAND_ON.put_until(tables, &key, &Empty {}, due_ms);
-                THROUGH.put_until(tables, &due_ms, &Empty {}, due_ms);
+                HAND_ON.put_until(tables, &key, Empty {}, due_ms);
+                THROUGH.put_until(tables, &due_ms, Empty {}, due_ms);
             }
-            SUMS.put(tables, &key, &sums);
+            SUMS.put(tables, &key, sums);
         });
     }
     hand_on(tables, settings, source, out);
@@ -84,9 +84,9 @@ fn hand_on(tables: &mut impl Tables, settings: &Alerts, source: &str, out: &mut 
                 continue;
             }
             let message = revised(&mut sums, source);
-            SUMS.put(tables, &key, &sums);
+            SUMS.put(tables, &key, sums);
             let forget_ms = forget_ms(start_ms.saturating_add(settings.bucket_ms()), settings);
-            HAND_ON.put_until(tables, &((group.clone(), key.0), start_ms), &Empty {}, forget_ms);
+            HAND_ON.put_until(tables, &((group.clone(), key.0), start_ms), Empty {}, forget_ms);
             out.push(HandedOn { group: Some(group), message });
         }
     }

@@ -13,6 +13,7 @@ mod click;
 mod counts;
 pub mod features;
 mod labels;
+mod look_up;
 pub mod profile;
 mod session;
 mod stage;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 pub use click::{Click, Id};
 pub use labels::Labels;
+pub use look_up::Sessions;
 use profile::Seen;
 use session::Placed;
 pub use session::Rules;
@@ -70,14 +72,18 @@ pub fn observe(tables: &mut impl Tables, rules: &Rules, click: &Click, row: &mut
     let mut partition = PARTITION.get(tables, "").unwrap_or_default();
     if let Arrival::Late { by_ms } = arrival {
         partition.too_late += 1;
-        PARTITION.put(tables, "", &partition);
+        PARTITION.put(tables, "", partition);
         return Observed::TooLate { by_ms };
     }
     let mut user = USERS.get(tables, &click.event.user).unwrap_or_default();
     user.close(tables.stream_time(), rules);
     user.remember(click);
     let placed = user.place(click, rules);
-    let known = known(tables, &user.sessions[placed.session], &partition);
+    let before = Before {
+        item: ITEMS.get(tables, &click.item.0).unwrap_or_default(),
+        category: click.category.and_then(|id| CATEGORIES.get(tables, &id.0)).unwrap_or_default(),
+    };
+    let known = known(tables, click, &before, &user.sessions[placed.session], &partition);
     let Some(view) = SessionSeen::new(&user, placed.session, &known, rules) else {
         tables.fail(format!("session {:016x} has no clicks", user.sessions[placed.session].id));
         return Observed::TooLate { by_ms: 0 };
@@ -85,49 +91,59 @@ pub fn observe(tables: &mut impl Tables, rules: &Rules, click: &Click, row: &mut
     features::append(&view, row);
     let so_far = SessionSoFar::new(&user.sessions[placed.session], &placed, &view);
     let followed = user.sessions[placed.session].mark_followed();
-    let category = click.category.and_then(|id| CATEGORIES.get(tables, &id.0)).unwrap_or_default();
-    let seen = profile::observe(tables, &mut user, click, placed.session, &category, rules);
-    USERS.put(tables, &click.event.user, &user);
-    count(tables, click, &followed, partition);
+    let seen = profile::observe(tables, &mut user, click, placed.session, &before.category, rules);
+    USERS.put(tables, &click.event.user, user);
+    count(tables, click, before, &followed, partition);
     Observed::Counted(so_far, seen)
 }
 
-/// What is known, before it is counted, of the click that the session is seen from.
-fn known(tables: &mut impl Tables, session: &Session, partition: &Partition) -> Known {
+/// What the click's item and category had come to before it.
+struct Before {
+    item: Entity,
+    category: Entity,
+}
+
+/// What is known, before the click is counted, of the click that the session is seen from: itself, unless it came late.
+fn known(tables: &mut impl Tables, click: &Click, before: &Before, session: &Session, partition: &Partition) -> Known {
     let last = session.clicks.last().copied().unwrap_or_default();
-    let category = if last.category == 0 { None } else { CATEGORIES.get(tables, &last.category) };
-    Known {
-        item: ITEMS.get(tables, &last.item).unwrap_or_default(),
-        category: category.unwrap_or_default(),
-        all: partition.all.unwrap_or_default(),
-    }
+    let category = match last.category {
+        0 => Entity::default(),
+        id if click.category == Some(Id(id)) => before.category,
+        id => CATEGORIES.get(tables, &id).unwrap_or_default(),
+    };
+    let item = if last.item == click.item.0 { before.item } else { ITEMS.get(tables, &last.item).unwrap_or_default() };
+    Known { item, category, all: partition.all.unwrap_or_default() }
 }
 
 /// Counts the click for its item, its category and the partition, and in their categories the clicks that it, a purchase,
 /// has followed.
-fn count(tables: &mut impl Tables, click: &Click, followed: &[u64], mut partition: Partition) {
-    let mut item = ITEMS.get(tables, &click.item.0).unwrap_or_default();
+fn count(
+    tables: &mut impl Tables,
+    click: &Click,
+    Before { mut item, mut category }: Before,
+    followed: &[u64],
+    mut partition: Partition,
+) {
     item.count(click);
-    ITEMS.put(tables, &click.item.0, &item);
+    ITEMS.put(tables, &click.item.0, item);
 
-    let mut by_category: BTreeMap<u64, u64> = BTreeMap::new();
-    followed.iter().for_each(|category| *by_category.entry(*category).or_default() += 1);
-    if let Some(category) = click.category {
-        by_category.entry(category.0).or_default();
+    let mut others: BTreeMap<u64, u64> = BTreeMap::new();
+    followed.iter().for_each(|id| *others.entry(*id).or_default() += 1);
+    if let Some(Id(id)) = click.category {
+        category.followed += others.remove(&id).unwrap_or_default();
+        category.count(click);
+        CATEGORIES.put(tables, &id, category);
     }
-    for (category, followed) in by_category.into_iter().filter(|(category, _)| *category != 0) {
-        let mut counts: Entity = CATEGORIES.get(tables, &category).unwrap_or_default();
+    for (id, followed) in others.into_iter().filter(|(id, _)| *id != 0) {
+        let mut counts: Entity = CATEGORIES.get(tables, &id).unwrap_or_default();
         counts.followed += followed;
-        if click.category == Some(Id(category)) {
-            counts.count(click);
-        }
-        CATEGORIES.put(tables, &category, &counts);
+        CATEGORIES.put(tables, &id, counts);
     }
 
     let all = partition.all.get_or_insert_default();
     all.count(click);
     all.followed += followed.len() as u64;
-    PARTITION.put(tables, "", &partition);
+    PARTITION.put(tables, "", partition);
 }
 
 impl SessionSoFar {

@@ -75,6 +75,8 @@ pub struct Outcome {
     pub handed: Vec<Handed>,
     pub effects: Vec<Effect>,
     pub recommended: Option<Recommended>,
+    /// What the user has made of recommendations by now.
+    pub response: Option<Response>,
 }
 
 /// What is recommended at a click; empty where there is nothing to recommend.
@@ -102,7 +104,8 @@ pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: 
             outcome.recommended = Some(Recommended { id, items: recommend(&visitor, lists, rules, visit.at_ms) });
         }
     }
-    VISITORS.put(tables, user, &visitor);
+    outcome.response = visitor.response.filter(|response| *response != Response::default());
+    VISITORS.put(tables, user, visitor);
     outcome
 }
 

@@ -98,10 +98,10 @@ pub fn take(tables: &mut impl Tables, learning: &Learning, anchor: &Anchor, coun
     let key = anchor.key();
     let mut anchored = ANCHORS.get(tables, &key).unwrap_or_default();
     anchored.merge(counts, KEPT * learning.neighbours_max);
-    ANCHORS.put(tables, &key, &anchored);
+    ANCHORS.put(tables, &key, anchored);
     if CHANGED.get(tables, &key).is_none() {
         let due_ms = tables.stream_time().saturating_add(learning.publish_ms);
-        CHANGED.put_until(tables, &key, &Changed {}, due_ms);
+        CHANGED.put_until(tables, &key, Changed {}, due_ms);
     }
 }
 

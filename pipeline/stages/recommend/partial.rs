@@ -98,7 +98,8 @@ pub fn count(tables: &mut impl Tables, flush_ms: i64, new: Handed, handed: &mut 
         PARTIALS.delete(tables, &key);
         handed.push(Handed { anchor: new.anchor, counts });
     } else {
-        PARTIALS.put_until(tables, &key, &counts, counts.since_ms.saturating_add(flush_ms));
+        let due_ms = counts.since_ms.saturating_add(flush_ms);
+        PARTIALS.put_until(tables, &key, counts, due_ms);
     }
 }
 

@@ -12,7 +12,7 @@ use super::owner::{self, List};
 use super::partial::{Counts, Handed};
 use super::rules::{Learning, Rules};
 use super::shared::SharedLists;
-use super::{Outcome, Recommended, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
+use super::{Outcome, Recommended, Response, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
@@ -35,15 +35,29 @@ pub struct Recommender {
 }
 
 impl Recommender {
-    pub fn conclude(&self, tables: &mut View<'_>, record: &RawRecord, seen: &Seen, now: Timestamp) -> Vec<Output> {
+    /// Appends to `outputs`; returns what the user has made of recommendations, where any were made.
+    pub fn conclude(
+        &self,
+        tables: &mut View<'_>,
+        record: &RawRecord,
+        seen: &Seen,
+        now: Timestamp,
+        outputs: &mut Vec<Output>,
+    ) -> Option<v1::RecommendationResponse> {
         let mut handed = due(tables);
         let outcome = click(tables, &*self.lists, &self.rules, seen);
         self.count(&outcome, handed.len());
+        let response = outcome.response.map(|Response { made, seen, clicked, converted }| v1::RecommendationResponse {
+            made,
+            seen,
+            clicked,
+            converted,
+        });
         handed.extend(outcome.handed);
-        let mut outputs: Vec<Output> = handed.iter().map(|handed| self.counts(handed)).collect();
+        outputs.extend(handed.iter().map(|handed| self.counts(handed)));
         let made = outcome.recommended.filter(|made| !made.items.is_empty());
         outputs.extend(made.map(|made| self.output(record, seen, made, now)));
-        outputs
+        response
     }
 
     /// What is recommended now to a user of whom this is remembered; nothing is counted as made.

@@ -97,8 +97,8 @@ fn count(state: &mut impl Tables, user: String, event_ms: i64) -> Counted {
     let mut add = |table: &Table<str, u64>| {
         let sum = table.get(state, &user).unwrap_or(0) + 1;
         match table.kind() == SESSIONS.kind() {
-            true => table.put_until(state, &user, &sum, event_ms + SESSION_GAP_MS),
-            false => table.put(state, &user, &sum),
+            true => table.put_until(state, &user, sum, event_ms + SESSION_GAP_MS),
+            false => table.put(state, &user, sum),
         }
         sum
     };
@@ -110,7 +110,7 @@ fn count(state: &mut impl Tables, user: String, event_ms: i64) -> Counted {
 fn conclude(state: &mut impl Tables, counted: &Counted) -> String {
     let Counted { user, total, recent, session, closed } = counted;
     let concluded = TOTALS.get(state, user).unwrap_or(0) + 1;
-    TOTALS.put(state, user, &concluded);
+    TOTALS.put(state, user, concluded);
     format!("{user} {total} {concluded} {recent} {session} {closed:?}")
 }
 
