@@ -23,7 +23,7 @@ mod segments;
 mod start;
 mod text;
 
-pub use alerts::{alerts_stage, repartition, scored, start_alerts};
+pub use alerts::{alerts_stage, repartition, start_alerts, watched};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
 pub use models::{Loaded, Models, Served};
 pub use offline::Offline;
