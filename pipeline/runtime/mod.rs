@@ -27,7 +27,7 @@ pub mod segments;
 mod start;
 mod text;
 
-pub use alerts::{alerts_stage, repartition, scored, start_alerts};
+pub use alerts::{alerts_stage, repartition, start_alerts, watched};
 pub use boards::{Boards, start_boards};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
 pub use look_up::UserLookUps;

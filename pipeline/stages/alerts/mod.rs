@@ -32,6 +32,8 @@ mod terms;
 mod words;
 
 #[cfg(test)]
+mod clicks_tests;
+#[cfg(test)]
 mod tests;
 
 pub use board::{AlertBoard, TrendBoard};
