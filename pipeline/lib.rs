@@ -5,6 +5,7 @@
 pub mod event;
 
 pub mod config;
+pub mod http;
 pub mod kafka;
 pub mod telemetry;
 
@@ -22,6 +23,7 @@ pub mod detect;
 
 pub mod stages;
 
+pub mod notify;
 pub mod sink;
 
 pub mod runtime;

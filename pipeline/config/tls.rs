@@ -1,6 +1,6 @@
-//! `[registry]`: certificates, read and taken apart at the start.
+//! Certificates of HTTP clients, read and taken apart at the start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
 
@@ -9,7 +9,7 @@ use super::key::Key;
 use super::raw;
 
 /// The certificates of a PEM file; at least one is there unless a fault was found.
-pub fn certificates(key: &str, path: &Path, judge: &mut Judge) -> Vec<Certificate<'static>> {
+pub fn certificates(key: impl Into<Key>, path: &Path, judge: &mut Judge) -> Vec<Certificate<'static>> {
     match read(path) {
         Ok(found) => found,
         Err(reason) => {
@@ -32,28 +32,32 @@ fn read(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     if found.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(found) }
 }
 
-/// What the client shows of itself: certificate and key together, or neither.
-pub fn identity(registry: &raw::Registry, judge: &mut Judge) -> Option<ClientCert> {
-    let table = Key::from("registry");
-    match (&registry.certificate, &registry.key) {
+/// What the client shows of itself: certificate and key together, or neither. `table`: where they are written.
+pub fn identity(
+    table: &Key,
+    certificate: Option<&PathBuf>,
+    key: Option<&raw::SecretFrom>,
+    judge: &mut Judge,
+) -> Option<ClientCert> {
+    match (certificate, key) {
         (None, None) => None,
         (None, Some(_)) => {
-            judge.missing(&table, "certificate", "registry.key is there, but not what it is the key of");
+            judge.missing(table, "certificate", &format!("{table}.key is there, but not what it is the key of"));
             None
         }
         (Some(_), None) => {
-            judge.missing(&table, "key", "a certificate proves nothing without its private key");
+            judge.missing(table, "key", "a certificate proves nothing without its private key");
             None
         }
         (Some(path), Some(from)) => {
-            let chain = certificates("registry.certificate", path, judge);
-            let secret = judge.secret("registry.key", from);
+            let chain = certificates(table.child("certificate"), path, judge);
+            let secret = judge.secret(table.child("key"), from);
             match PrivateKey::from_pem(secret.expose().as_bytes()) {
                 Ok(key) => Some(ClientCert::new_with_certs(&chain, key)),
                 Err(_) if secret.expose().is_empty() => None,
                 Err(_) => {
                     let hint = "PKCS#8, PKCS#1 or SEC1 in PEM form, without a passphrase";
-                    judge.wrong("registry.key", "is not a private key", Some(hint));
+                    judge.wrong(table.child("key"), "is not a private key", Some(hint));
                     None
                 }
             }
@@ -62,10 +66,12 @@ pub fn identity(registry: &raw::Registry, judge: &mut Judge) -> Option<ClientCer
 }
 
 /// Certificates without TLS would protect nothing.
-pub fn clear_text(url: &str, registry: &raw::Registry, judge: &mut Judge) {
-    let keys = [("registry.ca", registry.ca.is_some()), ("registry.certificate", registry.certificate.is_some())];
-    for (key, _) in keys.into_iter().filter(|(_, there)| *there && url.starts_with("http://")) {
-        let message = format!("{key} is of no use with registry.url ({url:?})");
-        judge.clash([key, "registry.url"], message, Some("use https://"));
+pub fn clear_text(table: &Key, url: &str, ca: bool, certificate: bool, judge: &mut Judge) {
+    for (name, _) in [("ca", ca), ("certificate", certificate)].into_iter().filter(|(_, there)| *there) {
+        if url.starts_with("http://") {
+            let key = format!("{}", table.child(name));
+            let message = format!("{key} is of no use with {table}.url, which begins with http://");
+            judge.clash([key.as_str(), &format!("{}", table.child("url"))], message, Some("use https://"));
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! From what is written to what holds: the values by themselves and in relation to each other.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -11,11 +10,13 @@ use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
 use super::alerts::alerts;
+use super::http::http;
 use super::inputs::{distinct, framed, inputs, models, outputs};
 use super::judge::Judge;
 use super::kafka::{kafka, name};
 use super::key::Key;
 use super::raw::{self, Payload, Raw, User};
+use super::receivers::receivers;
 use super::recommendations::recommendations;
 use super::settings::*;
 use super::tls;
@@ -41,6 +42,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         clicks: clicks(&raw.clicks, judge),
         recommendations: recommendations(&raw.recommendations, judge),
         alerts: alerts(&raw.alerts, judge),
+        receivers: receivers(raw, judge),
         redaction: redaction(&raw.redaction, judge),
         batch: batch(&raw.batch, judge),
         cache_bytes_max: raw.cache.bytes_max,
@@ -48,7 +50,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         inference: inference(&raw.inference, judge),
         state: State { directory: raw.state.directory.clone(), memory_bytes_max: raw.state.memory_bytes_max },
         dead_letters: DeadLetters { payload: payload(&raw.dead_letters, judge) },
-        http: Http { listen: listen(&raw.http.listen, judge) },
+        http: http(&raw.http, judge),
         log: log(&raw.log, judge),
     }
 }
@@ -149,13 +151,13 @@ fn registry(raw: &Raw, judge: &mut Judge) -> Option<Registry> {
         return None;
     };
     address(url, judge);
-    tls::clear_text(url, r, judge);
+    tls::clear_text(&Key::from("registry"), url, r.ca.is_some(), r.certificate.is_some(), judge);
     Some(Registry {
         url: url.trim_end_matches('/').to_owned(),
         username: r.username.clone(),
         password: r.password.as_ref().map(|from| judge.secret("registry.password", from)),
         authorities: r.ca.as_ref().map(|path| tls::certificates("registry.ca", path, judge)),
-        identity: tls::identity(r, judge),
+        identity: tls::identity(&Key::from("registry"), r.certificate.as_ref(), r.key.as_ref(), judge),
         register: r.register,
         timeout: Duration::from_millis(r.timeout_ms),
     })
@@ -294,18 +296,6 @@ fn key_of(secret: &Secret) -> Option<SecretKey> {
     let text = secret.expose().trim();
     let bytes = hex::decode(text).ok().or_else(|| BASE64.decode(text).ok())?;
     bytes.try_into().ok().map(SecretKey)
-}
-
-fn listen(written: &str, judge: &mut Judge) -> Option<SocketAddr> {
-    if written == "off" {
-        return None;
-    }
-    let parsed = written.parse();
-    if parsed.is_err() {
-        let hint = "\"127.0.0.1:9464\" for this machine alone, \"0.0.0.0:9464\" for all that can reach it, or \"off\"";
-        judge.wrong("http.listen", format!("({written:?}) is not address:port"), Some(hint));
-    }
-    parsed.ok()
 }
 
 fn log(raw: &raw::Log, judge: &mut Judge) -> Log {

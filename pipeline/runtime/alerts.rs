@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::models::Served;
+use super::notify::start_notifiers;
 use super::schemas::Registered;
 use super::start::{Running, start_stage};
 use crate::codec::{ALERT_FILES, Encoder};
@@ -27,13 +28,15 @@ pub fn repartition(settings: &Settings) -> String {
     format!("{}-{}-repartition", settings.kafka.group_prefix, AlertsStage::NAME)
 }
 
-/// Starts the alerts stage, which reads the scored texts and its repartition topic.
+/// Starts the alerts stage, which reads the scored texts and its repartition topic, and beside it whoever is to be told of
+/// its alerts.
 pub fn start_alerts(settings: &Settings, health: Arc<Health>) -> Result<Running, Error> {
     let registered = Registered::new(settings)?;
     let sources = sources(settings)?;
     let stage = Arc::new(alerts_stage(settings, &registered, sources)?);
     let topics = stage.scored.iter().cloned().chain([repartition(settings)]).collect();
-    start_stage(settings, &Served::none(), stage, &registered, topics, health)
+    let running = start_stage(settings, &Served::none(), stage, &registered, topics, health)?;
+    Ok(start_notifiers(settings)?.into_iter().fold(running, Running::with))
 }
 
 /// The alerts stage, ready to prepare, observe and conclude. `sources`: how many partitions of scored texts there are.

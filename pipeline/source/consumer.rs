@@ -12,11 +12,10 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 
-use super::start::{commit_starts, is_over};
 use super::{Room, SourceCommand, SourceEvent};
 use crate::config::{GroupProtocol, Kafka, StartFrom};
 use crate::event::{Error, Fault, Header, Origin, RawRecord, TopicPartition};
-use crate::kafka::{self, GroupMetadata, Membership, Uses, broker_error, is_refusal};
+use crate::kafka::{self, GroupMetadata, Membership, Uses, broker_error, commit_starts, is_over, is_refusal};
 use crate::telemetry::{BrokerFailed, SourcePaused};
 
 /// Records handed over at once: enough to make a channel's cost vanish, few enough to keep every core fed.

@@ -12,7 +12,6 @@
 
 mod consumer;
 mod room;
-mod start;
 
 use crossbeam_channel::Sender;
 

@@ -218,6 +218,15 @@ pub(super) static RECOMMENDATION_LISTS_LIMIT: Metric = Metric {
     help: "What they may take.",
 };
 
+// Look-ups
+pub(super) static LOOK_UP_SECONDS: Metric = Metric {
+    name: "groundswell_look_up_seconds",
+    kind: Kind::Histogram(FROM_1_MS_TO_10_S),
+    unit: Unit::Seconds,
+    labels: &["about", "outcome"],
+    help: "From a question about a user over HTTP to its answer: found, unknown, redirected or passed_on to the instance that has the user, restoring where that is not ready, nowhere where no instance that has the user can be reached, busy where too many wait, late where no answer came in time, refused where it was no question.",
+};
+
 // Alerts
 pub(super) static ALERT_TEXTS: Metric = Metric {
     name: "groundswell_alert_texts_total",
@@ -232,6 +241,41 @@ pub(super) static ALERTS_WRITTEN: Metric = Metric {
     unit: Unit::Count,
     labels: &["state"],
     help: "Alerts written, every revision, by state; those of epochs that were aborted count again.",
+};
+pub(super) static ALERTS_DELIVERED: Metric = Metric {
+    name: "groundswell_alerts_delivered_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["receiver", "outcome"],
+    help: "Alerts that a webhook or an Alertmanager need not be told any more, by outcome: delivered, told_again because they go on, superseded by a newer revision, given_up, or unreadable.",
+};
+pub(super) static ALERT_DELIVERIES_FAILED: Metric = Metric {
+    name: "groundswell_alert_deliveries_failed_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["receiver"],
+    help: "Requests to a webhook or an Alertmanager that failed or were refused.",
+};
+pub(super) static ALERTS_WAITING: Metric = Metric {
+    name: "groundswell_alerts_waiting",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["receiver"],
+    help: "Alerts that a receiver is still to be told of; at 1,000 no more are read for it.",
+};
+pub(super) static ALERTS_RETRYING: Metric = Metric {
+    name: "groundswell_alerts_retrying",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["receiver"],
+    help: "Alerts among those waiting that a receiver was tried to be told of in vain.",
+};
+pub(super) static ALERT_OLDEST_WAITING: Metric = Metric {
+    name: "groundswell_alert_oldest_waiting_seconds",
+    kind: Kind::Gauge,
+    unit: Unit::Seconds,
+    labels: &["receiver"],
+    help: "Time since the oldest alert that a receiver is still to be told of was written; 0 where none waits.",
 };
 pub(super) static TRENDS_WRITTEN: Metric = Metric {
     name: "groundswell_trends_written_total",
@@ -531,9 +575,15 @@ pub static ALL: &[&Metric] = &[
     &RECOMMENDATION_LISTS,
     &RECOMMENDATION_LISTS_SIZE,
     &RECOMMENDATION_LISTS_LIMIT,
+    &LOOK_UP_SECONDS,
     &ALERT_TEXTS,
     &ALERTS_WRITTEN,
     &TRENDS_WRITTEN,
+    &ALERTS_DELIVERED,
+    &ALERT_DELIVERIES_FAILED,
+    &ALERTS_WAITING,
+    &ALERTS_RETRYING,
+    &ALERT_OLDEST_WAITING,
     &MODEL_INFO,
     &QUEUE_REQUESTS,
     &QUEUE_TOKENS,

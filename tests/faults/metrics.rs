@@ -36,7 +36,8 @@ const OF_STATE: [&str; 10] = [
 ];
 
 /// Those of the stage for clicks, which this test does not run.
-const OF_CLICKS: [&str; 11] = [
+const OF_CLICKS: [&str; 12] = [
+    "groundswell_look_up_seconds",
     "groundswell_clicks_total",
     "groundswell_sessions_total",
     "groundswell_purchase_probability",

@@ -8,6 +8,7 @@ pub mod instance;
 pub mod kafka;
 pub mod ledger;
 mod patience;
+pub mod receiver;
 pub mod registry;
 pub mod remembered;
 mod service;
@@ -19,6 +20,11 @@ pub use ledger::Fate;
 pub use patience::{Patience, wait_until};
 pub use registry::{Reference, Registry, framed};
 pub use stand::{SOON, Stand, review, reviews};
+
+/// A port of the loopback interface that nobody listens on now.
+pub fn free_port() -> Outcome<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
 
 /// What helpers and tests return, so that a test reads as its steps with `?` between them.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

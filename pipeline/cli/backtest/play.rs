@@ -49,18 +49,13 @@ pub struct Played {
 impl Played {
     /// Alerts that somebody would have been told of.
     pub fn told(&self) -> Vec<&v1::Alert> {
-        self.alerts.iter().filter(|alert| is_told(alert)).collect()
+        self.alerts.iter().filter(|alert| alert.is_told()).collect()
     }
 
     /// Days of event time.
     pub fn days(&self) -> f64 {
         (self.last_ms - self.first_ms).max(0) as f64 / 86_400_000.0
     }
-}
-
-pub fn is_told(alert: &v1::Alert) -> bool {
-    let lasting = alert.state() != v1::AlertState::Retracted;
-    lasting && alert.firing_time.is_some() && alert.inhibited_by.is_none() && alert.silenced_by.is_none()
 }
 
 /// Plays the file through each of the sets of rules.

@@ -9,7 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use crate::event::{Error, Fault};
 
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 pub const INPUTS: [&str; 3] = ["reviews", "chats", "clicks"];
 
 /// A Kafka of one node on a free port of the loopback interface. It ends when dropped.

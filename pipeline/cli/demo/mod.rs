@@ -4,6 +4,7 @@
 //! `scenario` says what customers write, `load` writes it to the input topics, the pipeline does what it always does,
 //! `reader` reads its results back, `tally` sums them up, `screen` and `summary` show the sums.
 
+mod alerts;
 mod broker;
 mod delivered;
 mod latency;
@@ -27,7 +28,7 @@ use clap::Args;
 
 use super::admin::wanted;
 use super::run::{Signals, ended, health, start};
-use super::stages::{StageName, Stages};
+use super::stages::{self, Stages};
 use super::{Outcome, places};
 use crate::api;
 use crate::config::{self, Settings};
@@ -42,15 +43,24 @@ use terminal::{Abilities, say};
 /// Faster than this the embedded broker, which shares the machine with the models, is what is measured.
 const RATE_MAX: f64 = 5000.0;
 const FETCH_WAIT_MS: u32 = 5;
-/// What runs between the broker and the screen.
-const STAGES: [StageName; 2] = [StageName::Text, StageName::Clicks];
+/// What a minute is elsewhere is a second here, so that a story of minutes has its alerts.
+const ALERTS: [&str; 6] = [
+    "alerts.enabled=true",
+    "alerts.bucket_ms=1000",
+    "alerts.grace_ms=1000",
+    // What comes before the story is read fast, and one partition faster than another.
+    "alerts.idle_ms=120000",
+    "alerts.warm_up_ms=45000",
+    "alerts.flap_ms=30000",
+];
 const READY_LOOK: Duration = Duration::from_millis(50);
 
 /// Show reviews, chats and clicks being scored, with nothing else needed: no Kafka, no configuration.
 ///
 /// Starts a broker inside this process, the pipeline as `run` runs it, and customers who click in a made-up shop and
-/// write about it in two languages; a firmware update goes wrong after 15 seconds (sooner in a run shorter than a minute). Ctrl-C ends it
-/// with a summary.
+/// write about it in two languages. First it reads what they wrote in the last minute, then the story begins: a firmware
+/// update goes wrong after 15 seconds (sooner in a run shorter than a minute), and an alert says so. Ctrl-C ends it with
+/// a summary.
 ///
 /// Example: groundswell demo --seconds 90 --rate 200
 #[derive(Debug, Args)]
@@ -66,6 +76,10 @@ pub struct Demo {
     /// What is written follows from this number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+
+    /// Nothing goes wrong: no update, and no alert.
+    #[arg(long)]
+    calm: bool,
 
     /// Sets one configuration key, as in `run`; may be given several times.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
@@ -103,7 +117,9 @@ impl Demo {
     /// Kafka does not get in.
     fn settings(&self, broker: &Broker, abilities: Abilities) -> Result<Settings, Error> {
         let mut overrides = vec!["text.include_text=true".to_owned(), "log.filter=error".to_owned()];
+        overrides.extend(ALERTS.map(str::to_owned));
         overrides.extend(self.overrides.iter().cloned());
+        overrides.push(format!("alerts.partitions={}", broker::PARTITIONS));
         overrides.push(format!("kafka.bootstrap_servers={}", quoted(&broker.bootstrap_servers())));
         // The embedded broker lets a reader wait its whole time, even if a record comes meanwhile.
         overrides.push(format!("kafka.librdkafka.\"fetch.wait.max.ms\"={FETCH_WAIT_MS}"));
@@ -119,13 +135,14 @@ impl Demo {
 
     async fn play(&self, settings: &Settings, abilities: Abilities) -> Result<(), Error> {
         let mut signals = Signals::new()?;
-        let health = Arc::new(health(settings, &STAGES));
+        let stages = stages::chosen(&[], settings)?;
+        let health = Arc::new(health(settings, &stages));
         let metrics = telemetry::recorder()?;
-        let look_ups = Arc::new(api::LookUps::default());
+        let look_ups = Arc::new(api::LookUps::new(&settings.http)?);
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics, &look_ups)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {
-            running = start(settings, &STAGES, health.clone()) => running?,
+            running = start(settings, &stages, health.clone()) => running?,
             () = signals.next() => return Ok(()),
         };
         running.answer(&look_ups);
@@ -133,7 +150,8 @@ impl Demo {
             running.stop();
             return running.join();
         }
-        let plan = Plan { seed: self.seed, rate: self.rate, timeline: Timeline::new(self.length_s()) };
+        let timeline = if self.calm { Timeline::calm() } else { Timeline::new(self.length_s()) };
+        let plan = Plan { seed: self.seed, rate: self.rate, timeline };
         let addresses = addresses(settings, server.as_ref());
         let mut play = Play::start(settings, plan, self.length_s(), metrics, addresses)?;
         let watched = play.watch(abilities, &running, &mut signals).await;
@@ -207,10 +225,11 @@ mod tests {
     fn the_demo_is_the_defaults_with_a_broker_of_its_own() {
         let broker = Broker::start().unwrap();
         let overrides = vec!["kafka.bootstrap_servers=elsewhere:9092".to_owned(), "batch.tokens_max=1024".to_owned()];
-        let demo = Demo { seconds: 0, rate: 60.0, seed: 1, overrides };
+        let demo = Demo { seconds: 0, rate: 60.0, seed: 1, calm: false, overrides };
         let settings = demo.settings(&broker, Abilities { drawing: false, colours: false }).unwrap();
         assert_eq!(settings.kafka.bootstrap_servers, broker.bootstrap_servers());
         assert_eq!(settings.delivery.mode, config::DeliveryMode::ExactlyOnce);
+        assert!(settings.alerts.enabled && settings.alerts.bucket_ms() == 1_000);
         assert!(settings.text.include_text && settings.batch.tokens_max == 1024);
         broker.create_topics(&[settings.outputs.profiles]).unwrap();
     }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::load::{Load, Plan};
+use super::alerts;
+use super::load::{Began, Load, Plan};
 use super::reader::Reader;
-use super::scenario::Timeline;
 use super::screen::{self, View};
 use super::summary::Summary;
 use super::tally::{Rate, Tally};
@@ -27,12 +27,12 @@ const RESULTS_MAX: Duration = Duration::from_secs(30);
 
 /// The run, and all that is known of it.
 pub struct Play {
-    seed: u64,
-    timeline: Timeline,
+    plan: Plan,
     seconds: Option<f64>,
     metrics: Metrics,
     addresses: String,
-    start: Instant,
+    /// When the story began.
+    began: Option<Began>,
     /// How long customers wrote, once they have ended.
     lasted: Option<Duration>,
     load: Load,
@@ -50,7 +50,7 @@ enum Show {
 }
 
 impl Play {
-    /// From here on customers write.
+    /// From here on customers write: first what comes before the story.
     pub fn start(
         settings: &Settings,
         plan: Plan,
@@ -60,18 +60,16 @@ impl Play {
     ) -> Result<Play, Error> {
         let reader = Reader::start(&settings.kafka, &settings.outputs)?;
         let load = Load::start(&settings.kafka, plan)?;
-        let update_ms = Timestamp::now().as_millisecond() + (plan.timeline.update_s() * 1000.0) as i64;
         Ok(Play {
-            seed: plan.seed,
-            timeline: plan.timeline,
+            plan,
             seconds,
             metrics,
             addresses,
-            start: Instant::now(),
+            began: None,
             lasted: None,
             load,
             reader,
-            tally: Tally::new(update_ms),
+            tally: Tally::new(),
             sent_rate: Rate::default(),
             seen_rate: Rate::default(),
             show: Show::Lines { last: None },
@@ -93,7 +91,7 @@ impl Play {
             }
             self.look()?;
             self.show(false)?;
-            let over = self.seconds.is_some_and(|seconds| self.start.elapsed().as_secs_f64() >= seconds);
+            let over = self.seconds.is_some_and(|seconds| self.elapsed_s() >= seconds);
             if over || running.is_finished(false) || self.load.is_finished() {
                 return Ok(());
             }
@@ -103,7 +101,7 @@ impl Play {
     /// Customers stop; what they wrote is scored and seen; then the pipeline stops, as `run` does.
     pub async fn end(&mut self, running: Stages) -> Result<(), Error> {
         self.load.stop();
-        self.lasted = Some(self.start.elapsed());
+        self.lasted = self.began.map(|began| began.at.elapsed());
         let drained = self.drain(&running).await;
         running.stop();
         ended(&running, true).await;
@@ -126,11 +124,17 @@ impl Play {
 
     /// The summary; an error where it does not add up.
     pub fn conclude(self) -> Result<(), Error> {
-        let cache_hits = self.cache_hits();
+        let (cache_hits, update, history) = (self.cache_hits(), self.update(), self.history());
         let sent = self.load.join()?;
-        let elapsed_s = self.lasted.unwrap_or_else(|| self.start.elapsed()).as_secs_f64();
-        let update_s = self.timeline.update_s();
-        let summary = Summary { tally: &self.tally, seed: self.seed, elapsed_s, update_s, sent, cache_hits };
+        let summary = Summary {
+            tally: &self.tally,
+            seed: self.plan.seed,
+            elapsed_s: self.lasted.unwrap_or_default().as_secs_f64(),
+            update,
+            sent,
+            history: history.min(sent),
+            cache_hits,
+        };
         say(&summary.text())?;
         if summary.adds_up() {
             return Ok(());
@@ -145,12 +149,37 @@ impl Play {
         }
         let (now_ms, done) = (Timestamp::now().as_millisecond(), self.tally.delivered.records());
         self.load.done(done);
+        if let (None, Some(began)) = (self.began, self.load.began()) {
+            self.began = Some(began);
+            self.tally.begin(began.ms, self.update().map(|(_, ms)| ms));
+        }
         self.sent_rate.read(now_ms, self.load.sent());
         self.seen_rate.read(now_ms, done);
         Ok(())
     }
 
+    fn elapsed_s(&self) -> f64 {
+        self.began.map_or(0.0, |began| began.at.elapsed().as_secs_f64())
+    }
+
+    /// When the update goes out: in seconds of the story, and in milliseconds since 1970.
+    fn update(&self) -> Option<(f64, i64)> {
+        let (update_s, began) = (self.plan.timeline.update_s()?, self.began?);
+        Some((update_s, began.ms + (update_s * 1000.0) as i64))
+    }
+
+    /// Records from before the story.
+    fn history(&self) -> u64 {
+        self.began.map_or(u64::MAX, |began| began.history)
+    }
+
     fn show(&mut self, ending: bool) -> Result<(), Error> {
+        if matches!(self.show, Show::Lines { .. }) {
+            let elapsed_s = self.elapsed_s();
+            for alert in self.tally.alerts.news() {
+                say(&alerts::news(&alert, elapsed_s))?;
+            }
+        }
         let view = self.view(ending);
         match &self.show {
             Show::Screen(screen) => {
@@ -168,18 +197,20 @@ impl Play {
     }
 
     fn view(&self, ending: bool) -> View<'_> {
-        let elapsed_s = self.start.elapsed().as_secs_f64();
+        let elapsed_s = self.elapsed_s();
+        let timeline = self.plan.timeline;
         View {
             tally: &self.tally,
             now_ms: Timestamp::now().as_millisecond(),
             elapsed_s,
+            began: self.began.is_some(),
             seconds: self.seconds,
             sent: self.load.sent(),
             sent_per_second: self.sent_rate.per_second(),
             seen_per_second: self.seen_rate.per_second(),
             cache_hits: self.cache_hits(),
-            phase: self.timeline.phase(elapsed_s),
-            updated: elapsed_s >= self.timeline.update_s(),
+            phase: timeline.phase(elapsed_s),
+            updated: timeline.update_s().is_some_and(|update_s| elapsed_s >= update_s),
             addresses: &self.addresses,
             ending,
         }

@@ -39,7 +39,11 @@ pub struct Seen {
 pub enum What {
     Scored(Box<v1::Scored>),
     Click(Box<v1::ScoredClick>),
-    DeadLetter { reason: String },
+    DeadLetter {
+        reason: String,
+    },
+    /// The place is the alert's own: it comes of many records.
+    Alert(Box<v1::Alert>),
 }
 
 /// Reads on a thread of its own until it is dropped.
@@ -55,10 +59,10 @@ impl Reader {
         let (sender, results) = bounded(WAITING_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let (dead_letters, clicks) = (outputs.dead_letters.clone(), outputs.clicks.clone());
+        let outputs = outputs.clone();
         let thread = thread::Builder::new()
             .name("demo-reader".into())
-            .spawn(move || read(&consumer, (&dead_letters, &clicks), &sender, &stopped))
+            .spawn(move || read(&consumer, &outputs, &sender, &stopped))
             .map_err(|e| Error::new(Fault::Bug, format!("cannot start the demo's reader: {e}")))?;
         Ok(Reader { results, stop, thread: Some(thread) })
     }
@@ -94,7 +98,7 @@ fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Err
         .create_with_context(Quiet)
         .map_err(failed)?;
     let mut assignment = TopicPartitionList::new();
-    for topic in [&outputs.reviews, &outputs.chats, &outputs.clicks, &outputs.dead_letters] {
+    for topic in [&outputs.reviews, &outputs.chats, &outputs.clicks, &outputs.alerts, &outputs.dead_letters] {
         let metadata = consumer.fetch_metadata(Some(topic), METADATA_MAX).map_err(failed)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         for partition in partitions {
@@ -105,17 +109,13 @@ fn consumer(kafka: &Kafka, outputs: &Outputs) -> Result<BaseConsumer<Quiet>, Err
     Ok(consumer)
 }
 
-fn read(
-    consumer: &BaseConsumer<Quiet>,
-    (dead_letters, clicks): (&str, &str),
-    sender: &Sender<Result<Seen, Error>>,
-    stop: &AtomicBool,
-) {
+fn read(consumer: &BaseConsumer<Quiet>, outputs: &Outputs, sender: &Sender<Result<Seen, Error>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let seen = match consumer.poll(POLL) {
             None => continue,
-            Some(Ok(message)) if message.topic() == dead_letters => letter(&message),
-            Some(Ok(message)) if message.topic() == clicks => click(&message),
+            Some(Ok(message)) if message.topic() == outputs.dead_letters => letter(&message),
+            Some(Ok(message)) if message.topic() == outputs.clicks => click(&message),
+            Some(Ok(message)) if message.topic() == outputs.alerts => alert(&message),
             Some(Ok(message)) => scored(&message),
             Some(Err(error)) => Err(kafka::broker_error("cannot read the results back", &error)),
         };
@@ -135,6 +135,12 @@ fn click(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
     seen(message, scored.origin.take(), What::Click(Box::new(scored)))
 }
 
+fn alert(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {
+    let alert: v1::Alert = read_as(message)?;
+    let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
+    Ok(Seen { topic, partition, offset, at_ms: now_ms(), what: What::Alert(Box::new(alert)) })
+}
+
 fn read_as<T: DeserializeOwned>(message: &BorrowedMessage<'_>) -> Result<T, Error> {
     serde_json::from_slice(message.payload().unwrap_or_default()).map_err(|e| unreadable(message, &e))
 }
@@ -145,7 +151,7 @@ fn seen(message: &BorrowedMessage<'_>, origin: Option<v1::Origin>, what: What) -
 }
 
 fn unreadable(message: &BorrowedMessage<'_>, why: &dyn std::fmt::Display) -> Error {
-    Error::new(Fault::Bug, format!("a scored event in {} cannot be read: {why}", message.topic()))
+    Error::new(Fault::Bug, format!("a result in {} cannot be read: {why}", message.topic()))
 }
 
 fn letter(message: &BorrowedMessage<'_>) -> Result<Seen, Error> {

@@ -1,18 +1,23 @@
 //! What a person sees: the whole screen from what is known, row by row.
 
+use super::alerts::heading;
 use super::line::{Line, Style, cell};
 use super::scenario::{self, PRODUCTS, Phase, Product};
 use super::tally::{Moods, Tally, WINDOW_S};
 use crate::event::v1;
 
 /// Rows above the bars and below the texts, rules included.
-const FIXED_ROWS: usize = 7;
+const FIXED_ROWS: usize = 8;
+/// From so many rows on, an alert speaks both languages.
+const BOTH_LANGUAGES_ROWS: usize = 30;
 const TEXTS_MIN: usize = 4;
 const NAME_COLUMNS: usize = 22;
 /// Count and share behind a bar.
 const FIGURES_COLUMNS: usize = 17;
 /// How wide a line of a log may be.
 const PLAIN_COLUMNS: usize = 110;
+/// Before the story.
+const READING: &str = "reading what customers wrote in the last minute, so that alerts know the usual";
 /// A bar longer than this says no more.
 const BAR_COLUMNS_MAX: usize = 80;
 
@@ -20,7 +25,9 @@ const BAR_COLUMNS_MAX: usize = 80;
 pub struct View<'a> {
     pub tally: &'a Tally,
     pub now_ms: i64,
+    /// Of the story; before it, what customers wrote until now is being read.
     pub elapsed_s: f64,
+    pub began: bool,
     /// Of the run, where it ends by itself.
     pub seconds: Option<f64>,
     pub sent: u64,
@@ -44,6 +51,7 @@ pub fn screen(view: &View, columns: usize, rows: usize) -> Vec<Line> {
     // On a small terminal the texts keep their rows; the incident's product is the first of the catalogue.
     let bars = PRODUCTS.len().min(rows.saturating_sub(FIXED_ROWS + TEXTS_MIN));
     lines.extend(PRODUCTS.iter().zip(0..bars).map(|(product, at)| bar_row(view, product, at, columns)));
+    lines.extend(alert_rows(view, rows));
     lines.push(Line::rule("last scored", columns));
     let room = rows.saturating_sub(lines.len() + 1);
     let shown = view.tally.texts.len().min(room);
@@ -53,8 +61,24 @@ pub fn screen(view: &View, columns: usize, rows: usize) -> Vec<Line> {
     lines
 }
 
+/// What the newest alert says.
+fn alert_rows(view: &View, rows: usize) -> Vec<Line> {
+    let Some(alert) = view.tally.alerts.newest() else {
+        return vec![Line::new().add(Style::Dim, " no alert")];
+    };
+    let style = if alert.is_over() { Style::Green } else { Style::Red };
+    let mut lines = vec![Line::new().add(style, format!(" {} ", heading(alert))).plain(alert.summary_en.clone())];
+    if rows >= BOTH_LANGUAGES_ROWS {
+        lines.push(Line::new().plain(format!(" {}", alert.summary_zh)));
+    }
+    lines
+}
+
 /// For a log, where nothing can be drawn: the figures in one line, and under it the text that was scored last.
 pub fn plain(view: &View) -> String {
+    if !view.began {
+        return format!("00:00 {READING}: {} scored\n", view.tally.scored);
+    }
     let incident = view.tally.products[incident_at()].window(view.now_ms);
     let (p50, p99) = latencies(view);
     let figures = format!(
@@ -177,6 +201,9 @@ fn foot(view: &View) -> Line {
     if view.ending {
         return Line::new().add(Style::Bold, " ending: what was sent is still being scored and committed");
     }
+    if !view.began {
+        return Line::new().add(Style::Dim, format!(" {READING}"));
+    }
     let style = if view.updated { Style::Yellow } else { Style::Plain };
     Line::new().add(style, format!(" story: {}", view.phase.says))
 }
@@ -205,12 +232,15 @@ pub fn clock(seconds: f64) -> String {
 mod tests {
     use unicode_width::UnicodeWidthStr;
 
+    use super::super::alerts::tests::firing;
     use super::super::scenario::Timeline;
     use super::super::tally::tests::scored;
     use super::*;
 
     fn shown(columns: usize, rows: usize) -> Vec<String> {
-        let mut tally = Tally::new(0);
+        let mut tally = Tally::new();
+        tally.begin(0, Some(0));
+        tally.alerts.add(firing("a", 1), 1);
         for offset in 0..40 {
             let label = if offset % 4 == 0 { "positive" } else { "negative" };
             tally.add(scored(offset, offset as usize % 2, label, 20_000));
@@ -219,6 +249,7 @@ mod tests {
             tally: &tally,
             now_ms: 20_000,
             elapsed_s: 65.0,
+            began: true,
             seconds: None,
             sent: 40,
             sent_per_second: 60.0,
@@ -252,6 +283,7 @@ mod tests {
             lines[5]
         );
         assert!(lines[6].contains(" 20 100 % neg"), "{}", lines[6]);
+        assert!(lines.iter().any(|line| line.starts_with(" ALERT firing warning Product velmora-q7")), "{lines:#?}");
         assert!(
             lines[2].contains("in 60/s  out 60/s  event to result p50 10 ms  p99 10 ms  from cache 12 %"),
             "{}",

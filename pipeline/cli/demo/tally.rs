@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::alerts::Alerts;
 use super::delivered::Delivered;
 use super::latency::Latency;
 use super::reader::{Seen, What};
@@ -126,7 +127,8 @@ fn ms_of(time: Option<&prost_types::Timestamp>) -> Option<i64> {
 
 /// Everything seen.
 pub struct Tally {
-    /// When the incident's update goes out, in milliseconds since 1970.
+    /// When the story begins and when the incident's update goes out, in milliseconds since 1970.
+    began_ms: i64,
     update_ms: i64,
     pub delivered: Delivered,
     pub scored: u64,
@@ -138,6 +140,7 @@ pub struct Tally {
     /// The last text that something was taken out of.
     pub redacted_text: Option<String>,
     pub latency: Latency,
+    pub alerts: Alerts,
     /// In the catalogue's order.
     pub products: Vec<ProductTally>,
     /// The latest last.
@@ -145,9 +148,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(update_ms: i64) -> Self {
+    /// Of what comes before the story.
+    pub fn new() -> Self {
         Self {
-            update_ms,
+            began_ms: i64::MAX,
+            update_ms: i64::MAX,
+            alerts: Alerts::default(),
             delivered: Delivered::default(),
             scored: 0,
             clicks: Clicks::default(),
@@ -160,21 +166,30 @@ impl Tally {
         }
     }
 
+    /// The story begins. `update_ms`: when the incident's update goes out, if it does.
+    pub fn begin(&mut self, began_ms: i64, update_ms: Option<i64>) {
+        (self.began_ms, self.update_ms) = (began_ms, update_ms.unwrap_or(i64::MAX));
+    }
+
     pub fn add(&mut self, seen: Seen) {
-        if !self.delivered.add(&seen.topic, seen.partition, seen.offset) {
+        if !matches!(seen.what, What::Alert(_)) && !self.delivered.add(&seen.topic, seen.partition, seen.offset) {
             return;
         }
         match seen.what {
             What::DeadLetter { reason } => *self.dead_letters.entry(reason).or_default() += 1,
             What::Scored(scored) => self.add_scored(*scored, seen.at_ms),
             What::Click(scored) => self.add_click(&scored, seen.at_ms),
+            What::Alert(alert) => self.alerts.add(*alert, seen.at_ms),
         }
     }
 
     fn add_scored(&mut self, scored: v1::Scored, at_ms: i64) {
         self.scored += 1;
         let event_ms = ms_of(scored.event_time.as_ref()).unwrap_or(at_ms);
-        self.latency.add(at_ms - event_ms);
+        // What was written before the story had to wait for it.
+        if event_ms >= self.began_ms {
+            self.latency.add(at_ms - event_ms);
+        }
         for (kind, count) in &scored.redacted {
             *self.redacted.entry(kind.clone()).or_default() += u64::from(*count);
         }
@@ -261,7 +276,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_seen_is_summed_once() {
-        let mut tally = Tally::new(60_000);
+        let mut tally = Tally::new();
+        tally.begin(0, Some(60_000));
         for (offset, label, at_ms) in
             [(0, "positive", 20_000), (1, "negative", 59_000), (2, "negative", 61_000), (2, "negative", 62_000)]
         {
@@ -280,7 +296,8 @@ pub(super) mod tests {
 
     #[test]
     fn clicks_are_results_like_any_other() {
-        let mut tally = Tally::new(0);
+        let mut tally = Tally::new();
+        tally.begin(0, Some(0));
         let actions = [(v1::Action::View, 0.1), (v1::Action::View, 0.3), (v1::Action::Cart, 0.5)];
         for (offset, (action, probability)) in actions.into_iter().enumerate() {
             let click = v1::ScoredClick {
@@ -297,7 +314,8 @@ pub(super) mod tests {
 
     #[test]
     fn agents_have_no_opinion_of_a_product() {
-        let mut tally = Tally::new(0);
+        let mut tally = Tally::new();
+        tally.begin(0, Some(0));
         let mut seen = scored(0, 0, "negative", 1000);
         if let What::Scored(scored) = &mut seen.what {
             scored.speaker = Some(v1::Speaker::Agent.into());

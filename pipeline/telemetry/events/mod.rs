@@ -4,6 +4,8 @@ mod alerts;
 mod clicks;
 mod delivery;
 mod inference;
+mod look_up;
+mod notify;
 mod process;
 mod recommend;
 mod source;
@@ -15,6 +17,8 @@ pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFli
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
+pub use look_up::{LookUpOutcome, LookedUp, UserMisplaced};
+pub use notify::{AlertUnreadable, Delivered, DeliveryFailed, ReceiverMeasured, ReceiverStarted};
 pub use process::{Started, Stopped, Stopping};
 pub use recommend::{ListsRead, Recommending};
 pub use source::{

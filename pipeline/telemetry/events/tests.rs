@@ -23,10 +23,25 @@ fn emit_everything() {
     let profiles = [("buyers".to_owned(), 2)].into();
     ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities, profiles }
         .emit("purchase");
+    Delivered { receiver: "pager", outcome: "delivered", alerts: 1 }.emit();
+    let failed = DeliveryFailed {
+        receiver: "pager",
+        host: "https://pager.example",
+        alert: "a1",
+        revision: 2,
+        reason: "status 503",
+        delay_ms: Some(500),
+    };
+    failed.emit();
+    DeliveryFailed { delay_ms: None, ..failed }.emit();
+    AlertUnreadable { receiver: "pager", error: "record 0@1 is no alert" }.emit();
+    ReceiverMeasured { receiver: "pager", waiting: 2, retrying: 1, oldest: MS }.emit();
+    ReceiverStarted { receiver: "pager", kind: "webhook", host: "https://pager.example", group: "g" }.emit();
     SegmentsMeasured { drift: 0.1 }.emit();
     let effects = [("clicked", 2)].into();
     Recommending { made: 3, empty: 1, handed: 20, effects }.emit(5, 1_000, 2_000);
     ListsRead { read: 9, unreadable: 1, lists: 5, bytes: 1_000 }.emit();
+    LookUpOutcome::ALL.into_iter().for_each(|outcome| LookedUp { about: "profiles", outcome, took: MS }.emit());
     let mut alerts = AlertsObserved::default();
     (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
     alerts.alert(crate::event::v1::AlertState::Firing, true);

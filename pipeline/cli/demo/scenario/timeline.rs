@@ -42,6 +42,9 @@ pub const PHASES: &[Phase] = &[
     Phase { from_s: 210.0, complaints_times: 1.0, says: "a day like any other again" },
 ];
 
+/// All of a story in which nothing goes wrong.
+const CALM: Phase = Phase { from_s: 0.0, complaints_times: 1.0, says: "a day like any other" };
+
 /// A run shorter than this hears the story faster, so that it too has a calm, an update and a peak.
 const TOLD_WITHIN_S: f64 = 60.0;
 
@@ -50,27 +53,40 @@ const TOLD_WITHIN_S: f64 = 60.0;
 pub struct Timeline {
     /// Seconds of the story in one second of the run.
     pace: f64,
+    /// Nothing happens.
+    calm: bool,
 }
 
 impl Timeline {
     /// `seconds`: how long the run lasts, if that is known.
     pub fn new(seconds: Option<f64>) -> Self {
         let pace = seconds.filter(|s| *s > 0.0).map_or(1.0, |s| (TOLD_WITHIN_S / s).max(1.0));
-        Self { pace }
+        Self { pace, calm: false }
     }
 
-    /// When the update begins, in seconds of the run.
-    pub fn update_s(&self) -> f64 {
-        PHASES[UPDATE].from_s / self.pace
+    /// A day like any other, to its end.
+    pub fn calm() -> Self {
+        Self { pace: 1.0, calm: true }
+    }
+
+    /// When the update begins, in seconds of the run; none where it does not.
+    pub fn update_s(&self) -> Option<f64> {
+        (!self.calm).then_some(PHASES[UPDATE].from_s / self.pace)
     }
 
     pub fn phase(&self, elapsed_s: f64) -> &'static Phase {
+        if self.calm {
+            return &CALM;
+        }
         let story_s = elapsed_s * self.pace;
         PHASES.iter().rev().find(|phase| phase.from_s <= story_s).unwrap_or(&PHASES[0])
     }
 
     /// How many times as often as usual complaints about the incident's product come now.
     pub fn complaints_times(&self, elapsed_s: f64) -> f64 {
+        if self.calm {
+            return CALM.complaints_times;
+        }
         let story_s = elapsed_s * self.pace;
         let next = PHASES.iter().position(|phase| phase.from_s > story_s).unwrap_or(PHASES.len());
         match (PHASES.get(next.wrapping_sub(1)), PHASES.get(next)) {
@@ -99,9 +115,16 @@ mod tests {
     #[test]
     fn a_short_run_hears_the_whole_rise() {
         let timeline = Timeline::new(Some(8.0));
-        assert_eq!(timeline.update_s(), 2.0);
+        assert_eq!(timeline.update_s(), Some(2.0));
         assert_eq!(timeline.complaints_times(4.0), 10.0);
-        assert_eq!(Timeline::new(Some(600.0)).update_s(), 15.0);
+        assert_eq!(Timeline::new(Some(600.0)).update_s(), Some(15.0));
+    }
+
+    #[test]
+    fn on_a_calm_day_nothing_rises() {
+        let timeline = Timeline::calm();
+        assert_eq!((timeline.update_s(), timeline.complaints_times(60.0)), (None, 1.0));
+        assert_eq!(timeline.phase(60.0), &CALM);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What consumers, producers and admin clients share: how a client is configured, and what its errors mean to a person.
 
+mod start;
+
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -7,6 +9,8 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::config::Kafka;
 use crate::event::{Error, Fault};
+
+pub use start::{commit_starts, is_over};
 
 /// A client of the configured brokers. The operator's own librdkafka properties come first, so that what a part sets
 /// on top of them always holds.
