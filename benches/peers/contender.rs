@@ -165,7 +165,8 @@ impl Contender {
 fn ours(broker: &Broker, trial: &str, stage: &str, overrides: &[&str]) -> Command {
     let built = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_groundswell").into());
     let mut command = Command::new(Path::new(ROOT).join(built));
-    command.args(["run", "--stages", stage, "--set", "http.listen=off"]);
+    // Who comes back after a crash takes its partitions up at once, as all but the plain loops are set up to.
+    command.args(["run", "--stages", stage, "--set", "http.listen=off", "--set", "kafka.static_membership=true"]);
     for setting in broker.overrides(trial, overrides) {
         command.arg("--set").arg(setting);
     }

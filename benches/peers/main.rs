@@ -49,7 +49,7 @@ pub struct Sizes {
 }
 
 const WHOLE: Sizes =
-    Sizes { clicks: 300_000, warm_clicks: 150_000, texts: 15_000, warm_texts: 2000, rounds: 3, kills: 6 };
+    Sizes { clicks: 300_000, warm_clicks: 150_000, texts: 10_000, warm_texts: 2000, rounds: 3, kills: 6 };
 /// To see that everything is there and works; no figures for anybody.
 const SHORT: Sizes = Sizes { clicks: 30_000, warm_clicks: 5000, texts: 3000, warm_texts: 200, rounds: 1, kills: 2 };
 
