@@ -1,16 +1,20 @@
 //! The alerts over incidents of known size, planted in real texts at their real times.
 //!
-//!     cargo bench --bench alerts -- scored.jsonl [runs] [drawn|real]
+//!     cargo bench --bench alerts -- scored.jsonl [runs | first..end] [drawn|real] [light]
+//!     cargo bench --bench alerts -- scored.jsonl scopes [count]
 //!
-//! The file holds scored texts with brands, as `groundswell score` writes them. 100 brands of 19 products each replay it:
-//! every brand a different number of the file's streams. `drawn`: the texts come at times drawn from the file's own hours
-//! of the day, so that nothing happens but what is planted, and every other alert is a false one. `real`: each stream comes
-//! as it came, shifted by whole days; what really happened in it counts as false here too. Two days are quiet, for the
-//! detectors to learn; in the two behind them 200 surges are planted in brands and products.
+//! The file holds scored texts with brands, as `groundswell score` writes them. 100 brands of 19 products each, 2,000 scopes
+//! besides their topics, replay it: every brand a different number of the file's streams. `drawn`: the texts come at times
+//! drawn from the file's own hours of the day, so that nothing happens but what is planted, and every other alert is a false
+//! one. `real`: each stream comes as it came, shifted by whole days; what really happened in it counts as false here too.
+//! Two days are quiet, for the detectors to learn; in the two behind them 200 surges are planted in brands and products.
+//! `light` leaves the texts' words away: several times sooner, and the same but for copies, which are then not discounted.
 //!
 //! Printed: how many surges of each kind and size were found and how soon, by how many texts of theirs were to be expected;
-//! false alerts against the configured bound; alerts told for each incident; texts a second; bytes a scope.
+//! false alerts, each with what was planted nearest to it, against the configured bound; alerts told for each incident;
+//! texts a second; bytes a scope. `scopes` measures the last two alone, for so many scopes (100,000).
 
+mod crowd;
 mod plant;
 mod score;
 mod traffic;
@@ -32,6 +36,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const RUNS: u64 = 10;
+const SCOPES: usize = 100_000;
 /// Behind the last text, so that everything ends.
 const PASS_MS: i64 = 3 * 3_600_000;
 
@@ -49,14 +54,18 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Outcome<()> {
     let (overrides, plain): (Vec<String>, Vec<String>) = arguments.iter().cloned().partition(|a| a.contains('='));
     let file = plain.first().ok_or("name a file of scored JSON lines")?;
-    let runs = plain.get(1).map_or(Ok(RUNS), |runs| runs.parse())?;
-    let real = plain.get(2).is_some_and(|arrivals| arrivals == "real");
+    let says = |word: &str| plain.iter().any(|argument| argument == word);
     let settings = config::load(None, &overrides, std::iter::empty()).map_err(|faults| faults.to_string())?.alerts;
-    let traffic = Traffic::read(file)?;
+    let traffic = Traffic::read(file, says("light"))?;
+    if says("scopes") {
+        let scopes = plain.last().and_then(|count| count.parse().ok()).unwrap_or(SCOPES);
+        return crowd::measure(&traffic, &settings, scopes);
+    }
+    let seeds = seeds(plain.get(1))?;
     println!("{} texts of {} days, {} streams over {DAYS} days", traffic.texts(), traffic.days(), traffic.streams());
     let mut scores = Scores::default();
-    for seed in 0..runs {
-        let (texts, planted) = traffic.run(seed, real);
+    for seed in seeds {
+        let (texts, planted) = traffic.run(seed, says("real"));
         let started = Instant::now();
         let mut history = History::new(settings.clone(), 1, 1);
         let (mut out, mut alerts) = (Vec::new(), Vec::new());
@@ -74,11 +83,24 @@ fn run(arguments: &[String]) -> Outcome<()> {
             return Err(fault.into());
         }
         let rate = texts.len() as f64 / took.as_secs_f64();
-        println!("run {seed}: {} texts, {rate:.0} texts/s, {bytes} bytes remembered", texts.len());
+        let scopes = history.scopes();
+        println!(
+            "run {seed}: {} texts, {rate:.0} texts/s, {scopes} scopes, {} bytes each",
+            texts.len(),
+            bytes / scopes
+        );
         scores.add(&planted, &alerts);
     }
     println!("{}", scores.report(settings.false_discovery_rate));
     Ok(())
+}
+
+/// Ten, so many, or those from one seed up to, not with, another.
+fn seeds(written: Option<&String>) -> Outcome<std::ops::Range<u64>> {
+    Ok(match written.and_then(|written| written.split_once("..")) {
+        Some((first, end)) => first.parse()?..end.parse()?,
+        None => 0..written.map_or(Ok(RUNS), |runs| runs.parse())?,
+    })
 }
 
 /// How an alert stands in the end, and when somebody was told of it, if ever: it fired and nothing inhibited it.

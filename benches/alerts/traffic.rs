@@ -54,10 +54,14 @@ impl Text {
 }
 
 impl Traffic {
-    pub fn read(file: &str) -> Outcome<Traffic> {
+    pub fn read(file: &str, light: bool) -> Outcome<Traffic> {
         let mut texts = Vec::new();
         for line in BufReader::new(std::fs::File::open(file)?).lines() {
-            texts.push(serde_json::from_str::<v1::Scored>(&line?)?);
+            let mut text = serde_json::from_str::<v1::Scored>(&line?)?;
+            if light {
+                (text.text, text.embedding) = (None, Vec::new());
+            }
+            texts.push(text);
         }
         texts.sort_by_key(|text| ms(text.event_time.as_ref()));
         let label = |text: &v1::Scored| text.sentiment.as_ref().is_some_and(|s| s.label == "negative");
@@ -80,6 +84,11 @@ impl Traffic {
             (hour as usize..24).for_each(|later| hours[later] += 1.0 / texts.len() as f64);
         }
         Ok(Traffic { texts, negative, other, times, hours, first_ms, days })
+    }
+
+    /// Midnight before the file begins.
+    pub fn first_ms(&self) -> i64 {
+        self.first_ms
     }
 
     pub fn texts(&self) -> usize {

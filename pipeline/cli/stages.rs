@@ -20,7 +20,7 @@ pub enum StageName {
     Text,
     /// Clicks: sessions, how likely each is to buy.
     Clicks,
-    /// Scored reviews and chats: trends, alerts. Runs where alerts.enabled is set.
+    /// Scored reviews, chats and clicks, dead letters: trends, alerts. Runs where alerts.enabled is set.
     Alerts,
 }
 
@@ -38,8 +38,9 @@ impl StageName {
 
     fn reads(self, kind: InputKind) -> bool {
         match self {
-            StageName::Text | StageName::Alerts => kind.text().is_some(),
+            StageName::Text => kind.text().is_some(),
             StageName::Clicks => kind == InputKind::Click,
+            StageName::Alerts => kind.text().is_some() || kind == InputKind::Click,
         }
     }
 
@@ -50,8 +51,9 @@ impl StageName {
 
     fn input_kinds(self) -> &'static str {
         match self {
-            StageName::Text | StageName::Alerts => "review or chat",
+            StageName::Text => "review or chat",
             StageName::Clicks => "click",
+            StageName::Alerts => "review, chat or click",
         }
     }
 }

@@ -26,7 +26,7 @@ pub mod segments;
 mod start;
 mod text;
 
-pub use alerts::{alerts_stage, repartition, scored, start_alerts};
+pub use alerts::{alerts_stage, repartition, start_alerts, watched};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
 pub use look_up::UserLookUps;
 pub use models::{Loaded, Models, Served};

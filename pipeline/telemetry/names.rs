@@ -233,7 +233,7 @@ pub(super) static ALERT_TEXTS: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["outcome"],
-    help: "Scored texts that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
+    help: "Scored texts and clicks, and dead letters, that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
 };
 pub(super) static ALERTS_WRITTEN: Metric = Metric {
     name: "groundswell_alerts_written_total",

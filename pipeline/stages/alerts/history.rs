@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::seen::Seen;
+use super::state::SCOPES;
 use super::sums::HandedOn;
 use super::{Emit, kinds, owner, owner_of, sums};
 use crate::config::Alerts;
@@ -89,6 +90,12 @@ impl History {
     pub fn owned_bytes(&self) -> usize {
         let entries = self.owners.iter().flat_map(|owner| owner.entries());
         entries.map(|(key, value)| key.len() + value.bytes().len()).sum()
+    }
+
+    /// Scopes that the owners watch.
+    pub fn scopes(&self) -> usize {
+        let keys = self.owners.iter().flat_map(|owner| owner.entries().into_keys());
+        keys.filter(|key| key.first() == Some(&SCOPES.kind().id())).count()
     }
 
     /// What a stage has done wrong with its state, if anything.

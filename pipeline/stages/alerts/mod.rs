@@ -31,6 +31,8 @@ mod terms;
 mod words;
 
 #[cfg(test)]
+mod clicks_tests;
+#[cfg(test)]
 mod tests;
 
 pub use history::History;
