@@ -5,6 +5,7 @@
 
 mod alerts;
 mod clicks;
+mod clock;
 #[cfg(test)]
 mod cuts;
 mod engine;
