@@ -1,61 +1,161 @@
-"""Makes a head's probabilities mean what they say: a factor for each group of labels, found on dev.
+"""Makes probabilities mean what they say: how much each kind of text is listened to, found on dev.
 
-A group is what the sources of one field label: the labels that stand together in any source, such as
-the intents of a bank or the topics of news. The factors are folded into the head's last layer, so that
-the exported graph needs nothing beside it; the order within a group does not change.
-
-Where a source's labels are known to stand there by chance in part (`[noise]` of config.toml), how many
-do in dev is fitted beside the factors, and a probability is made to mean the label as it was before.
+For each head and kind (`kinds.py`): a factor of the network's logits, a factor of the linear terms, an
+addend for each of the kind's labels where they are few, and the share of the probability that goes to
+all of them alike: labels that stand by chance in part make any surer answer wrong. All of it is folded
+into the weights, so that the exported graph needs nothing beside it.
 """
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+import batches
+import linear
 import metrics
 import scores
-from losses import CLOSED, targets, through_noise
+from kinds import PROBABILITY_MIN
+from losses import CLOSED, targets
 
 GAP_WEIGHT = 100.0
 """Of a source's mean probability against its accuracy, beside the likelihood: where errors are wilder than a factor
-can say, likelihood alone leaves a source surer of itself than it is right. A head whose sources share one factor is
-left to likelihood: there the wildest source would make all others too modest."""
-RIDGE = 1e-3
-"""Of the regression that tells languages apart, as a share of the mean square of what it reads."""
+and a share of doubt can say, likelihood alone leaves a source surer of itself than it is right."""
+PULL = 0.002
+"""Of each kind's factors towards those of all, of addends towards what the machines have, of doubt towards none."""
+ADDENDS_OF = 20
+"""A kind with more labels in a head than this has no addends of its own: dev holds too few texts of each."""
+DOUBT_FIRST, DOUBT_MAX = -2.0, 0.5
+TRIES = 3
+"""How often the search begins anew from where it ended: its memory of slopes leads it astray where a gap closes."""
+SINGLE_WEIGHT = 0.1
+"""Of a source whose texts all have the same label: it says little of how labels are told apart."""
 CEILING_DRAWS, CEILING_SEED = 50, 7
-CHANCE_FIRST = -1.0
-"""Where the fit of a noisy source begins: the logit of a share of a quarter or so."""
 
 
-def fit(examples, logits, head, labels, noisy=()):
-    """A factor and an addend for each label of a head, and the share of chance labels of each noisy source."""
-    wanted = targets(examples, head, labels)
-    at = np.flatnonzero(wanted >= 0)
-    member, count = _groups([examples[i].source for i in at], wanted[at], labels)
-    sources = np.array([examples[i].source for i in at])
-    values = torch.from_numpy(logits[at]) + _closed([examples[i] for i in at], head, labels)
-    weights, wanted = torch.tensor(_alike(sources)), torch.from_numpy(wanted[at])
-    noisy = [source for source in noisy if source in sources]
-    which = torch.tensor([noisy.index(source) if source in noisy else len(noisy) for source in sources])
-    kinds = torch.tensor([len(wanted[which == place].unique()) for place in range(len(noisy))] + [1])
-    clean = [torch.from_numpy(sources == source) for source in sorted(set(sources) - set(noisy))]
-    logs, shift = torch.zeros(count, requires_grad=True), torch.zeros(count, requires_grad=True)
-    chance = torch.full((len(noisy),), CHANCE_FIRST, requires_grad=True)
-    optimizer = torch.optim.LBFGS([logs, shift, chance], max_iter=100, line_search_fn="strong_wolfe")
+class View:
+    """What is known of each text before any kind is listened to: the kinds' shares, the logits, the terms read."""
 
-    def cost():
-        optimizer.zero_grad()
-        found = values * logs.exp()[member] + (shift - shift.mean())[member]
-        share = torch.cat([chance.sigmoid(), torch.zeros(1)])[which]
-        likely = (through_noise(found, wanted, share, share / kinds[which]) * weights).mean()
-        if count > 1:
-            likely = likely + GAP_WEIGHT * _gaps(found, wanted, clean)
-        likely.backward()
-        return likely
+    @torch.no_grad()
+    def __init__(self, network, rows):
+        kinds, count = network.kinds, len(rows)
+        self.shares = torch.zeros(count, kinds.gate.out_features)
+        self.read = {head: torch.zeros(count, terms.columns) for head, terms in kinds.terms.items()}
+        self.logits = {head: torch.zeros(count, values.shape[1]) for head, values in kinds.addends.items()}
+        for batch in batches.sorted_by_length([len(row) for row in rows], linear.TOKENS_PER_BATCH):
+            ids, mask = batches.padded([rows[i] for i in batch])
+            pooled = network.encoder(ids, mask)
+            self.shares[batch] = torch.softmax(kinds.gate(pooled), -1)
+            for head, terms in kinds.terms.items():
+                self.read[head][batch] = terms.read(network.places(ids), mask)
+            for head in self.logits:
+                self.logits[head][batch] = network.heads[head](pooled)
 
-    optimizer.step(cost)
-    noise = dict(zip(noisy, chance.sigmoid().tolist()))
-    return logs.exp().detach()[member], (shift - shift.mean()).detach()[member], noise
+
+class Fit:
+    """The kinds' parameters of one head, as functions of what is fitted."""
+
+    def __init__(self, examples, view, kinds, names, head, labels, config):
+        self.kinds, self.head, self.labels = kinds, head, labels
+        wanted = targets(examples, head, labels)
+        at = np.flatnonzero(wanted >= 0)
+        self.sources = np.array([examples[i].source for i in at])
+        self.wanted, self.shares = torch.from_numpy(wanted[at]), view.shares[at]
+        self.logits = view.logits[head][at]
+        self.closed = _closed([examples[i] for i in at], head, labels)
+        self.weights = torch.tensor(_alike(self.sources, self.wanted))
+        self.own = self._own(names, config)
+        few = (self.own.sum(1, keepdim=True) <= ADDENDS_OF).float()
+        self.free = self.own * few
+        self.spread = self._spread(view.read[head][at]) if head in kinds.terms else None
+        self.parameters = [torch.zeros(len(names), requires_grad=True), torch.zeros(len(names), requires_grad=True),
+                           torch.zeros_like(self.free, requires_grad=True), torch.full((len(names),), DOUBT_FIRST, requires_grad=True)]
+
+    def _own(self, names, config):
+        """[kinds, labels]: 1 where dev's texts of a kind have a label; `none` is nobody's own."""
+        own = torch.zeros(len(names), len(self.labels))
+        for source, number in zip(self.sources, self.wanted.tolist()):
+            kind = linear.kind_of(source, config)
+            if kind in names and self.labels[number] != scores.OUTSIDE:
+                own[names.index(kind), number] = 1
+        return own
+
+    def _spread(self, read):
+        """[texts, kinds, labels]: what the terms of each kind say."""
+        mix = self.kinds.terms[self.head].mix.detach()
+        return torch.einsum("nc,kcl->nkl", read, mix.reshape(-1, read.shape[1], mix.shape[1]))
+
+    def values(self):
+        """(factors, factors of terms, addends, doubts) of the kinds."""
+        logs, terms, addends, doubt = self.parameters
+        share = DOUBT_MAX * doubt.sigmoid()[:, None]
+        terms = terms.exp()[:, None]
+        addends = self.kinds.addends[self.head].detach() * terms + addends * self.free
+        return logs.exp()[:, None], terms, addends, share * self.own / self.own.sum(1, keepdim=True).clamp(min=1)
+
+    def mixed(self):
+        factors, terms, addends, _ = self.values()
+        found = self.logits * (self.shares @ factors) + self.shares @ addends
+        if self.spread is not None:
+            found = found + torch.einsum("nk,nkl->nl", self.shares * terms[:, 0], self.spread)
+        return found
+
+    def probabilities(self):
+        """Among the labels that are open to each text's source."""
+        doubt = self.shares @ self.values()[3]
+        sure = torch.softmax(self.mixed(), -1) * (1 - doubt.sum(1, keepdim=True)) + doubt
+        return functional.normalize((sure + PROBABILITY_MIN) * (self.closed == 0), p=1, dim=-1)
+
+    def run(self):
+        def cost():
+            optimizer.zero_grad()
+            found = self.probabilities()
+            right = found.gather(1, self.wanted[:, None])[:, 0]
+            total = -(torch.log(right) * self.weights).mean() + GAP_WEIGHT * self._gaps(found) + PULL * self._pull()
+            total.backward()
+            return total
+
+        for _ in range(TRIES):
+            optimizer = torch.optim.LBFGS(self.parameters, max_iter=60, line_search_fn="strong_wolfe")
+            optimizer.step(cost)
+        return self
+
+    def _gaps(self, found):
+        """The mean square of how far a source's mean best probability is from how often its best label is right."""
+        best, chosen = found.max(1)
+        right = (chosen == self.wanted).float()
+        names = sorted(set(self.sources))
+        return sum((best[at].mean() - right[at].mean()) ** 2 for at in (self.sources == name for name in names)) / max(1, len(names))
+
+    def _pull(self):
+        logs, terms, addends, doubt = self.parameters
+        known = self.own.sum(1) > 0
+        middle = logs[known].mean() if known.any() else 0.0
+        return (logs - middle).square().sum() + terms.square().sum() + addends.square().sum() + 0.02 * (doubt - DOUBT_FIRST).square().sum()
+
+    @torch.no_grad()
+    def chance(self, kind):
+        """The share of a kind's labels that stand there by chance, as far as doubt has been fitted."""
+        return float(DOUBT_MAX * self.parameters[3][kind].sigmoid())
+
+    @torch.no_grad()
+    def told(self, names):
+        """A line for each kind that dev has texts of."""
+        factors, terms, _, doubts = (values.sum(1).tolist() for values in self.values())
+        return [f"{self.head:10} {name}: logits times {factors[k]:.2f}, terms times {terms[k] if self.spread is not None else 0:.2f}, doubt {doubts[k]:.3f}"
+                for k, name in enumerate(names) if self.own[k].any()]
+
+    @torch.no_grad()
+    def fold(self, none=0.0):
+        """Into the kinds' weights. `none` is added to the label of no domain, for every kind."""
+        factors, terms, addends, doubts = self.values()
+        kinds, head = self.kinds, self.head
+        kinds.factors[head].copy_(factors)
+        if self.spread is not None:
+            kinds.terms[head].mix.mul_(terms.repeat_interleave(kinds.terms[head].columns, 0))
+        kinds.addends[head].copy_(addends)
+        kinds.doubts[head].copy_(doubts)
+        if none:
+            kinds.addends[head][:, self.labels.index(scores.OUTSIDE)] += none
 
 
 def ceiling(examples, head, source, noise):
@@ -75,55 +175,16 @@ def ceiling(examples, head, source, noise):
     return tuple(np.mean(found, axis=0).tolist())
 
 
-def _gaps(logits, wanted, sources):
-    """The mean square of how far a source's mean best probability is from how often its best label is right."""
-    best, chosen = functional.softmax(logits, dim=-1).max(1)
-    return sum((best[at].mean() - (chosen[at] == wanted[at]).float().mean()) ** 2 for at in sources) / max(1, len(sources))
-
-
-def let_outside_in(examples, logits, labels, factors, addends, recall_min):
-    """Raises the addend of `none` until dev's texts from outside are told often enough: they are rare in any set."""
+def let_outside_in(logits, wanted, labels, recall_min):
+    """How far `none` must be raised until dev's texts from outside are told often enough: they are rare in any set."""
     if scores.OUTSIDE not in labels:
-        return addends
+        return 0.0
     outside = labels.index(scores.OUTSIDE)
-    at = np.flatnonzero(targets(examples, "intent", labels) == outside)
-    values = torch.from_numpy(logits[at]) * factors + addends
-    gaps = np.sort((values.max(1).values - values[:, outside]).numpy())
+    values = logits[wanted == outside]
+    gaps = np.sort((values.max(1).values - values[:, outside]).numpy()) if len(values) else []
     last = min(len(gaps), int(np.ceil(recall_min * len(gaps)))) - 1
     needed = gaps[last : last + 2].mean() if len(gaps) else 0.0  # halfway to the next, so that 8 bits turn none over
-    found = addends.clone()
-    found[outside] += max(0.0, float(needed)) + 1e-3
-    return found
-
-
-@torch.no_grad()
-def shift_by_language(head, inner, languages, label, addends):
-    """Raises or lowers one label of a head by a value a language, as far as the head's inner view tells languages apart.
-
-    `inner` is [texts, width], what the last layer reads. The shift is the ridge regression of the wanted values on
-    it, folded into the label's row; returned is how much of the values' spread it explains.
-    """
-    wanted = np.array([addends.get(language, 0.0) for language in languages])
-    if not wanted.any():
-        return 1.0
-    read = np.concatenate([inner, np.ones((len(inner), 1))], axis=1).astype(np.float64)
-    penalty = np.diag([RIDGE * np.square(inner).sum() / inner.shape[1]] * inner.shape[1] + [0.0])
-    weights = np.linalg.solve(read.T @ read + penalty, read.T @ wanted)
-    head.out.weight[label] += torch.from_numpy(weights[:-1]).float()
-    head.out.bias[label] += float(weights[-1])
-    rest, spread = np.square(read @ weights - wanted).sum(), np.square(wanted - wanted.mean()).sum()
-    return 1 - rest / spread if spread else 1.0
-
-
-def _groups(sources, wanted, labels):
-    """The number of each label's group, and how many groups there are. `none` is a group of its own."""
-    group = list(range(len(labels)))
-    for source in sorted(set(sources)):
-        own = {int(number) for place, number in zip(sources, wanted) if place == source and labels[number] != scores.OUTSIDE}
-        joined = {group[number] for number in own}
-        group = [min(joined) if number in joined else number for number in group]
-    kinds = sorted(set(group))
-    return torch.tensor([kinds.index(number) for number in group]), len(kinds)
+    return max(0.0, float(needed)) + 1e-3
 
 
 def _closed(examples, head, labels):
@@ -135,14 +196,9 @@ def _closed(examples, head, labels):
     return closed
 
 
-def _alike(sources):
-    """Weights that let every source count alike, as its row of the table does."""
-    _, place, counts = np.unique(sources, return_inverse=True, return_counts=True)
-    return (len(sources) / len(counts) / counts[place]).astype(np.float32)
-
-
-@torch.no_grad()
-def fold(head, factors, addends):
-    """Into the last layer of a head."""
-    head.out.weight.mul_(factors[:, None])
-    head.out.bias.mul_(factors).add_(addends)
+def _alike(sources, wanted):
+    """Weights that let every source count alike, as its row of the table does, but for those of one label only."""
+    names, place, counts = np.unique(sources, return_inverse=True, return_counts=True)
+    weights = len(sources) / len(counts) / counts[place]
+    single = np.array([len(set(wanted[sources == name].tolist())) < 2 for name in names])
+    return np.where(single[place], SINGLE_WEIGHT * weights, weights).astype(np.float32)

@@ -6,7 +6,6 @@ The dev texts are read to choose, for each head, below which probability it had 
 
 import argparse
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,17 +17,18 @@ import torch
 import batches
 import calibrate
 import graph
+import linear
 import metrics
 import runtime
 import scores
 import texts
 import tokenizer as tokenizers_here
+from kinds import Kinds
 from network import EMBEDDING
 from train import HERE, TOKENS_PER_BATCH_SCORED, build, load, predict, weights
 
 DIFFERENCE_MAX = 1e-4
 BYTES_MAX = 12_000_000
-TEXTS_TO_TELL_LANGUAGES = 4000
 LOSS_OF = ("accuracy", "accuracy_in_domain", "f1_positive", "macro_recall", "macro_f1_in_domain", "outside_recall")
 # The label for what fits no other; the program then gives an empty list.
 NONE = "none"
@@ -42,18 +42,19 @@ def main():
     tokenizer = tokenizers_here.Tokenizer.from_file(str(run / "tokenizer.json"))
     network = build(config, tokenizer.get_vocab_size(), labels)
     network.load_state_dict(weights(run))
+    network.kinds = Kinds.like(torch.load(run / "kinds.pt"), network.places_max())
     dev = load(arguments, "dev", texts.LabelMap(), config)
     rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], config["tokenizer"]["tokens_max"])
 
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "tokenizer.json", out / "tokenizer.json")
-    adjust(network, dev, rows, labels, config)
+    copy_small(run / "tokenizer.json", out / "tokenizer.json")
+    adjust(network, dev, rows, labels, json.loads((run / "kinds.json").read_text()), config)
     trained = predict(network, rows)
     graph.round_as_stored(network)
     logits = check(out, network, rows, trained)
     report_loss(dev, trained, logits, labels)
     about = card(config, tokenizer, labels, choose_thresholds(config, dev, logits, labels))
-    (out / "config.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "config.json").write_text(json.dumps(about, ensure_ascii=False) + "\n", encoding="utf-8")
     report(out)
 
 
@@ -65,40 +66,38 @@ def parse():
     return parser.parse_args()
 
 
-def adjust(network, dev, rows, labels, config):
-    settings, logits = config["calibration"], predict(network, rows)
-    for head, names in labels.items():
-        factors, addends, noise = calibrate.fit(dev, logits[head], head, names, config["noise"])
+def copy_small(source, target):
+    """Without the spaces that make JSON readable: a third of a tokenizer's file."""
+    kept = json.loads(source.read_text(encoding="utf-8"))
+    target.write_text(json.dumps(kept, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def adjust(network, dev, rows, labels, names, config):
+    """Finds on dev how much each kind of text is listened to; `names` are those of the kinds."""
+    settings = config["calibration"]
+    view = calibrate.View(network, rows)
+    for head, of in labels.items():
+        fit = calibrate.Fit(dev, view, network.kinds, names, head, of, config).run()
+        none = 0.0
         if head == "intent":
-            addends = calibrate.let_outside_in(dev, logits[head], names, factors, addends, settings["outside_recall"])
-        calibrate.fold(network.heads[head], factors, addends)
-        if head == "sentiment" and "neutral" in names:
-            shift_neutral(network, dev, rows, names, settings["neutral"])
-        print(f"{head:10} logits times {sorted({round(float(f), 2) for f in factors})},"
-              f" plus {sorted({round(float(a), 2) for a in addends})}")
-        for source, share in noise.items():
+            none = calibrate.let_outside_in(fit.mixed().detach(), fit.wanted, of, settings["outside_recall"])
+        fit.fold(none)
+        print("\n".join(fit.told(names)))
+        for source, kind in ((source, linear.kind_of(source, config)) for source in config["noise"] if source in fit.sources):
+            share = fit.chance(names.index(kind))
             accuracy, macro_f1 = calibrate.ceiling(dev, head, source, share)
             print(f"{head:10} of {source}: {share:.0%} of dev's labels stand there by chance; whoever knew every"
                   f" true one would get accuracy {accuracy:.3f} and macro-F1 {macro_f1:.3f}")
-
-
-def shift_neutral(network, dev, rows, names, addends):
-    """Sources of one language and those of another want neutral held back by different amounts."""
-    sample = list(range(0, len(rows), -(-len(rows) // TEXTS_TO_TELL_LANGUAGES)))
-    inner = inner_view(network, [rows[i] for i in sample], "sentiment")
-    explained = calibrate.shift_by_language(network.heads["sentiment"], inner, [dev[i].language for i in sample],
-                                            names.index("neutral"), addends)
-    print(f"sentiment  neutral shifted by language {addends}; the head's view explains {explained:.1%} of that")
+    shift_neutral(network.kinds, names, labels, settings["neutral"])
 
 
 @torch.no_grad()
-def inner_view(network, rows, head):
-    """What the last layer of a head reads."""
-    found = np.zeros((len(rows), network.heads[head].inner.out_features), np.float32)
-    for batch in batches.sorted_by_length([len(row) for row in rows], TOKENS_PER_BATCH_SCORED):
-        pooled = network.encoder(*batches.padded([rows[i] for i in batch]))
-        found[batch] = torch.relu(network.heads[head].inner(pooled)).numpy()
-    return found
+def shift_neutral(kinds, names, labels, addends):
+    """Holds neutral back or lets it come, for the kinds named: macro-recall wants another share of it than likelihood."""
+    if "neutral" in labels.get("sentiment", ()):
+        for kind, addend in addends.items():
+            if kind in names:
+                kinds.addends["sentiment"][names.index(kind), labels["sentiment"].index("neutral")] += addend
 
 
 def check(out, network, rows, trained):

@@ -2,7 +2,7 @@
 
 Writing it by hand keeps the graph free of what an exporter leaves behind, and lets each tensor be
 stored as small as it bears: tables as int8 with a scale a row (looked up as int8, so that they stay
-small in memory too), the encoder's matrices as int8 with a scale a column, other weights as fp16.
+small in memory too), matrices as int8 with a scale a column, other weights as fp16.
 
 The encoder's products are taken in int8, each token's vector with a scale of its own: so a token's
 numbers do not depend on the texts beside it. `products="float"` writes the same weights with products
@@ -14,6 +14,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from kinds import PROBABILITY_MIN
 from network import EMBEDDING, MASKED
 from ngrams import FINGERPRINTS, ID_LIMIT, THREES
 
@@ -73,7 +74,7 @@ class Writer:
     """Walks the network's parts in the order of its forward pass."""
 
     def __init__(self, network, products="int8"):
-        self.encoder, self.heads = network.encoder, network.heads
+        self.network, self.encoder, self.heads = network, network.encoder, network.heads
         self.products = products
         self.graph = Graph()
 
@@ -83,23 +84,26 @@ class Writer:
         count = g.node("ReduceSum", real, g.integers(1), keepdims=0)
         padding = g.node("Mul", g.node("Sub", g.number(1.0), real), g.number(MASKED))
         bias = g.node("Unsqueeze", g.node("Transpose", padding, perm=[0, 2, 1]), g.integers(1))
-        grams = self.ngrams("input_ids")
+        pairs, threes = self.runs("input_ids")
+        grams = g.node("Add", *(self.look_up("ngrams", self.encoder.ngrams.table, at) for at in (pairs, threes)))
         x = self.read("input_ids", grams)
         for place, layer in enumerate(self.encoder.layers):
             x = self.layer(layer, f"layer{place}", x, bias)
         pooled = self.pool(self.norm("norm", self.encoder.norm, x), grams, real, count, padding)
+        kinds = self.network.kinds and Blend(self, self.network.kinds, pooled, (pairs, threes), count)
         for name, head in self.heads.items():
-            self.head(name, head, pooled)
+            self.head(name, head, pooled, kinds)
         return g.model({name: head.out.out_features for name, head in self.heads.items()})
 
-    def head(self, name, head, pooled):
+    def head(self, name, head, pooled, kinds):
         g = self.graph
         inner = g.node("Relu", self.linear(f"{name}_inner", head.inner, pooled))
-        if name != EMBEDDING:
+        if name == EMBEDDING:
+            g.node("LpNormalization", self.linear(f"{name}_out", head.out, inner), name=name, axis=-1, p=2)
+        elif kinds:
+            kinds.answer(name, self.linear(f"{name}_out", head.out, inner))
+        else:
             self.linear(f"{name}_out", head.out, inner, name)
-            return
-        found = self.linear(f"{name}_out", head.out, inner)
-        g.node("LpNormalization", found, name=name, axis=-1, p=2)
 
     def read(self, ids, grams):
         g = self.graph
@@ -108,16 +112,14 @@ class Writer:
         zero, one = (g.constant(f"scalar_{n}", np.array(n, np.int64)) for n in (0, 1))
         last = g.constant("last_position", np.array(self.encoder.positions.num_embeddings - 1, np.int64))
         where = g.node("Min", g.node("Range", zero, length, one), last)
-        positions = g.weight("positions", array(self.encoder.positions.weight))
-        return g.node("Add", x, g.node("Gather", positions, where))
+        return g.node("Add", x, self.look_up("positions", self.encoder.positions, where))
 
-    def ngrams(self, ids):
-        """The vectors of the pair and of the run of three that end at each token, added."""
+    def runs(self, ids):
+        """Where the pair and the run of three lie that end at each token."""
         g = self.graph
         pairs = g.node("Add", g.node("Mul", self.shifted(ids), g.integers(ID_LIMIT)), ids)
         threes = g.node("Add", g.node("Mul", self.shifted(pairs), g.integers(ID_LIMIT)), g.node("Add", ids, g.integers(THREES)))
-        found = [self.look_up("ngrams", self.encoder.ngrams.table, self.places(keys)) for keys in (pairs, threes)]
-        return g.node("Add", *found)
+        return self.places(pairs), self.places(threes)
 
     def shifted(self, values):
         g = self.graph
@@ -141,6 +143,14 @@ class Writer:
         found = g.node("Cast", g.node("Gather", g.constant(name, rows), ids), to=TensorProto.FLOAT)
         scale = g.node("Cast", g.node("Gather", g.constant(f"{name}_scale", scales), ids), to=TensorProto.FLOAT)
         return g.node("Mul", found, scale)
+
+    def terms(self, name, table, rows):
+        """The rows of a text added."""
+        g = self.graph
+        columns, scales = rounded(array(table), TABLE_MAX)
+        found = g.node("Cast", g.node("Gather", g.constant(name, columns.T), rows), to=TensorProto.FLOAT)
+        added = g.node("ReduceSum", found, g.integers(1), keepdims=0)
+        return g.node("Mul", added, g.constant(f"{name}_scale", scales.astype(np.float32)[:, 0]))
 
     def layer(self, layer, name, x, bias):
         g = self.graph
@@ -200,9 +210,54 @@ class Writer:
         return g.node("LayerNormalization", x, scale, shift, axis=-1, epsilon=norm.eps)
 
     def linear(self, name, linear, x, output=None):
+        """A product in fp32 of a matrix that is stored in 8 bits; the runtime widens it once, when it loads the graph."""
         g = self.graph
-        product = g.node("MatMul", x, g.weight(f"{name}_weight", array(linear.weight).T))
+        rows, scales = rounded(array(linear.weight), TABLE_MAX)
+        narrow = g.node("Cast", g.constant(f"{name}_weight", rows.T), to=TensorProto.FLOAT)
+        wide = g.node("Mul", narrow, g.constant(f"{name}_scale", scales.astype(np.float32)[:, 0]))
+        product = g.node("MatMul", x, wide)
         return g.node("Add", product, g.weight(f"{name}_bias", array(linear.bias)), name=output)
+
+
+class Blend:
+    """What `kinds.Kinds` does with the heads' logits."""
+
+    def __init__(self, writer, kinds, pooled, runs, count):
+        self.writer, self.graph, self.kinds, self.count = writer, writer.graph, kinds, count
+        g = self.graph
+        vocabulary = writer.encoder.tokens.num_embeddings
+        self.shares = g.node("Softmax", writer.linear("gate", kinds.gate, pooled), axis=-1)
+        self.places = g.node("Concat", "input_ids", *(g.node("Add", at, g.integers(vocabulary)) for at in runs), axis=1)
+        self.real = g.node("Concat", *["attention_mask"] * 3, axis=1)
+
+    def said(self, name, terms):
+        """What the kinds make of a text's terms, which are looked up in 8 bits, a scale a column."""
+        g, rows = self.graph, self.places
+        if terms.row is not None:
+            kept = g.constant(f"{name}_rows", terms.row.numpy().astype(np.uint16))
+            rows = g.node("Cast", g.node("Gather", kept, rows), to=TensorProto.INT64)
+        added = self.writer.terms(name, terms.table, g.node("Mul", rows, self.real))
+        read = g.node("Unsqueeze", g.node("Div", added, g.node("Sqrt", self.count)), g.integers(1))
+        spread = g.node("Mul", g.node("Unsqueeze", self.shares, g.integers(2)), read)
+        rows, scales = rounded(array(terms.mix), TABLE_MAX)
+        narrow, scales = g.constant(f"{name}_mix", rows), g.weight(f"{name}_mix_scale", scales.astype(np.float32))
+        mix = g.node("Mul", g.node("Cast", narrow, to=TensorProto.FLOAT), scales)
+        return g.node("MatMul", g.node("Reshape", spread, g.integers(0, -1)), mix)
+
+    def answer(self, name, logits):
+        g, kinds = self.graph, self.kinds
+        mixed = g.node("Add", g.node("Mul", logits, self.mixed(f"{name}_factors", kinds.factors[name])),
+                       self.mixed(f"{name}_addends", kinds.addends[name]))
+        if name in kinds.terms:
+            mixed = g.node("Add", mixed, self.said(f"{name}_terms", kinds.terms[name]))
+        doubt = self.mixed(f"{name}_doubts", kinds.doubts[name])
+        sure = g.node("Sub", g.number(1.0), g.node("ReduceSum", doubt, g.integers(1), keepdims=1))
+        blurred = g.node("Add", g.node("Mul", g.node("Softmax", mixed, axis=-1), sure), doubt)
+        g.node("Log", g.node("Add", blurred, g.number(PROBABILITY_MIN)), name=name)
+
+    def mixed(self, name, values):
+        """Each kind's values, by the shares of the kinds."""
+        return self.graph.node("MatMul", self.shares, self.graph.weight(name, array(values)))
 
 
 def array(parameter):
@@ -236,7 +291,9 @@ def round_as_stored(network):
 
 def stored_in_8_bits(name):
     """The largest number that a parameter's rows are stored with, or None where it is stored as fp16."""
-    if name in ("encoder.tokens.weight", "encoder.ngrams.table.weight"):
+    if name in ("encoder.tokens.weight", "encoder.ngrams.table.weight", "encoder.positions.weight", "kinds.gate.weight"):
+        return TABLE_MAX
+    if name.startswith("heads.") and name.endswith(".weight") or name.startswith("kinds.terms."):
         return TABLE_MAX
     matrix = name.endswith(".weight") and "before_" not in name
     in_layers = name.startswith(("encoder.layers.", "encoder.ngrams_in."))

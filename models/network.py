@@ -32,10 +32,15 @@ class NGrams(nn.Module):
 
     def forward(self, ids):
         """[batch, sequence] → [batch, sequence, width]: the pair and the run of three that end at each token."""
+        pairs, threes = self.places(ids)
+        return self.table(pairs) + self.table(threes)
+
+    def places(self, ids):
+        """Where the pair and the run of three lie that end at each token."""
         before = functional.pad(ids, (1, 0))[:, :-1]
         pairs = before * ID_LIMIT + ids
         threes = functional.pad(pairs, (1, 0))[:, :-1] * ID_LIMIT + ids + THREES
-        return self.table(self._places(pairs)) + self.table(self._places(threes))
+        return self._places(pairs), self._places(threes)
 
     def _places(self, keys):
         print_ = keys % FINGERPRINTS
@@ -134,7 +139,10 @@ class Head(nn.Module):
 
 
 class Network(nn.Module):
-    """`classes` gives the size of each head's answer; `embedding`, if there, is of length 1 instead of logits."""
+    """`classes` gives the size of each head's answer; `embedding`, if there, is of length 1 instead of logits.
+
+    `kinds` comes when training is over (`linear.py`): what each kind of text adds to the heads' logits.
+    """
 
     def __init__(self, config, vocabulary, positions, classes, dropout=0.0, token_dropout=0.0):
         super().__init__()
@@ -142,10 +150,23 @@ class Network(nn.Module):
         self.heads = nn.ModuleDict(
             {head: Head(self.encoder.width, config["head_inner"], count, 2 * dropout) for head, count in classes.items()}
         )
+        self.kinds = None
 
     def forward(self, ids, mask):
         pooled = self.encoder(ids, mask)
         found = {name: head(pooled) for name, head in self.heads.items()}
+        if self.kinds is not None:
+            found = self.kinds(pooled, found, self.places(ids), mask)
         if EMBEDDING in found:
             found[EMBEDDING] = functional.normalize(found[EMBEDDING].float(), dim=-1)
         return found
+
+    def places(self, ids):
+        """[batch, 3 × sequence]: the tokens' own numbers, then the places of the runs that end at each, after them."""
+        vocabulary = self.encoder.tokens.num_embeddings
+        pairs, threes = self.encoder.ngrams.places(ids)
+        return torch.cat([ids, pairs + vocabulary, threes + vocabulary], dim=1)
+
+    def places_max(self):
+        """How many places there are."""
+        return self.encoder.tokens.num_embeddings + self.encoder.ngrams.first + 1

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 
 import export
 import graph
 import texts
 import tokenizer as tokenizers_here
+from kinds import Kinds
 from train import HERE, build, load, weights
 
 
@@ -41,9 +43,10 @@ def adjusted(arguments):
     tokenizer = tokenizers_here.Tokenizer.from_file(str(run / "tokenizer.json"))
     network = build(config, tokenizer.get_vocab_size(), labels)
     network.load_state_dict(weights(run))
+    network.kinds = Kinds.like(torch.load(run / "kinds.pt"), network.places_max())
     dev = load(arguments, "dev", texts.LabelMap(), config)
     rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], config["tokenizer"]["tokens_max"])
-    export.adjust(network, dev, rows, labels, config)
+    export.adjust(network, dev, rows, labels, json.loads((run / "kinds.json").read_text()), config)
     return network
 
 
@@ -61,6 +64,15 @@ class PlainWriter(graph.Writer):
 
     def product(self, name, linear, x, positive=False):
         return self.linear(name, linear, x)
+
+    def linear(self, name, linear, x, output=None):
+        g = self.graph
+        product = g.node("MatMul", x, g.weight(f"{name}_weight", graph.array(linear.weight).T))
+        return g.node("Add", product, g.weight(f"{name}_bias", graph.array(linear.bias)), name=output)
+
+    def terms(self, name, table, rows):
+        g = self.graph
+        return g.node("ReduceSum", g.node("Gather", g.weight(name, graph.array(table).T), rows), g.integers(1), keepdims=0)
 
     def look_up(self, name, table, ids):
         return self.graph.node("Gather", self.graph.weight(name, graph.array(table.weight)), ids)

@@ -2,7 +2,7 @@
 
 Undoes what `graph.py` writes, tensor by tensor, under the names that it gives. What 8 bits rounded off
 is lost, which moves a few best labels in a thousand. A label that the directory does not know begins
-untaught.
+untaught. What each kind of text adds (`kinds.py`) is not restored: it is made anew from the texts at hand.
 """
 
 import json
@@ -41,7 +41,10 @@ class Directory:
         self._table(encoder.tokens, "tokens")
         self._table(encoder.ngrams.table, "ngrams")
         encoder.ngrams.prints.copy_(torch.from_numpy(self._tensor("fingerprints").astype(np.int64)))
-        _copy(encoder.positions.weight, self._tensor("positions"))
+        if "positions_scale" in self.tensors:
+            self._table(encoder.positions, "positions")
+        else:  # of earlier exports, in fp16
+            _copy(encoder.positions.weight, self._tensor("positions"))
         self._product(encoder.ngrams_in, "ngrams_in")
         for name in ("norm", "bag_norm"):
             self._norm(getattr(encoder, name), name)
@@ -79,13 +82,18 @@ class Directory:
         _copy(norm.bias, self._tensor(f"{name}_shift"))
 
     def _linear(self, linear, name):
-        _copy(linear.weight, self._tensor(f"{name}_weight").T)
+        _copy(linear.weight, self._matrix(name))
         _copy(linear.bias, self._tensor(f"{name}_bias"))
+
+    def _matrix(self, name):
+        """Stored in 8 bits with a scale a column or, by earlier exports, in fp16."""
+        weight = self._tensor(f"{name}_weight").astype(np.float32)
+        return (weight * self.tensors[f"{name}_scale"] if f"{name}_scale" in self.tensors else weight).T
 
     def _out(self, out, head, labels):
         if head == EMBEDDING:
             return self._linear(out, f"{head}_out")
-        weight, bias = self._tensor(f"{head}_out_weight").T, self._tensor(f"{head}_out_bias")
+        weight, bias = self._matrix(f"{head}_out"), self._tensor(f"{head}_out_bias")
         place = {label: row for row, label in enumerate(self.labels[head])}
         known = [(row, place[label]) for row, label in enumerate(labels[head]) if label in place]
         here, there = map(list, zip(*known))

@@ -17,7 +17,9 @@ import batches  # noqa: E402
 import behaviour  # noqa: E402
 import calibrate  # noqa: E402
 import graph  # noqa: E402
+import linear  # noqa: E402
 import losses  # noqa: E402
+import metrics  # noqa: E402
 import ngrams  # noqa: E402
 import restore  # noqa: E402
 import runtime  # noqa: E402
@@ -26,6 +28,7 @@ import templates  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
+from kinds import Kinds, doubted  # noqa: E402
 from network import Network  # noqa: E402
 
 TINY = {"hidden": 16, "layers": 2, "heads": 4, "inner": 32, "head_inner": 16, "embedding": 4,
@@ -41,9 +44,24 @@ class Graphs(unittest.TestCase):
         self.rows = [chance.integers(1, 50, size).tolist() for size in (1, 2, 3, 7, 12, 12)]
         prints, _ = ngrams.place(np.unique(np.concatenate([ngrams.keys(row) for row in self.rows])), 101, 97)
         self.network.encoder.ngrams.prints.copy_(torch.from_numpy(prints))
+        self.add_kinds()
         self.folder = tempfile.TemporaryDirectory()
         self.sessions = {products: self.session(products) for products in ("float", "int8")}
         graph.round_as_stored(self.network)
+
+    def add_kinds(self):
+        """Three kinds with chance values in every part, so that no part can be left out unnoticed."""
+        classes = {"sentiment": 3, "topic": 5}
+        kinds = Kinds(3, self.network.encoder.width, self.network.places_max(), classes, {"sentiment": (4, 90), "topic": (3, 0)})
+        kinds.terms["sentiment"].row[:] = torch.randint(0, 91, (self.network.places_max(),))
+        with torch.no_grad():
+            for parameter in kinds.parameters():
+                parameter.normal_()
+            for terms in kinds.terms.values():
+                terms.table[:, 0] = 0
+            for doubt in kinds.doubts.values():
+                doubt.copy_(torch.rand_like(doubt) / 10)
+        self.network.kinds = kinds.eval()
 
     def session(self, products):
         path = Path(self.folder.name) / f"{products}.onnx"
@@ -86,6 +104,7 @@ class Graphs(unittest.TestCase):
         self.assertEqual(wanted, {**labels, "topic": ["a", "b", "c", "d", "e", "own"], "intent": ["ask"]})
         network = Network(TINY, 50, 12, {**CLASSES, "topic": 6}).eval()
         begin.fill(network, wanted)
+        self.network.kinds = None
         before, after = train.predict(self.network, self.rows), train.predict(network, self.rows)
         for head in CLASSES:
             np.testing.assert_allclose(after[head][:, : CLASSES[head]], before[head], atol=1e-5)
@@ -302,57 +321,62 @@ class Noise(unittest.TestCase):
 
 
 class Calibration(unittest.TestCase):
-    LABELS = ["shop.a", "shop.b", "none"]
+    """Two kinds of text, told apart by the gate for certain, whose logits and terms are given."""
 
-    def examples(self, labels):
-        return [texts.Example("x", "one", "en", {"intent": label}) for label in labels]
+    CONFIG = {"linear": {"joined": {}}}
 
-    def test_overconfident_logits_are_damped(self):
-        examples = self.examples(["shop.a", "shop.b"] * 50)
-        logits = np.zeros((100, 3), np.float32)
-        logits[:, 0], logits[:, 2] = 20, -50
-        factors, _, _ = calibrate.fit(examples, logits, "intent", self.LABELS)
-        self.assertLess(factors[0].item(), 0.1)
+    def fit(self, sources, logits, wanted, labels, read=None, head="topic"):
+        names = sorted(set(sources))
+        kinds = Kinds(len(names), 4, 10, {head: len(labels)}, {head: (1, 1)} if read is not None else {})
+        if read is not None:
+            kinds.terms[head].mix.data[:, 0] = 1.0
+        view = types.SimpleNamespace(
+            shares=torch.eye(len(names))[[names.index(source) for source in sources]],
+            read={} if read is None else {head: torch.tensor(read, dtype=torch.float32)[:, None]},
+            logits={head: torch.tensor(logits, dtype=torch.float32)})
+        examples = [texts.Example("x", source, "en", {head: labels[n]}) for source, n in zip(sources, wanted)]
+        return calibrate.Fit(examples, view, kinds, names, head, labels, self.CONFIG).run(), kinds
 
-    def test_labels_of_one_source_share_a_factor_and_other_sources_have_their_own(self):
-        sources = ["shop"] * 100 + ["bank"] * 100
-        wanted = [0, 1] * 50 + [2, 3] * 50
-        labels = ["a", "b", "c", "d"]
-        examples = [texts.Example("x", s, "en", {"topic": labels[n]}) for s, n in zip(sources, wanted)]
-        logits = np.full((200, 4), -20, np.float32)
-        logits[:100, 0], logits[:100, 1] = 9, 0
-        logits[np.arange(100, 200), wanted[100:]] = 1
-        logits[np.arange(100, 200), [5 - n for n in wanted[100:]]] = 0
-        factors, _, _ = calibrate.fit(examples, logits, "topic", labels)
-        self.assertEqual(factors[0], factors[1])
-        self.assertEqual(factors[2], factors[3])
-        self.assertLess(factors[0].item(), 0.3)
-        self.assertGreater(factors[2].item(), 2)
+    def test_each_kind_has_a_factor_of_its_own(self):
+        chance = np.random.default_rng(3)
+        logits = chance.normal(size=(4000, 4))
+        wanted = (logits + chance.gumbel(size=logits.shape)).argmax(1)
+        logits[:2000] *= 4
+        logits[2000:] *= 0.5
+        fit, _ = self.fit(["a"] * 2000 + ["b"] * 2000, logits, wanted, list("wxyz"))
+        factors = fit.values()[0][:, 0].tolist()
+        self.assertAlmostEqual(factors[0], 0.25, delta=0.06)
+        self.assertAlmostEqual(factors[1], 2.0, delta=0.4)
 
-    def test_chance_labels_are_counted_and_leave_the_probabilities_alone(self):
+    def test_chance_labels_become_doubt_and_leave_the_factor_alone(self):
         chance = np.random.default_rng(5)
         labels = [f"shop.{n}" for n in range(10)]
-        logits = chance.normal(0, 3, (4000, 10)).astype(np.float32)
+        logits = chance.normal(0, 3, (4000, 10))
         true = (logits + chance.gumbel(size=logits.shape)).argmax(1)
         given = np.where(chance.random(4000) < 0.7, true, chance.integers(0, 10, 4000))
-        examples = [texts.Example("x", "one", "en", {"intent": labels[n]}) for n in given]
-        factors, _, noise = calibrate.fit(examples, logits / 2, "intent", labels, ["one", "absent"])
-        self.assertEqual(list(noise), ["one"])
-        self.assertAlmostEqual(noise["one"], 0.3, delta=0.04)
-        self.assertAlmostEqual(factors[0].item(), 2, delta=0.3)
+        fit, _ = self.fit(["one"] * 4000, logits / 2, given, labels, head="intent")
+        self.assertAlmostEqual(fit.chance(0), 0.3, delta=0.04)
+        self.assertAlmostEqual(fit.values()[0].item(), 2, delta=0.4)
+        found = fit.probabilities().detach().numpy()
+        self.assertLess(metrics.calibration_error(found, found.argmax(1) == given), 0.03)
 
-    def test_a_label_is_shifted_in_one_language_alone(self):
-        chance = np.random.default_rng(8)
-        inner = chance.normal(size=(400, 6)).astype(np.float32)
-        inner[:200, 0] += 6
-        head = types.SimpleNamespace(out=torch.nn.Linear(6, 3))
-        before = head.out(torch.from_numpy(inner)).detach()
-        explained = calibrate.shift_by_language(head, inner, ["en"] * 200 + ["zh"] * 200, 1, {"en": -0.2})
-        moved = (head.out(torch.from_numpy(inner)) - before).detach().numpy()
-        self.assertGreater(explained, 0.8)
-        self.assertAlmostEqual(moved[:200, 1].mean(), -0.2, delta=0.02)
-        self.assertAlmostEqual(moved[200:, 1].mean(), 0, delta=0.02)
-        self.assertEqual(np.abs(moved[:, [0, 2]]).max(), 0)
+    def test_terms_are_heard_where_they_know_more(self):
+        chance = np.random.default_rng(6)
+        read = chance.normal(size=2000)
+        wanted = (read + 0.3 * chance.normal(size=2000) < 0).astype(int)
+        fit, kinds = self.fit(["one"] * 2000, np.zeros((2000, 2)), wanted, ["a", "b"], read)
+        fit.fold()
+        self.assertGreater(kinds.terms["topic"].mix[0, 0].item(), 2)
+
+    def test_what_is_folded_says_what_was_fitted(self):
+        chance = np.random.default_rng(7)
+        logits, wanted, read = chance.normal(size=(300, 3)), chance.integers(0, 3, 300), chance.normal(size=300)
+        fit, kinds = self.fit(["a", "b"] * 150, logits, wanted, list("xyz"), read)
+        before = fit.probabilities().detach()
+        fit.fold()
+        shares, read = torch.eye(2)[[0, 1] * 150], torch.tensor(read, dtype=torch.float32)[:, None]
+        after = kinds.answer("topic", torch.tensor(logits, dtype=torch.float32), shares, read).exp()
+        np.testing.assert_allclose(after.detach(), before, atol=1e-5)
 
     def test_chance_labels_bound_what_anybody_can_reach(self):
         labels = [f"shop.{n}" for n in range(4)]
@@ -362,11 +386,58 @@ class Calibration(unittest.TestCase):
         self.assertAlmostEqual(macro_f1, 0.7, delta=0.01)
 
     def test_texts_from_outside_are_told_as_often_as_asked(self):
-        examples = self.examples(["none"] * 10)
-        logits = np.zeros((10, 3), np.float32)
-        logits[:, 0] = np.arange(10)
-        addends = calibrate.let_outside_in(examples, logits, self.LABELS, torch.ones(3), torch.zeros(3), 0.6)
-        self.assertEqual(((torch.from_numpy(logits) + addends).argmax(1) == 2).float().mean().item(), np.float32(0.6))
+        labels = ["shop.a", "shop.b", "none"]
+        logits = torch.zeros(10, 3)
+        logits[:, 0] = torch.arange(10)
+        raised = calibrate.let_outside_in(logits, torch.full((10,), 2), labels, 0.6)
+        logits[:, 2] += raised
+        self.assertEqual((logits.argmax(1) == 2).float().mean().item(), np.float32(0.6))
+        self.assertEqual(calibrate.let_outside_in(logits, torch.zeros(10), ["a", "b", "c"], 0.6), 0.0)
+
+
+class LinearTerms(unittest.TestCase):
+    """Reviews in two languages; what decides stands in one word."""
+
+    CONFIG = {"seed": 1, "linear": {"rows": {"sentiment": 60}, "penalties": [1.0], "gate_texts": 50, "gate_decay": 1e-4, "joined": {"more": "food"},
+                                    "heard": {}, "sources": {"sentiment": ["food", "goods"]}}}
+
+    def setUp(self):
+        torch.manual_seed(2)
+        chance, self.rows, self.examples = np.random.default_rng(2), [], []
+        for number in range(200):
+            chinese, good = number % 2 == 0, chance.random() < 0.5
+            base = 10 if chinese else 30
+            filler = chance.integers(base + 2, base + 15, 6).tolist()
+            self.rows.append([2, base + int(good), *filler, 3])
+            self.examples.append(texts.Example("x", "food" if chinese else "goods", "zh" if chinese else "en",
+                                               {"sentiment": "positive" if good else "negative"}, two_classes=True))
+        self.network = Network(TINY, 50, 12, {"sentiment": 3}).eval()
+
+    def test_kinds_and_classes_are_told(self):
+        labels = {"sentiment": ["negative", "neutral", "positive"]}
+        with tempfile.TemporaryDirectory() as folder:
+            linear.make(Path(folder), self.CONFIG, self.network, self.rows, self.examples, labels, lambda line: None)
+            kinds = Kinds.like(torch.load(Path(folder) / "kinds.pt"), self.network.places_max())
+            names = json.loads((Path(folder) / "kinds.json").read_text())
+        self.assertEqual(names, ["food", "goods"])
+        terms = kinds.terms["sentiment"]
+        self.assertEqual(terms.columns, 2)
+        view_of = linear.pooled(self.network, self.rows)
+        self.assertGreater((kinds.gate(view_of).argmax(1) == torch.tensor([0, 1] * 100)).float().mean(), 0.9)
+        with torch.no_grad():
+            for row, example in list(zip(self.rows, self.examples))[:40]:
+                ids = torch.tensor([row])
+                read = terms.read(self.network.places(ids), torch.ones_like(ids))[0, names.index(example.source)]
+                read += 2 * kinds.addends["sentiment"][names.index(example.source), 2]
+                self.assertEqual(bool(read > 0), example.labels["sentiment"] == "positive")
+
+    def test_sources_of_one_nature_are_one_kind(self):
+        self.assertEqual(linear.kind_of("more", self.CONFIG), "food")
+        self.assertEqual(linear.kind_of("other", self.CONFIG), "other")
+
+    def test_doubt_takes_from_every_answer_alike(self):
+        found = doubted(torch.tensor([[50.0, 0.0]]), torch.tensor([[0.1, 0.1]])).exp()
+        np.testing.assert_allclose(found, [[0.9, 0.1]], atol=1e-5)
 
 
 class Tokens(unittest.TestCase):

@@ -2,7 +2,8 @@
 
 DIR holds `text.train.jsonl.gz` and `text.dev.jsonl.gz` (see README.md for the fields). A run lives in
 `models/runs/NAME/`; the same command again goes on from its last checkpoint. The teachers are asked
-first (`teachers.py`); what they say is kept in the run. With `--begin DIRECTORY` training goes on from
+first (`teachers.py`); what they say is kept in the run. At the end linear terms come beside the
+network (`linear.py`). With `--begin DIRECTORY` training goes on from
 what was exported there, such as the model that ships, instead of from nothing.
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 import batches
+import linear
 import ngrams
 import restore
 import scores
@@ -52,7 +54,10 @@ def main():
     tokenizer = make_tokenizer(run, training, config["tokenizer"], begin)
     labels = make_labels(run, training, label_map, begin)
     taught = teachers.ask(run, config, training, dev, labels)
-    Trainer(run, config, tokenizer, labels, training, dev, taught, begin).fit()
+    trainer = Trainer(run, config, tokenizer, labels, training, dev, taught, begin)
+    trainer.fit()
+    if not (run / "kinds.pt").exists():
+        linear.make(run, config, trainer.ended(), trainer.rows, training, labels, trainer.say)
 
 
 def parse():
@@ -224,6 +229,12 @@ class Trainer:
         if self.beginning:
             found = mean([found, self.beginning], [1 - self.settings["beginning_kept"], self.settings["beginning_kept"]])
         torch.save(found, self.run / "network.pt")
+
+    def ended(self):
+        """The network as the run leaves it."""
+        network = copy.deepcopy(self.average)
+        network.load_state_dict(torch.load(self.run / "network.pt"))
+        return network
 
     def begin(self, made):
         """A later round goes on from the average, with a fresh memory of slopes."""

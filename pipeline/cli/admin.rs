@@ -14,7 +14,7 @@ use super::danger::Role;
 use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{Purpose, changelog, owners_topic, passages, remembers, repartition, scored};
+use crate::runtime::{Purpose, changelog, owners_topic, passages, remembers, repartition, watched};
 use crate::stages::Stage;
 use crate::stages::alerts::AlertsStage;
 
@@ -239,7 +239,7 @@ pub fn changelogs(settings: &Settings) -> impl Iterator<Item = (String, String)>
         Purpose::Repartition { owner } => Some((passage.topic, owner)),
         Purpose::Table => None,
     });
-    let watched = if settings.alerts.enabled { scored(settings) } else { BTreeSet::new() };
+    let watched = if settings.alerts.enabled { watched(settings) } else { BTreeSet::new() };
     let watched = watched.into_iter().chain(settings.alerts.enabled.then(|| repartition(settings)));
     let watched = watched.map(|topic| (topic, AlertsStage::NAME));
     inputs.chain(passages).chain(watched).map(|(topic, stage)| {

@@ -51,9 +51,15 @@ impl Alerts {
         milliseconds(self.grace)
     }
 
-    /// Every kind of scope that a rule looks at.
-    pub fn scopes(&self) -> Vec<ScopeKind> {
-        ScopeKind::ALL.into_iter().filter(|kind| self.rules.iter().any(|rule| rule.scopes.contains(kind))).collect()
+    /// Every kind of scope in which a rule looks at what is counted.
+    pub fn scopes(&self, counted: Counted) -> Vec<ScopeKind> {
+        let rules = || self.rules.iter().filter(|rule| rule.signal.counted() == counted);
+        ScopeKind::ALL.into_iter().filter(|kind| rules().any(|rule| rule.scopes.contains(kind))).collect()
+    }
+
+    /// Whether any rule looks at it.
+    pub fn watches(&self, counted: Counted) -> bool {
+        !self.scopes(counted).is_empty()
     }
 }
 
@@ -112,6 +118,50 @@ pub enum Signal {
     Volume,
     /// Of the texts with a sentiment, those that are negative.
     NegativeShare,
+    /// Clicks of any kind in a bucket.
+    Clicks,
+    /// Purchases in a bucket.
+    Purchases,
+    /// Of what is put into carts and bought, what is put into carts: it rises where conversion falls.
+    CartShare,
+    /// Records that could not be processed, in a bucket.
+    DeadLetters,
+}
+
+/// What a signal counts: each is a series of its own in every scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    Texts,
+    Clicks,
+    Purchases,
+    /// Carts and purchases; the carts are the hits among them.
+    Checkouts,
+    DeadLetters,
+}
+
+impl Counted {
+    pub const ALL: [Counted; 5] =
+        [Counted::Texts, Counted::Clicks, Counted::Purchases, Counted::Checkouts, Counted::DeadLetters];
+
+    /// As it stands in a scope.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counted::Texts => "texts",
+            Counted::Clicks => "clicks",
+            Counted::Purchases => "purchases",
+            Counted::Checkouts => "checkouts",
+            Counted::DeadLetters => "dead_letters",
+        }
+    }
+}
+
+/// What of it is compared with its past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistic {
+    /// How many there are.
+    Count,
+    /// The share of hits among them.
+    Share,
 }
 
 impl Signal {
@@ -119,6 +169,27 @@ impl Signal {
         match self {
             Signal::Volume => "volume",
             Signal::NegativeShare => "negative_share",
+            Signal::Clicks => "clicks",
+            Signal::Purchases => "purchases",
+            Signal::CartShare => "cart_share",
+            Signal::DeadLetters => "dead_letters",
+        }
+    }
+
+    pub fn counted(self) -> Counted {
+        match self {
+            Signal::Volume | Signal::NegativeShare => Counted::Texts,
+            Signal::Clicks => Counted::Clicks,
+            Signal::Purchases => Counted::Purchases,
+            Signal::CartShare => Counted::Checkouts,
+            Signal::DeadLetters => Counted::DeadLetters,
+        }
+    }
+
+    pub fn statistic(self) -> Statistic {
+        match self {
+            Signal::NegativeShare | Signal::CartShare => Statistic::Share,
+            Signal::Volume | Signal::Clicks | Signal::Purchases | Signal::DeadLetters => Statistic::Count,
         }
     }
 }
@@ -135,10 +206,16 @@ pub enum ScopeKind {
     Intent,
     /// A topic within a brand.
     BrandTopic,
+    /// Of clicks.
+    Category,
+    /// Of dead letters: the topic in which the record lay.
+    Input,
+    /// Of dead letters: why it was refused.
+    Reason,
 }
 
 impl ScopeKind {
-    pub const ALL: [ScopeKind; 7] = [
+    pub const ALL: [ScopeKind; 10] = [
         ScopeKind::All,
         ScopeKind::Brand,
         ScopeKind::Product,
@@ -146,6 +223,9 @@ impl ScopeKind {
         ScopeKind::Topic,
         ScopeKind::Intent,
         ScopeKind::BrandTopic,
+        ScopeKind::Category,
+        ScopeKind::Input,
+        ScopeKind::Reason,
     ];
 }
 
@@ -182,7 +262,11 @@ fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge)
         judge.wrong(key.clone(), "is not a name", Some("1 to 64 lower-case letters, digits and underscores"));
     }
     let Some(signal) = written.signal else {
-        judge.missing(&key, "signal", "\"volume\" or \"negative_share\"");
+        judge.missing(
+            &key,
+            "signal",
+            "\"volume\", \"negative_share\", \"clicks\", \"purchases\", \"cart_share\" or \"dead_letters\"",
+        );
         return None;
     };
     Some(AlertRule {

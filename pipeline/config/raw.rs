@@ -340,14 +340,14 @@ pub struct Alerts {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AlertRule {
-    /// What is compared with its past: `volume`, the texts in a bucket, or `negative_share`, the negative ones among those with a sentiment. Required.
+    /// What is compared with its past: `volume`, the texts in a bucket; `negative_share`, the negative ones among those with a sentiment; `clicks` and `purchases` in a bucket; `cart_share`, the carts among carts and purchases, which rises where carts are not bought; `dead_letters`, records that could not be processed. Required.
     pub signal: Option<Signal>,
-    /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand. An empty list turns the rule off. Absent: everywhere.
+    /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
     /// How many times as much as expected it must be, at least. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub ratio_min: Option<f64>,
-    /// Texts, or negative texts, that the window must hold beyond what is expected. Absent: 5.
+    /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected. Absent: 5.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub events_min: Option<u64>,
     /// Milliseconds that it must last before it fires. Absent: as long as a bucket.
@@ -416,7 +416,7 @@ pub struct Alertmanager {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
-    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, each as it must be. `*` is any value, an empty one stands for none.
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
     #[serde(default)]
     pub matching: BTreeMap<String, String>,
     /// RFC 3339. Absent: from the beginning.

@@ -11,7 +11,7 @@ use super::notify::start_notifiers;
 use super::schemas::Registered;
 use super::start::{Running, start_stage};
 use crate::codec::{ALERT_FILES, Encoder};
-use crate::config::Settings;
+use crate::config::{Counted, InputKind, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
 use crate::stages::Stage;
@@ -35,7 +35,7 @@ pub fn start_alerts(settings: &Settings, health: Arc<Health>) -> Result<Running,
     let registered = Registered::new(settings)?;
     let sources = sources(settings)?;
     let stage = Arc::new(alerts_stage(settings, &registered, sources)?);
-    let topics = stage.scored.iter().cloned().chain([repartition(settings)]).collect();
+    let topics = watched(settings).into_iter().chain([repartition(settings)]).collect();
     let clock = start_clock(settings, stage.clone())?;
     let running = start_stage(settings, &Served::none(), stage, &registered, topics, health)?.with(clock);
     Ok(start_notifiers(settings)?.into_iter().fold(running, Running::with))
@@ -48,6 +48,8 @@ pub fn alerts_stage(settings: &Settings, registered: &Registered, sources: usize
     Ok(AlertsStage {
         settings: settings.alerts.clone(),
         scored: scored(settings),
+        clicks: clicks(settings),
+        dead_letters: dead_letters(settings),
         format: outputs.format,
         future_ms_max: i64::try_from(settings.text.future_max.as_millis()).unwrap_or(i64::MAX),
         repartition: Arc::from(repartition(settings)),
@@ -67,13 +69,32 @@ pub fn scored(settings: &Settings) -> BTreeSet<String> {
     kinds.map(|kind| settings.outputs.topic(kind).to_owned()).collect()
 }
 
-/// Partitions of the scored texts: what an owner of scopes waits for, though it may hear of some of them late. Asked once;
+/// The topic of scored clicks, where there are any and a rule looks at them.
+fn clicks(settings: &Settings) -> Option<String> {
+    let counted = [Counted::Clicks, Counted::Purchases, Counted::Checkouts];
+    let watched = counted.into_iter().any(|counted| settings.alerts.watches(counted));
+    let read = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
+    (watched && read).then(|| settings.outputs.clicks.clone())
+}
+
+/// The topic of dead letters, where a rule looks at them.
+fn dead_letters(settings: &Settings) -> Option<String> {
+    settings.alerts.watches(Counted::DeadLetters).then(|| settings.outputs.dead_letters.clone())
+}
+
+/// All that the alerts stage reads but for its repartition topic.
+pub fn watched(settings: &Settings) -> BTreeSet<String> {
+    scored(settings).into_iter().chain(clicks(settings)).chain(dead_letters(settings)).collect()
+}
+
+/// Partitions of the scored texts and clicks: what an owner of scopes waits for, though it may hear of some of them late. Asked once;
 /// partitions that are added later are known from when they are heard from.
 fn sources(settings: &Settings) -> Result<usize, Error> {
     let consumer: BaseConsumer = client_config(&settings.kafka)
         .create()
         .map_err(|error| broker_error("cannot ask for the partitions of the scored texts", &error))?;
-    let (topics, deadline) = (scored(settings), Instant::now() + BROKERS_MAX);
+    let topics: BTreeSet<String> = scored(settings).into_iter().chain(clicks(settings)).collect();
+    let (topics, deadline) = (topics, Instant::now() + BROKERS_MAX);
     loop {
         // Metadata of all topics: asking for one by its name could make it.
         match consumer.fetch_metadata(None, ANSWER_MAX) {

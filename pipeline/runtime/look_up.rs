@@ -40,7 +40,7 @@ pub enum Looked {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// A partition in which it may be is being read back.
+    /// A partition in which it may be is being read back, or not assigned yet.
     pub restoring: bool,
     /// Places that this instance does not have.
     pub elsewhere: Vec<TopicPartition>,
@@ -54,7 +54,9 @@ impl Asked {
             return;
         }
         let (likely, others): (Vec<_>, Vec<_>) = partitions.partition(|(name, _)| places.contains(name));
-        let mut missing = Missing::default();
+        // Without a partition of its own and without knowing of others', an instance cannot say that somebody is unknown.
+        let restoring = places.is_empty() && others.is_empty();
+        let mut missing = Missing { restoring, elsewhere: Vec::new() };
         let is_here = |place: &&TopicPartition| !likely.iter().any(|(name, _)| *name == *place);
         missing.elsewhere = places.iter().filter(is_here).cloned().collect();
         for (_, state) in likely {
@@ -135,7 +137,9 @@ impl UserLookUps {
         let (stage, name) = (self.stage.clone(), name.to_owned());
         match about {
             About::Profile => Box::new(move |state| {
-                let profile = stage.profile(&mut state.committed_of(Side::Observe), &name)?;
+                let mut profile = stage.profile(&mut state.committed_of(Side::Observe), &name)?;
+                let visitor = VISITORS.get(&mut state.committed_of(Side::Conclude), &name);
+                profile.recommendations = visitor.and_then(|visitor| visitor.told());
                 Some(Box::new(move || json(&profile)))
             }),
             About::Sessions => Box::new(move |state| {

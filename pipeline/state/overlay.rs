@@ -13,6 +13,8 @@ use super::made::Fresh;
 
 /// What a change holds in memory beside its key and value, in bytes: its place in the queue and in the map.
 const CHANGE_OVERHEAD: usize = 192;
+/// What a value takes as it is, over what it takes written: fields at their full width, vectors with room to grow.
+const HELD_FACTOR: usize = 2;
 
 /// A key and what it holds from now on; `None` is its deletion.
 pub type Change = (Bytes, Option<Stored>);
@@ -59,7 +61,8 @@ impl Overlay {
 
     /// Sequences never fall.
     pub fn put(&mut self, sequence: u64, key: &[u8], value: Option<Fresh>) {
-        let bytes = CHANGE_OVERHEAD + key.len() + value.as_ref().map_or(0, |fresh| fresh.value.written_len());
+        let held = value.as_ref().map_or(0, |fresh| fresh.value.written_len() * HELD_FACTOR);
+        let bytes = CHANGE_OVERHEAD + key.len() + held;
         self.waiting_bytes += bytes;
         let newest = Newest { sequence, value: value.clone(), folded: (0, 0) };
         // A hot key's bytes are shared by all its changes.
@@ -101,20 +104,22 @@ impl Overlay {
     pub fn cut(&mut self, through: u64) -> Vec<Change> {
         self.cuts += 1;
         let count = self.changes.partition_point(|changed| changed.sequence <= through);
-        let mut folded: Vec<(Bytes, Option<Fresh>)> = Vec::new();
-        for Changed { key, value, bytes, .. } in self.changes.drain(..count) {
-            self.waiting_bytes -= bytes;
-            match self.newest.get_mut(&key) {
-                Some(newest) if newest.folded.0 == self.cuts => folded[newest.folded.1].1 = value,
+        let mut folded: Vec<Changed> = Vec::new();
+        for changed in self.changes.drain(..count) {
+            self.waiting_bytes -= changed.bytes;
+            match self.newest.get_mut(&changed.key) {
+                Some(newest) if newest.folded.0 == self.cuts => folded[newest.folded.1] = changed,
                 newest => {
                     newest.into_iter().for_each(|newest| newest.folded = (self.cuts, folded.len()));
-                    folded.push((key, value));
+                    folded.push(changed);
                 }
             }
         }
-        let written: Vec<Change> =
-            folded.into_iter().map(|(key, value)| (key, value.as_ref().map(Fresh::write))).collect();
-        self.cut_bytes = written.iter().map(|(key, value)| weight(key, value.as_ref())).sum();
+        // As they are, for those who read on, and as they are written.
+        self.cut_bytes = folded.iter().map(|changed| changed.bytes).sum();
+        let write = |changed: Changed| (changed.key, changed.value.as_ref().map(Fresh::write));
+        let written: Vec<Change> = folded.into_iter().map(write).collect();
+        self.cut_bytes += written.iter().filter_map(|(_, value)| Some(value.as_ref()?.bytes().len())).sum::<usize>();
         written
     }
 
@@ -136,14 +141,10 @@ impl Overlay {
         self.newest.drain().map(|(key, _)| key).collect()
     }
 
-    /// Bytes held, overhead included: values as long as they will be written.
+    /// Bytes held, overhead included; of values as they are, an estimate.
     pub fn bytes(&self) -> usize {
         self.waiting_bytes + self.cut_bytes
     }
-}
-
-fn weight(key: &Bytes, value: Option<&Stored>) -> usize {
-    CHANGE_OVERHEAD + key.len() + value.map_or(0, |value| value.bytes().len())
 }
 
 #[cfg(test)]

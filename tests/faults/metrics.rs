@@ -51,9 +51,19 @@ const OF_CLICKS: [&str; 12] = [
     "groundswell_recommendation_lists_limit_bytes",
 ];
 
-/// Those of the alerts stage, which does not run here.
-const OF_ALERTS: [&str; 3] =
-    ["groundswell_alert_texts_total", "groundswell_alerts_written_total", "groundswell_trends_written_total"];
+/// Those of the alerts stage and of the receivers of alerts, which do not run here.
+const OF_ALERTS: [&str; 10] = [
+    "groundswell_alert_texts_total",
+    "groundswell_alerts_written_total",
+    "groundswell_trends_written_total",
+    "groundswell_alerts_delivered_total",
+    "groundswell_alert_deliveries_failed_total",
+    "groundswell_alerts_waiting",
+    "groundswell_alerts_retrying",
+    "groundswell_alert_oldest_waiting_seconds",
+    "groundswell_board_size_bytes",
+    "groundswell_board_limit_bytes",
+];
 
 #[test]
 fn metrics_are_complete_and_as_prometheus_wants_them() -> Outcome<()> {

@@ -3,10 +3,12 @@ mod html;
 mod incidents;
 mod play;
 mod text;
+mod topic;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Outcome;
@@ -16,12 +18,15 @@ use crate::event::{Error, Fault};
 use compare::Difference;
 use incidents::Judged;
 use play::Played;
+use topic::Span;
 
 /// Replay scored texts through the alerts' rules: which alerts they would have raised, and how two sets of rules differ.
 ///
 /// Reads JSON lines as `groundswell score` and the topics of scored texts have them, in the order of their event time but
 /// for what the grace allows. The same code runs as in the pipeline, at full speed, with the texts' own time. With
 /// incidents given, says which were found, how soon, and how many alerts belong to none.
+///
+/// A topic is read at full speed too, all partitions together in the order of event time.
 ///
 /// Example: groundswell backtest --rules new.toml --against old.toml --from scored.jsonl.gz --html alerts.html
 #[derive(Debug, Args)]
@@ -35,11 +40,23 @@ pub struct Backtest {
     against: Option<PathBuf>,
 
     /// JSON lines of scored texts, plain or .gz; `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "topic", conflicts_with = "topic")]
+    from: Option<PathBuf>,
+
+    /// A topic of scored texts, read to where it ends now; the Kafka is that of `--rules`, or of the environment.
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+
+    /// With --topic: texts with an event time from here on, as in 2026-11-22T10:00:00Z.
+    #[arg(long, value_name = "TIME", requires = "topic")]
+    since: Option<Timestamp>,
+
+    /// With --topic: texts with an event time before this.
+    #[arg(long, value_name = "TIME", requires = "topic")]
+    until: Option<Timestamp>,
 
     /// Hold all texts in memory and put them in the order of their event time first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "topic")]
     sort: bool,
 
     /// JSON lines of what really happened: `start` and `end`, and `scope` where it was not everything.
@@ -69,7 +86,13 @@ impl Backtest {
         let settings = sets.map(|(_, path)| Ok((name(path), load(path)?))).collect::<Result<Vec<_>, Error>>()?;
         let incidents = self.incidents.as_deref().map(incidents::read).transpose()?;
         let alerts: Vec<_> = settings.iter().map(|(_, settings)| settings.alerts.clone()).collect();
-        let played = play::play(&self.from, self.sort, &alerts)?;
+        let played = match &self.topic {
+            Some(topic) => {
+                let span = Span { topic, since: self.since, until: self.until };
+                play::play_topic(&settings[0].1, &span, &alerts)?
+            }
+            None => play::play(self.from.as_deref().unwrap_or(Path::new("-")), self.sort, &alerts)?,
+        };
         let runs: Vec<Run> = settings
             .into_iter()
             .zip(played)

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::topic::{self, Span};
 use crate::cli::lines::Lines;
-use crate::config::Alerts;
+use crate::config::{Alerts, Settings};
 use crate::event::json::{Named, time};
 use crate::event::{Error, Fault, v1};
 use crate::stages::alerts::{Emit, History, Seen};
@@ -81,6 +82,22 @@ pub fn play(file: &Path, sort: bool, sets: &[Alerts]) -> Result<Vec<Played>, Err
     }
     held.sort_by_key(|(at_ms, _)| *at_ms);
     held.iter().for_each(|(_, scored)| players.iter_mut().for_each(|player| player.text(scored)));
+    players.into_iter().map(|player| player.end(unread)).collect()
+}
+
+/// Plays a topic through each of the sets of rules.
+pub fn play_topic(settings: &Settings, span: &Span, sets: &[Alerts]) -> Result<Vec<Played>, Error> {
+    let mut players: Vec<Player> = sets.iter().map(Player::new).collect();
+    let mut unread = 0;
+    topic::read(settings, span, |text| match text {
+        Ok((_, scored)) => players.iter_mut().for_each(|player| player.text(&scored)),
+        Err(why) => {
+            unread += 1;
+            if unread <= NAMED_MAX {
+                eprintln!("{why}");
+            }
+        }
+    })?;
     players.into_iter().map(|player| player.end(unread)).collect()
 }
 

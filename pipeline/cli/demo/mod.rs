@@ -44,7 +44,7 @@ use terminal::{Abilities, say};
 const RATE_MAX: f64 = 5000.0;
 const FETCH_WAIT_MS: u32 = 5;
 /// What a minute is elsewhere is a second here, so that a story of minutes has its alerts.
-const ALERTS: [&str; 6] = [
+const ALERTS: [&str; 9] = [
     "alerts.enabled=true",
     "alerts.bucket_ms=1000",
     "alerts.grace_ms=1000",
@@ -52,6 +52,10 @@ const ALERTS: [&str; 6] = [
     "alerts.idle_ms=120000",
     "alerts.warm_up_ms=45000",
     "alerts.flap_ms=30000",
+    // Shoppers come with the story: what is usual of them is not known in time.
+    "alerts.rules.clicks.scopes=[]",
+    "alerts.rules.purchases.scopes=[]",
+    "alerts.rules.cart_share.scopes=[]",
 ];
 const READY_LOOK: Duration = Duration::from_millis(50);
 

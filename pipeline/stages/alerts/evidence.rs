@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::look::{Look, quantity};
 use super::state::{Mix, Track, Watched};
 use super::terms;
-use crate::config::{AlertRule, Alerts, Signal};
+use crate::config::{AlertRule, Alerts, Statistic};
 use crate::detect::rise::{self, Window};
 use crate::event::json::time;
 use crate::event::v1;
@@ -49,15 +49,15 @@ pub fn evidence(basis: &Basis) -> v1::Evidence {
 
 fn compare(evidence: &mut v1::Evidence, rule: &AlertRule, window: &Window, bucket_ms: i64) {
     // A share is shown as one.
-    let of = match rule.signal {
-        Signal::Volume => 1.0,
-        Signal::NegativeShare => window.events.max(1.0),
+    let of = match rule.signal.statistic() {
+        Statistic::Count => 1.0,
+        Statistic::Share => window.events.max(1.0),
     };
     evidence.observed = quantity(rule, window) / of;
     evidence.expected = window.expected / of;
     evidence.expected_low = window.low / of;
     evidence.expected_high =
-        if rule.signal == Signal::NegativeShare { (window.high / of).min(1.0) } else { window.high };
+        if rule.signal.statistic() == Statistic::Share { (window.high / of).min(1.0) } else { window.high };
     evidence.texts = window.events;
     evidence.window_ms = window.buckets * bucket_ms;
 }
@@ -73,9 +73,9 @@ pub fn series(basis: &Basis) -> Vec<v1::Point> {
         .zip(levels)
         .map(|(at, level)| {
             let sums = rise::sums(&watched.cells, at, at + 1);
-            let expected = match rule.signal {
-                Signal::Volume => level,
-                Signal::NegativeShare => sums.events * share,
+            let expected = match rule.signal.statistic() {
+                Statistic::Count => level,
+                Statistic::Share => sums.events * share,
             };
             let (count, negative) = (sums.events as u64, sums.hits as u64);
             v1::Point { time: time::from_ms(at * bucket_ms), count, negative, expected }

@@ -6,7 +6,7 @@ use prost::Message;
 use super::hash;
 use super::look::{Look, quantity};
 use super::state::Track;
-use crate::config::{AlertRule, Alerts, Signal};
+use crate::config::{AlertRule, Alerts, Statistic};
 use crate::detect::rise::{WINDOWS, Window};
 use crate::event::v1::{AlertState, Severity};
 
@@ -212,9 +212,9 @@ fn severity(rule: &AlertRule, window: &Window) -> Severity {
     let x = quantity(rule, window);
     let beyond = x - window.expected;
     // A share cannot rise by more than what is left of it: twice as many negative ones of one half is all.
-    let factor = match rule.signal {
-        Signal::Volume => x / window.expected.max(1e-9),
-        Signal::NegativeShare => {
+    let factor = match rule.signal.statistic() {
+        Statistic::Count => x / window.expected.max(1e-9),
+        Statistic::Share => {
             let (share, usual) = (x / window.events.max(1.0), window.expected / window.events.max(1.0));
             let odds = |share: f64| share.clamp(0.01, 0.99) / (1.0 - share.clamp(0.01, 0.99));
             odds(share) / odds(usual)

@@ -1,7 +1,7 @@
 //! A scope's last buckets against its past, under one rule.
 
 use super::state::Watched;
-use crate::config::{AlertRule, Signal};
+use crate::config::{AlertRule, Statistic};
 use crate::detect::rise::{self, WINDOWS, Window};
 
 /// While an alert goes on, so much of the excess that a rule asks for is enough…
@@ -24,9 +24,9 @@ impl Look {
     /// are no alert: what they hold has been told of.
     pub fn new(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> Look {
         let Some(past) = &watched.rise else { return Look { windows: [None; 4], best: None, p_value: 1.0 } };
-        let windows = match rule.signal {
-            Signal::Volume => past.events(&watched.cells, now, bucket_ms),
-            Signal::NegativeShare => past.hits(&watched.cells, now),
+        let windows = match rule.signal.statistic() {
+            Statistic::Count => past.events(&watched.cells, now, bucket_ms),
+            Statistic::Share => past.hits(&watched.cells, now),
         };
         let new = |window: &Window| told.is_none_or(|told| now - window.buckets >= told);
         let large =
@@ -55,13 +55,13 @@ impl Look {
         let Some(past) = &watched.rise else { return now };
         let first = told.map_or(past.first, |told| past.first.max(told + 1));
         let at = |at: i64| rise::sums(&watched.cells, at, at + 1);
-        match rule.signal {
-            Signal::Volume => {
+        match rule.signal.statistic() {
+            Statistic::Count => {
                 let from = now + 1 - WINDOWS[3];
                 let expected: Vec<f64> = past.expected_each(from, now + 1, bucket_ms).collect();
                 rise::since(now, first, |i| at(i).events, |i| expected[(i - from) as usize])
             }
-            Signal::NegativeShare => {
+            Statistic::Share => {
                 let share = past.share();
                 rise::since(now, first, |i| at(i).hits, |i| at(i).events * share)
             }
@@ -71,9 +71,9 @@ impl Look {
 
 /// The quantity that the rule's signal compares.
 pub fn quantity(rule: &AlertRule, window: &Window) -> f64 {
-    match rule.signal {
-        Signal::Volume => window.events,
-        Signal::NegativeShare => window.hits,
+    match rule.signal.statistic() {
+        Statistic::Count => window.events,
+        Statistic::Share => window.hits,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::bucket::Bucket;
 use super::state::{Mix, Rate};
-use crate::config::Signal;
+use crate::config::{Signal, Statistic};
 use crate::event::v1;
 
 /// Buckets of late, and before, as fading sums hold them.
@@ -81,14 +81,14 @@ impl Mix {
 
     /// Texts of late beyond what was before; of a share, negative ones beyond what as many texts had before.
     fn excess(&self, all: &Rate, part: &Rate, signal: Signal) -> f64 {
-        match signal {
-            Signal::Volume => {
+        match signal.statistic() {
+            Statistic::Count => {
                 // What is of late is also in the slow sums.
                 let before = f64::from((part.slow - part.fast).max(0.0));
                 let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
                 f64::from(part.fast) - before / buckets * f64::from(self.fast_buckets)
             }
-            Signal::NegativeShare => {
+            Statistic::Share => {
                 let share = (f64::from(all.slow_negative - all.fast_negative).max(0.0) + 0.5)
                     / (f64::from(all.slow - all.fast).max(0.0) + 1.0);
                 f64::from(part.fast_negative) - share * f64::from(part.fast)
@@ -99,9 +99,9 @@ impl Mix {
 
 /// Of late: of a share, only the negative ones speak.
 fn rated(all: &Rate, rate: &Rate, signal: Signal) -> (f64, v1::Driver) {
-    let (count, of) = match signal {
-        Signal::Volume => (rate.fast, all.fast),
-        Signal::NegativeShare => (rate.fast_negative, all.fast_negative),
+    let (count, of) = match signal.statistic() {
+        Statistic::Count => (rate.fast, all.fast),
+        Statistic::Share => (rate.fast_negative, all.fast_negative),
     };
     let (count, of) = (f64::from(count), f64::from(of).max(1.0));
     let before = f64::from((rate.slow - rate.fast).max(0.0));

@@ -169,7 +169,7 @@ impl<T: Tables> Scoped<'_, T> {
         let level = self.fdr().level();
         let mut mix = None;
         for rule in &self.settings.rules {
-            let Some(emerging) = self.tested(rule.scopes.as_slice(), watched, at) else { continue };
+            let Some(emerging) = self.tested(rule, watched, at) else { continue };
             let mut track = track(watched, &rule.name);
             let look = Look::new(rule, &seen, at, track.told(), self.settings.bucket_ms());
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
@@ -221,7 +221,7 @@ impl<T: Tables> Scoped<'_, T> {
         let bucket_ms = self.settings.bucket_ms();
         for rule in &self.settings.rules {
             let mut track = track(watched, &rule.name);
-            let Some(emerging) = self.tested(&rule.scopes, watched, at) else { continue };
+            let Some(emerging) = self.tested(rule, watched, at) else { continue };
             let look = Look::new(rule, watched, at, track.told(), bucket_ms);
             let level = if track.holds() {
                 None
@@ -297,11 +297,11 @@ impl<T: Tables> Scoped<'_, T> {
     }
 
     /// Whether a rule looks at the scope, and if so, whether as one that is new.
-    fn tested(&self, scopes: &[ScopeKind], watched: &Watched, at: i64) -> Option<bool> {
+    fn tested(&self, rule: &AlertRule, watched: &Watched, at: i64) -> Option<bool> {
         let kind = scope::kind(&self.name);
         let first = watched.rise.as_ref()?.first;
         let (bucket_ms, warm_up) = (self.settings.bucket_ms(), self.settings.warm_up.as_millis() as i64);
-        if !scopes.contains(&kind) {
+        if !rule.scopes.contains(&kind) || rule.signal.counted() != scope::counted(&self.name) {
             return None;
         }
         if (at + 1 - first) * bucket_ms >= warm_up {

@@ -178,7 +178,7 @@ pub fn explained_by(scope: &str, rule: &AlertRule, mix: &Mix) -> Option<String> 
         watched(kind).then(|| part.name.clone())
     };
     match scope::kind(scope) {
-        ScopeKind::Product => None,
+        ScopeKind::Product | ScopeKind::Input | ScopeKind::Reason => None,
         ScopeKind::Brand | ScopeKind::BrandTopic => most("product=", ScopeKind::Product, EXPLAINS),
         _ if largest("brand=").is_some() => most("brand=", ScopeKind::Brand, EXPLAINS_ELSEWHERE),
         _ => most("product=", ScopeKind::Product, EXPLAINS_ELSEWHERE),

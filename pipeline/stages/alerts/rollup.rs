@@ -111,7 +111,7 @@ impl Group {
 
     /// Whether an alert of this very scope is among the group's.
     fn is_within(&self, part: &str) -> bool {
-        self.active.iter().any(|active| active.scope == part)
+        self.active.iter().any(|active| scope::bare(&active.scope) == part)
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::ScopeKind;
+use crate::config::{Counted, ScopeKind};
 
 /// The scope of everything.
 pub const ALL: &str = "all";
+/// Before what a scope counts, where that is not texts.
+const OF: &str = "of=";
 /// The group of scopes that belong to no brand and no product.
 pub const GLOBAL: &str = "";
 /// Bytes of a value; a longer one is cut, with a hash of the whole behind it.
@@ -18,6 +20,41 @@ pub struct Scope {
     pub group: String,
 }
 
+impl Scope {
+    /// What is counted stands before the dimensions, but for texts. Dead letters are no matter of the shop's: they are
+    /// rolled up among themselves.
+    fn of(self, counted: Counted) -> Scope {
+        let Scope { name, group } = self;
+        match counted {
+            Counted::Texts => Scope { name, group },
+            Counted::DeadLetters => Scope { name: prefixed(counted, &name), group: counted.name().to_owned() },
+            _ => Scope { name: prefixed(counted, &name), group },
+        }
+    }
+}
+
+/// `of=clicks`, `of=clicks,product=p-7`
+fn prefixed(counted: Counted, name: &str) -> String {
+    match name {
+        ALL => format!("{OF}{}", counted.name()),
+        name => format!("{OF}{},{name}", counted.name()),
+    }
+}
+
+/// What a scope counts.
+pub fn counted(scope: &str) -> Counted {
+    let name = scope.strip_prefix(OF).map_or("", |rest| rest.split(',').next().unwrap_or_default());
+    Counted::ALL.into_iter().find(|counted| counted.name() == name).unwrap_or(Counted::Texts)
+}
+
+/// A scope without what it counts.
+pub fn bare(scope: &str) -> &str {
+    match scope.strip_prefix(OF) {
+        Some(rest) => rest.split_once(',').map_or(ALL, |(_, bare)| bare),
+        None => scope,
+    }
+}
+
 /// What a text is about, each value written so that it can stand in a scope's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
@@ -26,12 +63,16 @@ pub struct About {
     pub channel: Option<String>,
     pub topic: Option<String>,
     pub intent: Option<String>,
+    pub category: Option<String>,
+    pub input: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl About {
-    /// The scopes of these kinds that the text is in.
-    pub fn scopes(&self, kinds: &[ScopeKind]) -> Vec<Scope> {
-        kinds.iter().filter_map(|kind| self.scope(*kind)).collect()
+    /// The scopes of these kinds that it is in.
+    pub fn scopes(&self, counted: Counted, kinds: &[ScopeKind]) -> Vec<Scope> {
+        let scopes = kinds.iter().filter_map(|kind| self.scope(*kind));
+        scopes.map(|scope| scope.of(counted)).collect()
     }
 
     fn scope(&self, kind: ScopeKind) -> Option<Scope> {
@@ -43,6 +84,9 @@ impl About {
             ScopeKind::Channel => one("channel", &self.channel).map(global),
             ScopeKind::Topic => one("topic", &self.topic).map(global),
             ScopeKind::Intent => one("intent", &self.intent).map(global),
+            ScopeKind::Category => one("category", &self.category).map(global),
+            ScopeKind::Input => one("input", &self.input).map(global),
+            ScopeKind::Reason => one("reason", &self.reason).map(global),
             ScopeKind::Brand => brand.map(|name| Scope { group: name.clone(), name }),
             ScopeKind::Product => {
                 let name = one("product", &self.product)?;
@@ -63,6 +107,9 @@ impl About {
             ("channel", &self.channel),
             ("topic", &self.topic),
             ("intent", &self.intent),
+            ("category", &self.category),
+            ("input", &self.input),
+            ("reason", &self.reason),
         ];
         values.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))).collect()
     }
@@ -105,12 +152,16 @@ pub fn unescaped(value: &str) -> String {
 
 /// The kind of a scope by its name.
 pub fn kind(scope: &str) -> ScopeKind {
+    let scope = bare(scope);
     let dimension = scope.split_once('=').map_or("", |(dimension, _)| dimension);
     match dimension {
         "product" => ScopeKind::Product,
         "channel" => ScopeKind::Channel,
         "topic" => ScopeKind::Topic,
         "intent" => ScopeKind::Intent,
+        "category" => ScopeKind::Category,
+        "input" => ScopeKind::Input,
+        "reason" => ScopeKind::Reason,
         "brand" if scope.contains(',') => ScopeKind::BrandTopic,
         "brand" => ScopeKind::Brand,
         _ => ScopeKind::All,
@@ -122,6 +173,7 @@ pub fn breadth(scope: &str) -> usize {
     match kind(scope) {
         ScopeKind::All => 0,
         ScopeKind::Brand | ScopeKind::Channel | ScopeKind::Topic | ScopeKind::Intent => 1,
+        ScopeKind::Category | ScopeKind::Input | ScopeKind::Reason => 1,
         ScopeKind::Product | ScopeKind::BrandTopic => 2,
     }
 }
@@ -133,7 +185,8 @@ mod tests {
     #[test]
     fn a_text_is_in_the_scopes_of_all_that_it_names() {
         let about = About { brand: value("b,1"), product: value("p=2%"), topic: value("battery"), ..About::default() };
-        let names: Vec<String> = about.scopes(&ScopeKind::ALL).into_iter().map(|scope| scope.name).collect();
+        let names: Vec<String> =
+            about.scopes(Counted::Texts, &ScopeKind::ALL).into_iter().map(|scope| scope.name).collect();
         assert_eq!(names, ["all", "brand=b%2C1", "product=p%3D2%25", "topic=battery", "brand=b%2C1,topic=battery"]);
         assert_eq!(labels(&names[4])["brand"], "b,1");
         assert_eq!(labels(&names[2])["product"], "p=2%");
@@ -144,10 +197,29 @@ mod tests {
     #[test]
     fn a_brand_and_its_products_are_one_group() {
         let about = About { brand: value("b"), product: value("p"), ..About::default() };
-        let groups: Vec<String> = about.scopes(&ScopeKind::ALL).into_iter().map(|scope| scope.group).collect();
+        let groups: Vec<String> =
+            about.scopes(Counted::Texts, &ScopeKind::ALL).into_iter().map(|scope| scope.group).collect();
         assert_eq!(groups, [GLOBAL, "brand=b", "brand=b"]);
         let alone = About { product: value("p"), ..About::default() };
-        assert_eq!(alone.scopes(&[ScopeKind::Product])[0].group, "product=p");
+        assert_eq!(alone.scopes(Counted::Texts, &[ScopeKind::Product])[0].group, "product=p");
+    }
+
+    #[test]
+    fn what_is_counted_stands_before_the_dimensions_and_texts_are_understood() {
+        let about = About { product: value("p"), category: value("c"), ..About::default() };
+        let scopes = about.scopes(Counted::Clicks, &ScopeKind::ALL);
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+        assert_eq!(names, ["of=clicks", "of=clicks,product=p", "of=clicks,category=c"]);
+        assert_eq!((counted(names[1]), counted("product=p"), counted("of=clicks")), {
+            (Counted::Clicks, Counted::Texts, Counted::Clicks)
+        });
+        assert_eq!((bare(names[0]), bare(names[1]), kind(names[2])), (ALL, "product=p", ScopeKind::Category));
+        assert_eq!(labels(names[1])["of"], "clicks");
+        assert_eq!(scopes[1].group, "product=p");
+        let letters = About { input: value("reviews"), ..About::default() };
+        assert!(
+            letters.scopes(Counted::DeadLetters, &ScopeKind::ALL).iter().all(|scope| scope.group == "dead_letters")
+        );
     }
 
     #[test]

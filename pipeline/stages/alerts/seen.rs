@@ -2,7 +2,7 @@
 
 use super::scope::{self, About, Scope};
 use super::{hash, terms};
-use crate::config::Alerts;
+use crate::config::{Alerts, Counted};
 use crate::event::json::time;
 use crate::event::v1;
 
@@ -44,6 +44,7 @@ impl Seen {
             channel: scored.channel.as_deref().and_then(scope::value),
             topic: best(scored, &settings.topic_head),
             intent: best(scored, &settings.intent_head),
+            ..About::default()
         };
         let sentiment = scored.sentiment.as_ref().map(|sentiment| Sentiment {
             score_milli: (sentiment.score * 1000.0).round() as i64,
@@ -54,7 +55,7 @@ impl Seen {
         let fingerprint = terms::fingerprint(text).or_else(|| terms::fingerprint_of_vector(&scored.embedding));
         Some(Seen {
             at_ms: scored.event_time.as_ref().and_then(time::to_ms)?,
-            scopes: about.scopes(&settings.scopes()),
+            scopes: about.scopes(Counted::Texts, &settings.scopes(Counted::Texts)),
             sentiment,
             user: scored.user.as_deref().filter(|user| !user.is_empty()).map(|user| hash::of(user.as_bytes())),
             fingerprint,
@@ -64,6 +65,47 @@ impl Seen {
         })
     }
 
+    /// A click, as each of what counts it sees it. Too late ones are in no session, and here they are too.
+    pub fn of_click(scored: &v1::ScoredClick, settings: &Alerts) -> Vec<Seen> {
+        let Some(at_ms) = scored.event_time.as_ref().and_then(time::to_ms) else { return Vec::new() };
+        let about = About {
+            product: scope::value(&scored.item),
+            category: scored.category.as_deref().and_then(scope::value),
+            ..About::default()
+        };
+        let user = scored.user.as_deref().filter(|user| !user.is_empty()).map(|user| hash::of(user.as_bytes()));
+        let bought = scored.action() == v1::Action::Purchase;
+        let carted = scored.action() == v1::Action::Cart;
+        let counted = [
+            (Counted::Clicks, true, false),
+            (Counted::Purchases, bought, false),
+            (Counted::Checkouts, bought || carted, carted),
+        ];
+        let counted = counted.into_iter().filter(|(_, counts, _)| *counts);
+        let seen = counted.map(|(counted, _, hit)| Seen { user, ..Seen::event(at_ms, counted, &about, hit, settings) });
+        seen.filter(|seen| !seen.scopes.is_empty()).collect()
+    }
+
+    /// A record of this input topic that was refused for this reason.
+    pub fn of_dead_letter(at_ms: i64, input: &str, reason: &str, settings: &Alerts) -> Seen {
+        let about = About { input: scope::value(input), reason: scope::value(reason), ..About::default() };
+        Seen::event(at_ms, Counted::DeadLetters, &about, false, settings)
+    }
+
+    fn event(at_ms: i64, counted: Counted, about: &About, hit: bool, settings: &Alerts) -> Seen {
+        Seen {
+            at_ms,
+            scopes: about.scopes(counted, &settings.scopes(counted)),
+            sentiment: Some(Sentiment { score_milli: 0, negative: hit, positive: false }),
+            user: None,
+            fingerprint: None,
+            terms: Vec::new(),
+            parts: about.parts(),
+            sample: v1::Sample::default(),
+        }
+    }
+
+    /// A hit: a negative text, a cart.
     pub fn is_negative(&self) -> bool {
         self.sentiment.is_some_and(|sentiment| sentiment.negative)
     }

@@ -20,18 +20,23 @@ use crate::state::time::is_future;
 use crate::state::{Kind, View};
 use crate::telemetry::AlertsObserved;
 
-/// Scored texts in, trends and alerts out.
+/// What the headers of dead letters begin with.
+const LETTER_PREFIX: &str = "groundswell.";
+
+/// Scored texts and clicks and dead letters in, trends and alerts out.
 pub struct AlertsStage {
     pub settings: Alerts,
-    /// The topics of scored texts.
+    /// The topics of scored texts; those of scored clicks and of dead letters, where a rule looks at them.
     pub scored: BTreeSet<String>,
+    pub clicks: Option<String>,
+    pub dead_letters: Option<String>,
     /// How they are written.
     pub format: OutputFormat,
     pub future_ms_max: i64,
     /// Between the two halves, with this many partitions.
     pub repartition: Arc<str>,
     pub partitions: u32,
-    /// Partitions of all topics of scored texts.
+    /// Partitions of all topics of scored texts and clicks.
     pub sources: usize,
     pub alerts: Arc<str>,
     pub alert_encoder: Encoder<v1::Alert>,
@@ -42,11 +47,11 @@ pub struct AlertsStage {
 
 /// A record as the two halves take it.
 pub enum Taken {
-    Text {
+    Seen {
         source: String,
-        seen: Box<Seen>,
+        seen: Vec<Seen>,
     },
-    /// Nothing that a customer wrote.
+    /// Nothing that is counted.
     Nothing,
     Handed {
         group: String,
@@ -69,11 +74,17 @@ impl Stage for AlertsStage {
     }
 
     fn prepare(&self, record: &RawRecord, now: Timestamp) -> Result<Prepare<Taken>, Rejection> {
+        if self.dead_letters.as_deref() == Some(&*record.origin.topic) {
+            return Ok(Prepare::Ready(self.dead_letter(record, now)));
+        }
         let Some(payload) = &record.payload else {
             return Err(Rejection::new(Reason::Tombstone, "the record has no value"));
         };
         if *record.origin.topic == *self.repartition {
             return handed(record, payload).map(Prepare::Ready);
+        }
+        if self.clicks.as_deref() == Some(&*record.origin.topic) {
+            return self.click(record, payload, now).map(Prepare::Ready);
         }
         if !self.scored.contains(&*record.origin.topic) {
             let message = format!("no scored texts are expected of topic {}", record.origin.topic);
@@ -88,26 +99,25 @@ impl Stage for AlertsStage {
             return Err(Rejection::new(Reason::Missing, "event_time is missing"));
         }
         let Some(seen) = Seen::new(&scored, &self.settings) else { return Ok(Prepare::Ready(Taken::Nothing)) };
-        if is_future(seen.at_ms, now.as_millisecond(), self.future_ms_max) {
-            let (ahead, most) = (seen.at_ms.saturating_sub(now.as_millisecond()), self.future_ms_max);
-            let message = format!("event_time is {ahead} ms ahead, more than text.future_ms_max ({most})");
-            return Err(Rejection::new(Reason::Future, message));
-        }
-        let source = format!("{}/{}", origin.topic, origin.partition);
-        Ok(Prepare::Ready(Taken::Text { source, seen: Box::new(seen) }))
+        self.not_ahead(seen.at_ms, now)?;
+        Ok(Prepare::Ready(Taken::Seen { source: source(record), seen: vec![seen] }))
     }
 
     fn observe(&self, state: &mut View<'_>, taken: Taken) -> (Vec<Output>, Vec<Ask>) {
         let outputs = match taken {
             Taken::Nothing => Vec::new(),
-            Taken::Text { source, seen } => {
-                let mut out = Vec::new();
-                let late = sums::observe(state, &self.settings, &source, &seen, &mut out);
+            Taken::Seen { source, seen } => {
+                let (mut out, mut late) = (Vec::new(), false);
+                for seen in &seen {
+                    late |= sums::observe(state, &self.settings, &source, seen, &mut out).is_some();
+                }
                 let mut counts = self.counts();
                 counts.texts += 1;
-                counts.too_late += u64::from(late.is_some());
+                counts.too_late += u64::from(late);
                 drop(counts);
-                out.into_iter().flat_map(|handed_on| self.handed_on(handed_on)).collect()
+                // Dead letters come when they come: nobody waits for them, and they hold nobody's time up.
+                let waited_for = |handed_on: &HandedOn| handed_on.group.is_some() || !self.is_dead_letters(&source);
+                out.into_iter().filter(waited_for).flat_map(|handed_on| self.handed_on(handed_on)).collect()
             }
             Taken::Handed { group, message } => {
                 let mut out = Vec::new();
@@ -128,6 +138,51 @@ impl Stage for AlertsStage {
     ) -> Result<Vec<Output>, Rejection> {
         Ok(outputs)
     }
+}
+
+impl AlertsStage {
+    fn click(&self, record: &RawRecord, payload: &Bytes, now: Timestamp) -> Result<Taken, Rejection> {
+        let scored: v1::ScoredClick = read_written(self.format, payload)?;
+        let seen = Seen::of_click(&scored, &self.settings);
+        if let Some(first) = seen.first() {
+            self.not_ahead(first.at_ms, now)?;
+        }
+        Ok(if seen.is_empty() { Taken::Nothing } else { Taken::Seen { source: source(record), seen } })
+    }
+
+    /// Never refused: its own dead letter would come here again.
+    fn dead_letter(&self, record: &RawRecord, now: Timestamp) -> Taken {
+        let header = |name: &str| {
+            let header = record.headers.iter().find(|header| header.name.strip_prefix(LETTER_PREFIX) == Some(name))?;
+            Some(String::from_utf8_lossy(header.value.as_deref()?).into_owned())
+        };
+        let (Some(input), Some(reason), Some(at_ms)) = (header("topic"), header("reason"), record.timestamp_ms) else {
+            return Taken::Nothing;
+        };
+        if self.not_ahead(at_ms, now).is_err() {
+            return Taken::Nothing;
+        }
+        let seen = Seen::of_dead_letter(at_ms, &input, &reason, &self.settings);
+        Taken::Seen { source: source(record), seen: vec![seen] }
+    }
+
+    fn is_dead_letters(&self, source: &str) -> bool {
+        let topic = source.rsplit_once('/').map_or(source, |(topic, _)| topic);
+        self.dead_letters.as_deref() == Some(topic)
+    }
+
+    fn not_ahead(&self, at_ms: i64, now: Timestamp) -> Result<(), Rejection> {
+        if !is_future(at_ms, now.as_millisecond(), self.future_ms_max) {
+            return Ok(());
+        }
+        let (ahead, most) = (at_ms.saturating_sub(now.as_millisecond()), self.future_ms_max);
+        let message = format!("event_time is {ahead} ms ahead, more than text.future_ms_max ({most})");
+        Err(Rejection::new(Reason::Future, message))
+    }
+}
+
+fn source(record: &RawRecord) -> String {
+    format!("{}/{}", record.origin.topic, record.origin.partition)
 }
 
 fn handed(record: &RawRecord, payload: &Bytes) -> Result<Taken, Rejection> {

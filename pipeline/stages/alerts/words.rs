@@ -5,7 +5,7 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use super::scope;
-use crate::config::Signal;
+use crate::config::{Signal, Statistic};
 use crate::event::v1;
 
 /// What the sentences are made of.
@@ -23,9 +23,10 @@ const NAMED: usize = 3;
 pub fn english(said: &Said) -> String {
     let Said { evidence, .. } = said;
     let window = minutes(evidence.window_ms);
-    let mut text = match said.signal {
-        Signal::Volume => format!(
-            "{}: {} texts in {window}, {} expected ({}–{}), since {}.",
+    let (noun, hits) = english_nouns(said.signal);
+    let mut text = match said.signal.statistic() {
+        Statistic::Count => format!(
+            "{}: {} {noun} in {window}, {} expected ({}–{}), since {}.",
             named(said.scope, &EN),
             round(evidence.observed),
             round(evidence.expected),
@@ -33,8 +34,8 @@ pub fn english(said: &Said) -> String {
             round(evidence.expected_high),
             clock(said.since_ms)
         ),
-        Signal::NegativeShare => format!(
-            "{}: {} of {} texts in {window} are negative, {} expected ({}–{}), since {}.",
+        Statistic::Share => format!(
+            "{}: {} of {} {noun} in {window} are {hits}, {} expected ({}–{}), since {}.",
             named(said.scope, &EN),
             percent(evidence.observed),
             round(evidence.texts),
@@ -55,7 +56,7 @@ pub fn english(said: &Said) -> String {
         put(
             &mut text,
             format_args!(
-                " {} of the texts are copies or from few writers and were not counted.",
+                " {} of the {noun} are copies or from few writers and were not counted.",
                 percent(evidence.discounted_share)
             ),
         );
@@ -66,9 +67,10 @@ pub fn english(said: &Said) -> String {
 pub fn chinese(said: &Said) -> String {
     let Said { evidence, .. } = said;
     let window = chinese_minutes(evidence.window_ms);
-    let mut text = match said.signal {
-        Signal::Volume => format!(
-            "{}：{window}内有 {} 条，预期 {} 条（{}–{}），始于 {}。",
+    let (noun, hits) = chinese_nouns(said.signal);
+    let mut text = match said.signal.statistic() {
+        Statistic::Count => format!(
+            "{}：{window}内有 {} {noun}，预期 {} 条（{}–{}），始于 {}。",
             named(said.scope, &ZH),
             round(evidence.observed),
             round(evidence.expected),
@@ -76,8 +78,8 @@ pub fn chinese(said: &Said) -> String {
             round(evidence.expected_high),
             clock(said.since_ms)
         ),
-        Signal::NegativeShare => format!(
-            "{}：{window}内 {} 条中有 {} 为负面，预期 {}（{}–{}），始于 {}。",
+        Statistic::Share => format!(
+            "{}：{window}内 {} {noun}中有 {} 为{hits}，预期 {}（{}–{}），始于 {}。",
             named(said.scope, &ZH),
             round(evidence.texts),
             percent(evidence.observed),
@@ -100,18 +102,43 @@ pub fn chinese(said: &Said) -> String {
     text
 }
 
-/// Everything, brand, product, channel, topic, intent.
-const EN: [&str; 6] = ["Everything", "Brand ", "Product ", "Channel ", "Topic ", "Intent "];
-const EN_WITHIN: [&str; 6] = ["everything", "brand ", "product ", "channel ", "topic ", "intent "];
-const ZH: [&str; 6] = ["全部", "品牌 ", "商品 ", "渠道 ", "话题 ", "意图 "];
+/// What is counted, and what is looked for among it.
+fn english_nouns(signal: Signal) -> (&'static str, &'static str) {
+    match signal {
+        Signal::Volume | Signal::NegativeShare => ("texts", "negative"),
+        Signal::Clicks => ("clicks", ""),
+        Signal::Purchases => ("purchases", ""),
+        Signal::CartShare => ("carts and purchases", "carts, not purchases"),
+        Signal::DeadLetters => ("dead letters", ""),
+    }
+}
 
-fn named(name: &str, words: &[&str; 6]) -> String {
+fn chinese_nouns(signal: Signal) -> (&'static str, &'static str) {
+    match signal {
+        Signal::Volume | Signal::NegativeShare => ("条", "负面"),
+        Signal::Clicks => ("次点击", ""),
+        Signal::Purchases => ("次购买", ""),
+        Signal::CartShare => ("次加购与购买", "加购而非购买"),
+        Signal::DeadLetters => ("封死信", ""),
+    }
+}
+
+/// Everything, brand, product, channel, topic, intent.
+const DIMENSIONS: [&str; 8] = ["brand", "product", "channel", "topic", "intent", "category", "input", "reason"];
+const EN: [&str; 9] =
+    ["Everything", "Brand ", "Product ", "Channel ", "Topic ", "Intent ", "Category ", "Input ", "Reason "];
+const EN_WITHIN: [&str; 9] =
+    ["everything", "brand ", "product ", "channel ", "topic ", "intent ", "category ", "input ", "reason "];
+const ZH: [&str; 9] = ["全部", "品牌 ", "商品 ", "渠道 ", "话题 ", "意图 ", "类目 ", "来源 ", "原因 "];
+
+fn named(name: &str, words: &[&str; 9]) -> String {
+    let name = scope::bare(name);
     if name == scope::ALL {
         return words[0].to_owned();
     }
     let parts = name.split(',').filter_map(|part| part.split_once('='));
     let one = |(dimension, value): (&str, &str)| {
-        let place = ["brand", "product", "channel", "topic", "intent"].iter().position(|known| *known == dimension);
+        let place = DIMENSIONS.iter().position(|known| *known == dimension);
         format!("{}{}", place.map_or("", |place| words[place + 1]), scope::unescaped(value))
     };
     parts.map(one).collect::<Vec<_>>().join(", ")
@@ -205,6 +232,24 @@ mod tests {
         let volume = Said { scope: "all", signal: Signal::Volume, emerging: true, ..said };
         let evidence = v1::Evidence { observed: 812.0, expected: 5.25, window_ms: 60_000, ..v1::Evidence::default() };
         let volume = Said { evidence: &evidence, ..volume };
+        let carts =
+            v1::Evidence { observed: 0.97, expected: 0.55, texts: 210.0, window_ms: 300_000, ..evidence.clone() };
+        let carts = Said {
+            scope: "of=checkouts,category=care",
+            signal: Signal::CartShare,
+            evidence: &carts,
+            emerging: false,
+            ..volume
+        };
+        assert_eq!(
+            english(&carts),
+            "Category care: 97 % of 210 carts and purchases in 5 min are carts, not purchases, 55 % expected (0 %–0 %), \
+             since 2026-11-22 10:00 UTC."
+        );
+        assert_eq!(
+            chinese(&carts),
+            "类目 care：5 分钟内 210 次加购与购买中有 97 % 为加购而非购买，预期 55 %（0 %–0 %），始于 2026-11-22 10:00 UTC。"
+        );
         let sentence = english(&volume);
         assert_eq!(
             sentence,

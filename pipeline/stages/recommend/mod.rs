@@ -76,7 +76,7 @@ pub struct Outcome {
     pub effects: Vec<Effect>,
     pub recommended: Option<Recommended>,
     /// What the user has made of recommendations by now.
-    pub response: Option<Response>,
+    pub response: Option<v1::RecommendationResponse>,
 }
 
 /// What is recommended at a click; empty where there is nothing to recommend.
@@ -104,7 +104,7 @@ pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: 
             outcome.recommended = Some(Recommended { id, items: recommend(&visitor, lists, rules, visit.at_ms) });
         }
     }
-    outcome.response = visitor.response.filter(|response| *response != Response::default());
+    outcome.response = visitor.told();
     VISITORS.put(tables, user, visitor);
     outcome
 }

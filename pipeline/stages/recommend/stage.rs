@@ -12,7 +12,7 @@ use super::owner::{self, List};
 use super::partial::{Counts, Handed};
 use super::rules::{Learning, Rules};
 use super::shared::SharedLists;
-use super::{Outcome, Recommended, Response, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
+use super::{Outcome, Recommended, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
@@ -47,12 +47,7 @@ impl Recommender {
         let mut handed = due(tables);
         let outcome = click(tables, &*self.lists, &self.rules, seen);
         self.count(&outcome, handed.len());
-        let response = outcome.response.map(|Response { made, seen, clicked, converted }| v1::RecommendationResponse {
-            made,
-            seen,
-            clicked,
-            converted,
-        });
+        let response = outcome.response;
         handed.extend(outcome.handed);
         outputs.extend(handed.iter().map(|handed| self.counts(handed)));
         let made = outcome.recommended.filter(|made| !made.items.is_empty());

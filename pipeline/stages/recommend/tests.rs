@@ -331,12 +331,12 @@ fn partial_counts_do_not_grow_on() {
 fn what_came_of_recommendations_is_told_with_each_click() {
     let mut shop = shop(rules());
     let first = shop.click(&view("u", "a", 0));
-    assert_eq!(first.response, Some(Response { made: 1, ..Response::default() }));
+    assert_eq!(first.response, Some(v1::RecommendationResponse { made: 1, ..Default::default() }));
     let id = first.recommended.map(|made| id_name(made.id));
     let mut bought = click_of("u", "b", "c", v1::Action::Purchase, 1000);
     bought.event.recommendation_id = id;
     let second = shop.click(&bought);
-    assert_eq!(second.response, Some(Response { made: 2, seen: 1, clicked: 1, converted: 1 }));
+    assert_eq!(second.response, Some(v1::RecommendationResponse { made: 2, seen: 1, clicked: 1, converted: 1 }));
     let other = shop.click(&click_of("v", "a", "c", v1::Action::Remove, 2000));
     assert_eq!(other.response, None, "nothing was made for this user");
 }

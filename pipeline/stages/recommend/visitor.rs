@@ -4,7 +4,7 @@ use prost::Message;
 
 use super::decayed::units;
 use super::rules::Learning;
-use crate::event::v1::Action;
+use crate::event::v1::{self, Action};
 
 /// Enough for the clicks that a new one is paired with, and for what the user may want to come back to.
 pub const VISITS_MAX: usize = 64;
@@ -120,6 +120,12 @@ impl Visitor {
             .filter(|(earlier, later)| earlier.item != later.item)
             .map(|(earlier, later)| Pair { earlier, later, weight: weight(earlier, later, learning) })
             .collect()
+    }
+
+    /// What has come of recommendations, as it is told; `None` where none were made.
+    pub fn told(&self) -> Option<v1::RecommendationResponse> {
+        let Response { made, seen, clicked, converted } = self.response.filter(|all| *all != Response::default())?;
+        Some(v1::RecommendationResponse { made, seen, clicked, converted })
     }
 
     pub fn remember(&mut self, visit: Visit) {

@@ -1,5 +1,6 @@
 //! Commands against a real broker.
 
+mod backtest;
 mod dead_letters;
 mod replay;
 mod topics;

@@ -1,0 +1,100 @@
+use std::fs;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::super::groundswell;
+use crate::support::{Kafka, Outcome, Record};
+
+const START_S: i64 = 1_767_571_200;
+const MINUTES: i64 = 130;
+
+/// A shop's texts in the order of event time; one product has a wave of negative ones.
+fn texts() -> Vec<(i64, Value)> {
+    let mut rng = Rng::with_seed(4);
+    let mut texts = Vec::new();
+    for minute in 0..MINUTES {
+        let wave = (90..100).contains(&minute);
+        let mut seconds: Vec<i64> = (0..if wave { 36 } else { 18 }).map(|_| rng.i64(0..60)).collect();
+        seconds.sort_unstable();
+        for (i, second) in seconds.into_iter().enumerate() {
+            let more = wave && i % 2 == 1;
+            let (product, negative) = (if more { 2 } else { rng.usize(0..4) }, more || rng.f64() < 0.2);
+            let at_s = START_S + minute * 60 + second;
+            let noise: String = (0..14).map(|_| rng.lowercase()).collect();
+            let time = jiff::Timestamp::from_second(at_s).unwrap_or_default();
+            let text = json!({
+                "event_id": format!("e{}", texts.len()), "kind": "review", "event_time": format!("{time:.3}"),
+                "product": format!("p{product}"), "user": format!("u{}", texts.len()), "language": "en",
+                "text": format!("payment {noise}"),
+                "sentiment": {"label": if negative { "negative" } else { "positive" }, "score": -0.5},
+            });
+            texts.push((at_s, text));
+        }
+    }
+    texts
+}
+
+/// What matters of a result: which alerts, how they went on, and over how many texts.
+fn found(path: &std::path::Path) -> Outcome<(Value, Vec<Value>, Value)> {
+    let all: Value = serde_json::from_slice(&fs::read(path)?)?;
+    let run = &all["runs"][0];
+    let alerts = run["alerts"].as_array().ok_or("no alerts")?;
+    let shown =
+        |alert: &Value| json!([alert["id"], alert["state"], alert["scope"], alert["since"], alert["summary_en"]]);
+    Ok((run["texts"].clone(), alerts.iter().map(shown).collect(), run["history"].clone()))
+}
+
+#[test]
+fn a_topic_gives_what_a_file_in_order_gives() -> Outcome<()> {
+    let kafka = Kafka::shared()?;
+    let topic = "backtest-topic-scored";
+    // One partition stays empty.
+    kafka.create_topic(topic, 4, &[])?;
+    let (folder, mut rng) = (tempfile::tempdir()?, Rng::with_seed(5));
+    let texts = texts();
+    let lines: Vec<String> = texts.iter().map(|(_, text)| text.to_string()).collect();
+    fs::write(folder.path().join("scored.jsonl"), lines.join("\n"))?;
+    // Partition after partition: whoever reads them as they come meets hours out of order.
+    let mut records: Vec<Record> =
+        lines.iter().map(|line| Record::new(line.as_bytes()).partition(rng.i32(0..3))).collect();
+    records.insert(70, Record::new(&b"{"[..]).partition(1));
+    records.sort_by_key(|record| record.partition);
+    kafka.produce(topic, &records)?;
+    let rules = folder.path().join("rules.toml");
+    fs::write(&rules, format!("[kafka]\nbootstrap_servers = \"{}\"\n", kafka.bootstrap()))?;
+
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (rules, file) = (rules.display().to_string(), path("scored.jsonl"));
+    groundswell(&["backtest", "--rules", &rules, "--from", &file, "--json", &path("file.json")])?.ended(0);
+    let said = groundswell(&["backtest", "--rules", &rules, "--topic", topic, "--json", &path("topic.json")])?.ended(1);
+    assert!(said.err.contains("backtest-topic-scored/1@") && said.err.lines().count() == 1, "{}", said.err);
+    let (expected, seen) = (found(&folder.path().join("file.json"))?, found(&folder.path().join("topic.json"))?);
+    assert_eq!(seen, expected);
+    assert_eq!(seen.0, json!(texts.len()));
+    assert!(!seen.1.is_empty(), "there is a wave to find");
+
+    let time = |minute: i64| format!("{}", jiff::Timestamp::from_second(START_S + minute * 60).unwrap_or_default());
+    let (since, until) = (time(30), time(60));
+    let span =
+        ["--topic", topic, "--since", &since, "--until", &until, "--json", &path("span.json")].map(str::to_owned);
+    let arguments: Vec<&str> =
+        ["backtest", "--rules", &rules].into_iter().chain(span.iter().map(String::as_str)).collect();
+    groundswell(&arguments)?;
+    let within = texts.iter().filter(|(at_s, _)| (30..60).contains(&((at_s - START_S) / 60))).count();
+    let (count, alerts, _) = found(&folder.path().join("span.json"))?;
+    assert_eq!((count, alerts), (json!(within), Vec::new()));
+    Ok(())
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_named() -> Outcome<()> {
+    let kafka = Kafka::shared()?;
+    let folder = tempfile::tempdir()?;
+    let rules = folder.path().join("rules.toml");
+    fs::write(&rules, format!("[kafka]\nbootstrap_servers = \"{}\"\n", kafka.bootstrap()))?;
+    let rules = rules.display().to_string();
+    let said = groundswell(&["backtest", "--rules", &rules, "--topic", "backtest-nowhere"])?.ended(2);
+    assert!(said.err.contains("topic backtest-nowhere is not there"), "{}", said.err);
+    Ok(())
+}
