@@ -26,7 +26,7 @@ MODEL_PYTHON := .venv/bin/python
 MODEL_READY := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench bench-recommend fetch clean \
+.PHONY: help demo kafka registry release test test-unit test-all test-demo lint docs bench bench-recommend bench-peers fetch clean \
 	model-train model-export model-evaluate model-card model-quick model-test model-data \
 	purchase-train purchase-export purchase-evaluate segments
 
@@ -73,6 +73,11 @@ bench: fetch-onnxruntime fetch-kafka ## Throughput and latency against the model
 bench-recommend: ## What recommendations find, against popularity, item-kNN and session-kNN
 	@test -n "$(DATA)" || { echo "say which clicks: make bench-recommend DATA=FILE (JSON lines, .gz allowed)" >&2; exit 2; }
 	$(CARGO) bench --locked --bench recommend -- $(DATA)
+
+bench-peers: fetch-onnxruntime fetch-kafka ## Side by side with a Kafka Streams job and Python loops; needs a JDK; writes docs/comparison.md
+	@test -n "$(DATA)" || { echo "say which texts: make bench-peers DATA=FILE (JSON lines with a field text, .gz allowed)" >&2; exit 2; }
+	$(PYTHON) benches/peers/prepare.py
+	$(CARGO) bench --locked --bench peers -- $(DATA)
 
 docs: ## Write docs/configuration.md anew from the configuration's types
 	mkdir -p docs

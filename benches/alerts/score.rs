@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::plant::Planted;
-use crate::{Told, surge_name};
+use crate::{Told, ms, surge_name};
 
-/// An alert that is found this much after a surge's end is still about it: windows reach back an hour.
+/// An alert that is found this much after a surge's end is still about it, and so is one that has lasted since before that.
 const SLACK_MS: i64 = 15 * 60_000;
 /// Texts that were to be expected during a surge, by classes.
 const CLASSES: [(usize, &str); 4] = [(30, "below 30"), (100, "30–99"), (300, "100–299"), (usize::MAX, "300 and more")];
@@ -32,6 +32,9 @@ impl Scores {
     pub fn add(&mut self, planted: &[Planted], alerts: &[Told]) {
         let told: Vec<&Told> = alerts.iter().filter(|told| told.told_ms.is_some()).collect();
         let wrong = told.iter().filter(|alert| !planted.iter().any(|planted| belongs(alert, planted))).count();
+        for told in told.iter().filter(|alert| !planted.iter().any(|planted| belongs(alert, planted))) {
+            println!("{}", explained(told, planted));
+        }
         self.told += told.len();
         self.false_alerts += wrong;
         self.false_shares.push(wrong as f64 / told.len().max(1) as f64);
@@ -82,14 +85,58 @@ impl Scores {
     }
 }
 
-/// At its time, and of its brand or of everything.
+/// Of its time, and of its brand or of everything.
 fn belongs(told: &Told, planted: &Planted) -> bool {
     let (alert, fired) = (&told.alert, told.told_ms.unwrap_or_default());
-    let then = fired >= planted.start_ms && fired <= planted.end_ms + SLACK_MS;
+    let since = ms(alert.since.as_ref());
+    let then = fired >= planted.start_ms && (fired <= planted.end_ms + SLACK_MS || since < planted.end_ms);
     let brand = alert.labels.get("brand").is_none_or(|brand| *brand == format!("b{}", planted.brand));
     let product = alert.labels.get("product").is_none_or(|name| match planted.product {
         Some(product) => *name == format!("b{}p{product}", planted.brand),
         None => name.starts_with(&format!("b{}p", planted.brand)),
     });
     then && brand && product
+}
+
+/// A false alert, with what was planted nearest to it.
+fn explained(told: &Told, planted: &[Planted]) -> String {
+    let Told { alert, told_ms } = told;
+    let evidence = alert.evidence.clone().unwrap_or_default();
+    let fired = told_ms.unwrap_or_default();
+    let brand = alert
+        .labels
+        .get("brand")
+        .or(alert.labels.get("product"))
+        .map(|name| name.split('p').next().unwrap_or(name).to_owned());
+    let near = planted
+        .iter()
+        .filter(|planted| brand.as_ref().is_none_or(|brand| *brand == format!("b{}", planted.brand)))
+        .min_by_key(
+            |planted| if fired < planted.start_ms { planted.start_ms - fired } else { (fired - planted.end_ms).max(0) },
+        );
+    let near = near.map_or("none".to_owned(), |planted| {
+        format!(
+            "{} b{} {:?} {:.0}–{:.0} min before",
+            surge_name(planted),
+            planted.brand,
+            planted.product,
+            (fired - planted.start_ms) as f64 / 60_000.0,
+            (fired - planted.end_ms) as f64 / 60_000.0
+        )
+    });
+    format!(
+        "  false: {} {} state {} window {} min observed {:.3} of {:.0} expected {:.3} p {:.1e} level {:.1e} since {} min, fired {:.2} h flaps {}; near {near}",
+        alert.scope,
+        alert.rule,
+        alert.state,
+        evidence.window_ms / 60_000,
+        evidence.observed,
+        evidence.texts,
+        evidence.expected,
+        evidence.p_value,
+        evidence.level,
+        (fired - ms(alert.since.as_ref())) / 60_000,
+        fired as f64 / 3_600_000.0 % 24.0,
+        alert.flaps,
+    )
 }

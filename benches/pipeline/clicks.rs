@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use groundswell::config::Settings;
 use groundswell::runtime::{self, Purchase, Running};
 use groundswell::telemetry::Health;
 use rdkafka::TopicPartitionList;
@@ -20,6 +21,17 @@ pub struct Trial<'a> {
     group: BaseConsumer,
     end: usize,
     running: Running,
+    began: Instant,
+}
+
+/// What the state takes.
+pub struct Size {
+    /// In memory.
+    pub entries: f64,
+    /// Bytes in memory, what they may be, and bytes on disk.
+    pub memory: f64,
+    pub limit: f64,
+    pub local: f64,
 }
 
 impl<'a> Trial<'a> {
@@ -32,11 +44,44 @@ impl<'a> Trial<'a> {
         let topics = [input.clone(), settings.outputs.clicks.clone(), settings.outputs.profiles.clone()];
         broker.create_topics(&topics)?;
         broker.create_topics(&[changelog, settings.outputs.dead_letters.clone()])?;
-        let purchase = Purchase::load(&settings)?;
+        Self::over(broker, &settings, 0)
+    }
+
+    fn over(broker: &'a Broker, settings: &Settings, end: usize) -> Outcome<Trial<'a>> {
+        let name = &settings.kafka.group_prefix;
+        let began = Instant::now();
+        let purchase = Purchase::load(settings)?;
         let health = Arc::new(Health::new([], ["clicks"], Duration::from_secs(30), Instant::now()));
-        let running = runtime::start_clicks(&settings, purchase.as_ref(), health)?;
+        let running = runtime::start_clicks(settings, purchase.as_ref(), health)?;
         let group = broker.client().set("group.id", format!("{name}-clicks")).create()?;
-        Ok(Trial { broker, input, group, end: 0, running })
+        Ok(Trial { broker, input: format!("{name}-clicks"), group, end, running, began })
+    }
+
+    /// Ends it and starts it anew on the same topics, with the local copies of its state or without.
+    pub fn again(self, name: &str, overrides: &[&str], keep: bool) -> Outcome<Trial<'a>> {
+        let (broker, end) = (self.broker, self.end);
+        self.stop()?;
+        if !keep {
+            std::fs::remove_dir_all(broker.folder(name))?;
+        }
+        Self::over(broker, &broker.settings(name, overrides)?, end)
+    }
+
+    /// Seconds from the start until these clicks, one for each partition, are through: then the state has been read back.
+    pub fn through(&mut self, clicks: &[Record]) -> Outcome<f64> {
+        self.rate(clicks, Supply::Backlog)?;
+        Ok(self.began.elapsed().as_secs_f64())
+    }
+
+    pub fn size(&self) -> Size {
+        let page = super::trial::metrics().render();
+        let of = |name: &str| super::trial::sum_of(&page, name);
+        Size {
+            entries: of("groundswell_state_entries"),
+            memory: of("groundswell_state_size_bytes"),
+            limit: of("groundswell_state_limit_bytes"),
+            local: of("groundswell_state_spilled_bytes"),
+        }
     }
 
     /// Clicks a second, until the last of them is committed, which is when its result is visible.

@@ -10,6 +10,8 @@
 //! 4. *memory*: after 200,000 events against after 20,000.
 //! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
 //!    bytes.
+//! 6. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
+//!    takes to come back.
 
 mod alone;
 mod broker;
@@ -18,6 +20,7 @@ mod plain;
 mod shoppers;
 mod texts;
 mod trial;
+mod users;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,8 +45,8 @@ const WARM_RATE: f64 = 1300.0;
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
 const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
-/// As for the raw path: the plain loop's window. What recommendations cost is another question.
-const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=65536", "recommendations.enabled=false"];
+/// Some epochs' worth. What recommendations cost is another question.
+const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
@@ -85,6 +88,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("clicks") {
         clicks(&broker)?;
+    }
+    if wanted("users") {
+        users::measure(&broker)?;
     }
     Ok(())
 }

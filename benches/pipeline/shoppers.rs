@@ -5,10 +5,10 @@ use fastrand::Rng;
 use super::broker::{PARTITIONS, Record};
 
 /// 2026-01-05.
-const START_MS: u64 = 1_767_571_200_000;
+pub const START_MS: u64 = 1_767_571_200_000;
 /// Clicks of all users in a second of event time.
 const CLICKS_A_SECOND: u64 = 200;
-const ITEMS: u32 = 20_000;
+pub const ITEMS: u32 = 20_000;
 const CATEGORIES: u32 = 300;
 
 /// Clicks as a shop writes them, in the order of their time: visits of a few clicks by users of whom some come often.
@@ -31,14 +31,24 @@ pub fn clicks(count: usize, users: u32) -> Vec<Record> {
                 _ => "purchase",
             };
             let at_ms = START_MS + number as u64 * 1000 / CLICKS_A_SECOND;
-            let payload = format!(
-                r#"{{"event_id":"c-{number}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{category}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
-                item % 40,
-                item % 500 + 1
-            );
-            Record { partition: user as i32 % PARTITIONS, key: format!("user-{user}").into_bytes(), payload: payload.into_bytes() }
+            click(&format!("c-{number}"), at_ms, user, item, action)
         })
         .collect()
+}
+
+/// As a shop writes it.
+pub fn click(id: &str, at_ms: u64, user: u32, item: u32, action: &str) -> Record {
+    let payload = format!(
+        r#"{{"event_id":"{id}","event_time":{at_ms},"user":"user-{user}","item":"item-{item}","category":"category-{}","brand":"brand-{}","price":{}.5,"action":"{action}"}}"#,
+        item % CATEGORIES,
+        item % 40,
+        item % 500 + 1
+    );
+    Record {
+        partition: user as i32 % PARTITIONS,
+        key: format!("user-{user}").into_bytes(),
+        payload: payload.into_bytes(),
+    }
 }
 
 /// Few come often: the number of visits falls with the square of the rank.

@@ -138,10 +138,7 @@ impl<'a> Trial<'a> {
 
     pub fn effort(&self) -> Effort {
         let page = metrics().render();
-        let sum = |name: &str| {
-            let lines = page.lines().filter(|line| line.starts_with(name));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-        };
+        let sum = |name: &str| sum_of(&page, name);
         Effort {
             tokens_used: sum("groundswell_batch_used_tokens_total"),
             tokens_computed: sum("groundswell_batch_computed_tokens_total"),
@@ -247,4 +244,10 @@ impl Backend for Free {
         let answer = || Prediction { heads: vec![HeadAnswer { values: vec![1.0].into() }].into() };
         Ok((0..inputs.len()).map(|_| answer()).collect())
     }
+}
+
+/// Of a metric over all its labels, in what [`metrics`] renders.
+pub fn sum_of(page: &str, name: &str) -> f64 {
+    let lines = page.lines().filter(|line| line.starts_with(name));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -4,21 +4,27 @@
 //! |---|---|
 //! | `/healthz` | 200 while the process should be left running, else 503 |
 //! | `/readyz` | 200 while it does its work, else 503 with all that is missing |
-//! | `/v1/recommendations/{user}?limit=` | what is recommended to the user now, from what is committed; 404 where nothing is, 503 where no answer comes |
+//! | `/v1/profiles/{user}` | who the user is, from what is committed |
+//! | `/v1/sessions/{user}` | the user's sessions that are not over |
+//! | `/v1/recommendations/{user}?limit=` | what is recommended to the user now |
 //! | `/metrics` | the metrics in Prometheus's text format |
 //! | `/` | this list |
 //!
-//! It only reads, takes no body, and shows no payloads. On loopback by default; it has no authentication of its own.
+//! It only reads and takes no body. On loopback by default. Under `/v1/` a token is asked for where one is configured, and
+//! docs/http.md says what is asked and answered.
 
 mod look_up;
+mod pass_on;
 mod server;
+mod token;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -26,14 +32,16 @@ use serde_json::json;
 
 use crate::telemetry::{Health, Metrics};
 
-pub use look_up::{LookUps, Reply};
+pub use look_up::LookUps;
 pub use server::{Server, serve};
 
 const LISTING: &str = "groundswell\n\n\
     /healthz   200 while the process should be left running\n\
     /readyz    200 while it does its work; else what is missing\n\
     /metrics   metrics in Prometheus's text format\n\
-    /v1/recommendations/{user}?limit=   what is recommended to the user now\n";
+    /v1/profiles/{user}                 who a user is\n\
+    /v1/sessions/{user}                 a user's sessions that are not over\n\
+    /v1/recommendations/{user}?limit=   what is recommended to a user now\n";
 
 #[derive(Clone)]
 struct Seen {
@@ -43,26 +51,32 @@ struct Seen {
 }
 
 fn router(health: Arc<Health>, metrics: Metrics, look_ups: Arc<LookUps>) -> Router {
+    let seen = Seen { health, metrics, look_ups };
+    let look_up = Router::new()
+        .route("/v1/profiles/{user}", get(look_up::profile))
+        .route("/v1/sessions/{user}", get(look_up::sessions))
+        .route("/v1/recommendations/{user}", get(look_up::recommendations))
+        .route_layer(from_fn_with_state(seen.clone(), token::ask_for_token));
     Router::new()
         .route("/", get(|| async { text("text/plain; charset=utf-8", LISTING.to_owned()) }))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
-        .route("/v1/recommendations/{user}", get(look_up::recommendations))
-        .with_state(Seen { health, metrics, look_ups })
+        .merge(look_up)
+        .with_state(seen)
 }
 
 async fn healthz(State(seen): State<Seen>) -> Response {
     match seen.health.alive() {
-        Ok(()) => answer(StatusCode::OK, json!({"alive": true})),
-        Err(error) => answer(StatusCode::SERVICE_UNAVAILABLE, json!({"alive": false, "error": error})),
+        Ok(()) => answer(StatusCode::OK, &json!({"alive": true})),
+        Err(error) => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"alive": false, "error": error})),
     }
 }
 
 async fn readyz(State(seen): State<Seen>) -> Response {
     match seen.health.ready(Instant::now()) {
-        Ok(()) => answer(StatusCode::OK, json!({"ready": true})),
-        Err(missing) => answer(StatusCode::SERVICE_UNAVAILABLE, json!({"ready": false, "missing": missing})),
+        Ok(()) => answer(StatusCode::OK, &json!({"ready": true})),
+        Err(missing) => answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "missing": missing})),
     }
 }
 
@@ -70,8 +84,17 @@ async fn show_metrics(State(seen): State<Seen>) -> Response {
     text("text/plain; version=0.0.4; charset=utf-8", seen.metrics.render())
 }
 
-fn answer(status: StatusCode, body: serde_json::Value) -> Response {
+fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// What is not answered, and why. One that is only not answered now may be asked again soon.
+fn refuse(status: StatusCode, why: &str) -> Response {
+    let mut response = answer(status, &json!({ "error": why }));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn text(content_type: &'static str, body: String) -> Response {

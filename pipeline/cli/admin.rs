@@ -14,7 +14,7 @@ use super::danger::Role;
 use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{Purpose, changelog, passages, remembers, repartition, watched};
+use crate::runtime::{Purpose, changelog, owners_topic, passages, remembers, repartition, watched};
 use crate::stages::Stage;
 use crate::stages::alerts::AlertsStage;
 
@@ -202,6 +202,7 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let passages = passages(settings);
     // Recommendations are made where there is a passage for them.
     let recommendations = (!passages.is_empty()).then(|| (settings.outputs.recommendations.clone(), Role::Output));
+    let owners = owners_topic(settings).filter(|_| clicks).map(|topic| (topic, Role::Table));
     let passages = passages.into_iter().map(|passage| {
         let role = match passage.purpose {
             Purpose::Repartition { .. } => Role::Passage,
@@ -220,6 +221,7 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
         .chain(alerts)
         .chain(letters)
         .chain(passages)
+        .chain(owners)
         .chain(changelogs)
     {
         if !wanted.iter().any(|(name, _)| *name == topic.0) {

@@ -13,7 +13,7 @@ use crate::codec::registry::Client;
 use crate::config::{self, Examined, InputKind, Key, Kind, Settings};
 use crate::event::{Error, Fault};
 use crate::infer::{Activation, Head, HeadKind, RowsDirectory};
-use crate::runtime::{Loaded, Models, Purchase};
+use crate::runtime::{Loaded, Models, Purchase, segments};
 
 /// Labels of a head that are shown by name.
 const LABELS_SHOWN: usize = 8;
@@ -52,7 +52,7 @@ impl Check {
         }
         let mut examined = self.config.examine()?;
         let settings = examined.settings.clone();
-        let described = [models(&mut examined), purchase(&mut examined)].concat();
+        let described = [models(&mut examined), purchase(&mut examined), segments(&mut examined)].concat();
         library(&mut examined);
         state_directory(&mut examined);
         if !examined.faults.0.is_empty() {
@@ -100,6 +100,22 @@ fn purchase(examined: &mut Examined) -> String {
         Ok(None) => "clicks: no purchase model\n".to_owned(),
         Err(Error { message, hint, .. }) => {
             examined.report(Key::from("clicks.purchase_model"), message, hint);
+            String::new()
+        }
+    }
+}
+
+/// What profiles are told apart by.
+fn segments(examined: &mut Examined) -> String {
+    let directory = examined.settings.clicks.segment_model.clone().filter(|_| reads_clicks(&examined.settings));
+    let Some(directory) = directory else { return String::new() };
+    match segments::load(&directory) {
+        Ok(model) => {
+            let names: Vec<&str> = model.segments.iter().map(|segment| segment.name.as_str()).collect();
+            format!("model {}: version {}, {}, for profiles\n", model.name, model.version, names.join(", "))
+        }
+        Err(Error { message, hint, .. }) => {
+            examined.report(Key::from("clicks.segment_model"), message, hint);
             String::new()
         }
     }

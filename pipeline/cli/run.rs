@@ -58,7 +58,7 @@ async fn serve(settings: &Settings, stages: &[StageName]) -> Result<(), Error> {
     let metrics = telemetry::recorder()?;
     let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
     Started { instance: &settings.instance, stages: &names }.emit();
-    let look_ups = Arc::new(api::LookUps::default());
+    let look_ups = Arc::new(api::LookUps::new(&settings.http)?);
     let serve = |listen| api::serve(listen, health.clone(), metrics.clone(), look_ups.clone());
     let _server = settings.http.listen.map(serve).transpose()?;
     tokio::spawn(keep_up(metrics));

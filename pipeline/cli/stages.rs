@@ -117,8 +117,8 @@ impl Stages {
 
     /// Answers what is asked over HTTP, as far as these stages can.
     pub fn answer(&self, look_ups: &LookUps) {
-        for now in self.0.iter().filter_map(Running::recommendations) {
-            look_ups.recommendations(move |user, limit, reply| now.look_up(user, limit, reply));
+        for users in self.0.iter().filter_map(Running::look_ups) {
+            look_ups.users(move |look_up| users.ask(look_up));
         }
     }
 

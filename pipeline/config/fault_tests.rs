@@ -329,6 +329,22 @@ const FILES: &[(&str, &str)] = &[
         "groundswell.toml:2:1: http.listen (\":9464\") is not address:port | \"127.0.0.1:9464\" for this machine alone, \"0.0.0.0:9464\" for all that can reach it, or \"off\"",
     ),
     (
+        "[http]\nadvertised_url = 'http://a:1/path'",
+        "groundswell.toml:2:1: http.advertised_url (\"http://a:1/path\") is not http://HOST:PORT or https://HOST:PORT | as in \"http://10.0.0.7:9464\"; in a pod, GROUNDSWELL__HTTP__ADVERTISED_URL can hold its own address",
+    ),
+    (
+        "[http]\nadvertised_url = 'http://u:p@a:1'",
+        "groundswell.toml:2:1: http.advertised_url carries a name or a password | use http.token",
+    ),
+    (
+        "[http]\nadvertised_url = 'https://a:1'",
+        "groundswell.toml:2:1: http.elsewhere (\"proxy\") needs an http.advertised_url of http://, found \"https://a:1\" | instances speak to each other without TLS: \"redirect\", or an address inside the network",
+    ),
+    (
+        "[http]\ntoken = 'hunter2'",
+        "groundswell.toml:2:1: http.token is a string, not { env = \"…\" } or { file = \"…\" }",
+    ),
+    (
         "[log]\nfilter = 'groundswell=loud'",
         "groundswell.toml:2:1: log.filter (\"groundswell=loud\") is not a filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5 | as in \"info\"",
     ),

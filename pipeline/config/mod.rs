@@ -4,13 +4,14 @@
 //!
 //! 1. `raw.rs` lists the keys, `default.toml` their defaults; `shape.rs` turns the list into what a check can walk.
 //! 2. `layers.rs` reads defaults, file, environment and `--set` into trees (`tree.rs`) that know where each value was written, has `check.rs` take out what does not fit, and lays them over each other.
-//! 3. `validate.rs`, with `kafka.rs`, `inputs.rs`, `recommendations.rs`, `receivers.rs` and `tls.rs`, holds the values against each other and makes [`Settings`].
+//! 3. `validate.rs`, with `kafka.rs`, `inputs.rs`, `alerts.rs`, `recommendations.rs`, `receivers.rs`, `http.rs` and `tls.rs`, holds the values against each other and makes [`Settings`].
 //!
 //! All faults are found in one run. The only things read besides the arguments are the file itself, the files of secrets and of certificates, and the host's name where the instance has none.
 
 mod alerts;
 mod check;
 mod fault;
+mod http;
 mod inputs;
 mod judge;
 mod kafka;
@@ -33,6 +34,7 @@ use crate::event;
 
 pub use alerts::{AlertRule, Alerts, Counted, Inhibition, Matching, ScopeKind, Signal, Silence, Statistic};
 pub use fault::{Fault, Faults, Place};
+pub use http::{Elsewhere, Http, Partitioner};
 pub use key::Key;
 pub use layers::DEFAULTS;
 pub use receivers::{Receiver, ReceiverKind};

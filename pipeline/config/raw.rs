@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::alerts::{ScopeKind, Signal};
+use super::http;
 use super::recommendations;
 use super::settings::{
     DeliveryMode, GroupProtocol, InputFormat, InputKind, Kind, LogFormat, OutputFormat, RedactionKind, StartFrom,
@@ -54,8 +55,8 @@ pub struct Raw {
     pub state: State,
     /// What is kept of a record that could not be processed.
     pub dead_letters: DeadLetters,
-    /// Health, metrics and the dashboard.
-    pub http: Http,
+    /// Health, metrics, and what can be looked up.
+    pub http: http::Written,
     /// What the program says of itself, on standard error.
     pub log: Log,
 }
@@ -533,12 +534,6 @@ pub enum Payload {
     Withheld,
     /// Under `dead_letters.key`, by ChaCha20-Poly1305.
     Encrypted,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct Http {
-    /// `ADDRESS:PORT`, or `off`. There is no authentication: beyond loopback, put it where only those who may look can reach it.
-    pub listen: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

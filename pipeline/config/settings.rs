@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use ureq::tls::{Certificate, ClientCert};
 
 use super::alerts::Alerts;
+use super::http::Http;
 use super::receivers::Receiver;
 use super::recommendations::Recommendations;
 
@@ -392,12 +392,6 @@ impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
-}
-
-#[derive(Clone, Debug)]
-pub struct Http {
-    /// `None`: no HTTP at all.
-    pub listen: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! From what is written to what holds: the values by themselves and in relation to each other.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use regex::Regex;
 use tracing_subscriber::EnvFilter;
 
 use super::alerts::alerts;
+use super::http::http;
 use super::inputs::{distinct, framed, inputs, models, outputs};
 use super::judge::Judge;
 use super::kafka::{kafka, name};
@@ -50,7 +50,7 @@ pub fn validate(raw: &Raw, judge: &mut Judge) -> Settings {
         inference: inference(&raw.inference, judge),
         state: State { directory: raw.state.directory.clone(), memory_bytes_max: raw.state.memory_bytes_max },
         dead_letters: DeadLetters { payload: payload(&raw.dead_letters, judge) },
-        http: Http { listen: listen(&raw.http.listen, judge) },
+        http: http(&raw.http, judge),
         log: log(&raw.log, judge),
     }
 }
@@ -296,18 +296,6 @@ fn key_of(secret: &Secret) -> Option<SecretKey> {
     let text = secret.expose().trim();
     let bytes = hex::decode(text).ok().or_else(|| BASE64.decode(text).ok())?;
     bytes.try_into().ok().map(SecretKey)
-}
-
-fn listen(written: &str, judge: &mut Judge) -> Option<SocketAddr> {
-    if written == "off" {
-        return None;
-    }
-    let parsed = written.parse();
-    if parsed.is_err() {
-        let hint = "\"127.0.0.1:9464\" for this machine alone, \"0.0.0.0:9464\" for all that can reach it, or \"off\"";
-        judge.wrong("http.listen", format!("({written:?}) is not address:port"), Some(hint));
-    }
-    parsed.ok()
 }
 
 fn log(raw: &raw::Log, judge: &mut Judge) -> Log {

@@ -9,6 +9,10 @@
 /// eighth again for `4N`, and so on. They add up to 1 however many tests there are, and no memory of times is needed: each
 /// alarm adds `α γ_t` to all levels behind it. After a period all begins anew, and `N` is what the last one held.
 ///
+/// What counts as a discovery is the caller's to say ([`Fdr::discovered`]): where several alarms are of one incident, of
+/// which somebody is told once, only the first of them may earn, or the share of false ones among what is told would be as
+/// many times the bound as a true incident has alarms.
+///
 /// The bound on the false discovery rate holds if the p-values of series where nothing happens are independent of each
 /// other and no smaller than uniform; of the modified rate, E[false] / E[alarms], without independence between them so
 /// long as each is no smaller than uniform given the alarms before it.
@@ -41,7 +45,8 @@ impl Fdr {
         Self { bound, tests_expected, period_ms, period: None, tests: 0, alarms: 0 }
     }
 
-    /// Whether this p-value, at this time, is an alarm. A time before the period under way counts into it.
+    /// Whether this p-value, at this time, is an alarm. A time before the period under way counts into it. What it earns is
+    /// counted by [`Self::discovered`].
     pub fn is_alarm(&mut self, time_ms: i64, p_value: f64) -> bool {
         let period = time_ms.div_euclid(self.period_ms.max(1));
         if self.period.is_none_or(|under_way| period > under_way) {
@@ -54,8 +59,12 @@ impl Fdr {
         }
         let alarm = p_value <= self.level();
         self.tests = self.tests.saturating_add(1);
-        self.alarms += u64::from(alarm);
         alarm
+    }
+
+    /// The last alarm is of something that no alarm was of before.
+    pub fn discovered(&mut self) {
+        self.alarms = self.alarms.saturating_add(1);
     }
 
     /// The level at which the next test of the period will be judged.
@@ -72,7 +81,7 @@ impl Fdr {
         ((start + earned) * gamma).min(1.0)
     }
 
-    /// Alarms of the period under way.
+    /// Discoveries of the period under way.
     pub fn alarms(&self) -> u64 {
         self.alarms
     }
@@ -82,6 +91,15 @@ impl Fdr {
 mod tests {
     use super::*;
     use crate::detect::tests::Dice;
+
+    /// Every alarm is a discovery here.
+    fn discovers(fdr: &mut Fdr, time_ms: i64, p_value: f64) -> bool {
+        let alarm = fdr.is_alarm(time_ms, p_value);
+        if alarm {
+            fdr.discovered();
+        }
+        alarm
+    }
 
     /// The mean, over runs, of the share of false alarms among the alarms; and the share of true ones that were found.
     fn measured(bound: f64, true_share: f64, smallness: f64, seed: u64) -> (f64, f64) {
@@ -95,7 +113,7 @@ mod tests {
             for time in 0..TESTS {
                 let is_true = dice.unit() < true_share;
                 let p = if is_true { dice.unit().powf(smallness) } else { dice.unit() };
-                let alarm = fdr.is_alarm(time as i64, p);
+                let alarm = discovers(&mut fdr, time as i64, p);
                 there += f64::from(u8::from(is_true));
                 found += f64::from(u8::from(alarm && is_true));
                 wrong += f64::from(u8::from(alarm && !is_true));
@@ -141,10 +159,12 @@ mod tests {
         let first = fdr.level();
         (0..400).for_each(|time| assert!(!fdr.is_alarm(time, 1.0)));
         assert_eq!(fdr.level(), first);
-        assert!(fdr.is_alarm(1_000, 1e-12));
+        assert!(discovers(&mut fdr, 1_000, 1e-12));
         assert_eq!(fdr.alarms(), 1);
-        assert!(fdr.is_alarm(5, 1e-12), "a late one counts into the period under way");
-        assert!(fdr.level() > 2.0 * first, "400 tests are expected, and two alarms have earned");
+        assert!(fdr.is_alarm(1_000, 1e-12));
+        assert_eq!(fdr.alarms(), 1, "of the same");
+        assert!(discovers(&mut fdr, 5, 1e-12), "a late one counts into the period under way");
+        assert!(fdr.level() > 2.0 * first, "400 tests are expected, and two discoveries have earned");
     }
 
     #[test]

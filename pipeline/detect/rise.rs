@@ -20,6 +20,8 @@ pub const LAG: i64 = 15;
 /// Buckets that the caller keeps: the longest window, as of the oldest bucket that is still to be learned.
 pub const RECENT: i64 = WINDOWS[3] + LAG;
 
+const HOURS: usize = 24;
+const DAYS: usize = 7;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// The level is the mean of so much past, fading…
@@ -85,16 +87,17 @@ pub struct Rise {
     pub learned_to: i64,
     #[prost(float, tag = "3")]
     events: f32,
+    /// Buckets, each counted as what its hour and day are of the mean.
     #[prost(float, tag = "4")]
     buckets: f32,
     #[prost(float, tag = "5")]
     trend_events: f32,
     #[prost(float, tag = "6")]
     trend_expected: f32,
-    /// Events and what level let expect, by hour of the day and by day of the week.
-    #[prost(float, repeated, tag = "7")]
+    /// Events and buckets, by hour of the day and by day of the week.
+    #[prost(float, repeated, tag = "13")]
     hours: Vec<f32>,
-    #[prost(float, repeated, tag = "8")]
+    #[prost(float, repeated, tag = "14")]
     days: Vec<f32>,
     #[prost(float, tag = "9")]
     hits: f32,
@@ -106,6 +109,15 @@ pub struct Rise {
     /// By window: as in [`share::ShareModel`].
     #[prost(float, repeated, tag = "12")]
     share_spread: Vec<f32>,
+}
+
+/// What is expected of a window: `doubt` is the part of the variance that comes of not knowing the mean, relative to its
+/// square; `deviation` is that of the count itself.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    mean: f64,
+    doubt: f64,
+    deviation: f64,
 }
 
 /// One window against the past.
@@ -154,7 +166,13 @@ impl Rise {
             let (events, hits) = cell.map_or((0.0, 0.0), |cell| (f64::from(cell.events), f64::from(cell.hits)));
             self.learn_level(at, end - at, events, bucket_ms);
             self.learn_share(end - at, events, hits, bucket_ms);
+            let known = (self.knows_hours(bucket_ms), self.knows_days(bucket_ms));
             self.learned_to = end;
+            if known != (self.knows_hours(bucket_ms), self.knows_days(bucket_ms)) {
+                // They followed what season says from here on.
+                (self.trend_events, self.trend_expected) = (0.0, 0.0);
+                self.count_spread.clear();
+            }
         }
     }
 
@@ -167,9 +185,14 @@ impl Rise {
     /// not as old as the window, or its past is not known at all.
     pub fn events(&self, cells: &[Cell], now: i64, bucket_ms: i64) -> [Option<Window>; WINDOWS.len()] {
         self.windows(cells, now, |i, sums| {
-            let (mean, size) = self.events_expected(i, now, bucket_ms);
-            let deviation = (mean + mean * mean / size).sqrt();
-            let p = if sums.events > mean { count::tails(sums.events.round(), mean, size).1 } else { 1.0 };
+            let Expected { mean, doubt, deviation } = self.events_expected(i, now, bucket_ms);
+            let size = 1.0 / (self.count_spread(i) + doubt);
+            let p = if sums.events > mean {
+                count::tails(sums.events.round(), mean, size).1
+                    * because_seen(sums.events, mean, WINDOWS[i], cells, now)
+            } else {
+                1.0
+            };
             Window { p_value: p.clamp(P_MIN, 1.0), ..around(i, sums, mean, deviation) }
         })
     }
@@ -210,20 +233,20 @@ impl Rise {
         let events = if f64::from(self.buckets) < CLIP_AFTER_BUCKETS {
             events
         } else {
-            let (mean, size) = (expected * self.trend(), self.size(0, bucket_ms));
-            events.min(mean + REACH * (mean + mean * mean / size).sqrt() + REACH_EVENTS)
+            let Expected { mean, deviation, .. } = self.events_expected(0, at, bucket_ms);
+            events.min(mean + REACH * deviation + REACH_EVENTS)
         };
         let n = run as f64;
         fade(&mut self.events, LEVEL_MS as f64 / bucket_ms as f64, n, events);
-        fade(&mut self.buckets, LEVEL_MS as f64 / bucket_ms as f64, n, 1.0);
+        let season = self.season(at, bucket_ms);
+        fade(&mut self.buckets, LEVEL_MS as f64 / bucket_ms as f64, n, season);
         let trend = if self.knows_hours(bucket_ms) { TREND_BUCKETS } else { TREND_BUCKETS_EARLY };
         fade(&mut self.trend_events, trend, n, events);
         fade(&mut self.trend_expected, trend, n, expected);
-        let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
         let (hour, day) = places(at, bucket_ms);
         // A week of the hour, six of the day.
-        learn_factor(&mut self.hours, 24, hour, 7.0 * HOUR_MS as f64 / bucket_ms as f64, n, events, level);
-        learn_factor(&mut self.days, 7, day, 6.0 * DAY_MS as f64 / bucket_ms as f64, n, events, level);
+        learn_rate(&mut self.hours, HOURS, hour, 7.0 * HOUR_MS as f64 / bucket_ms as f64, n, events);
+        learn_rate(&mut self.days, DAYS, day, 6.0 * DAY_MS as f64 / bucket_ms as f64, n, events);
     }
 
     fn learn_share(&mut self, run: i64, events: f64, hits: f64, bucket_ms: i64) {
@@ -242,11 +265,11 @@ impl Rise {
                 continue;
             }
             let sums = sums(cells, first_end - length, first_end);
-            let (mean, size) = self.events_expected(i, first_end - 1, bucket_ms);
-            let reach = REACH * (mean + mean * mean / size).sqrt() + REACH_EVENTS;
+            let Expected { mean, doubt, deviation } = self.events_expected(i, first_end - 1, bucket_ms);
+            let reach = REACH * deviation + REACH_EVENTS;
             let mut learn = |x: f64, n: f64| {
                 let off = (x - mean).clamp(-reach, reach);
-                fade_pair(&mut self.count_spread, i, n, off * off - mean, mean * mean);
+                fade_pair(&mut self.count_spread, i, n, off * off - mean - doubt * mean * mean, mean * mean);
             };
             learn(sums.events, 1.0);
             if count > 1 {
@@ -269,26 +292,31 @@ impl Rise {
         fade_pair(&mut self.share_spread, i, 1.0, off * off - variance, (of - 1.0).max(0.0) * variance);
     }
 
-    /// Mean and size of the negative binomial of a window's events.
-    fn events_expected(&self, i: usize, now: i64, bucket_ms: i64) -> (f64, f64) {
-        let from = now + 1 - WINDOWS[i];
-        let mut mean = 0.0;
-        let mut at = from;
+    /// What the past lets expect of a window's events.
+    fn events_expected(&self, i: usize, now: i64, bucket_ms: i64) -> Expected {
+        let (mut mean, mut of_hours) = (0.0, 0.0);
+        let mut at = now + 1 - WINDOWS[i];
         while at <= now {
             let end = hour_end(at, bucket_ms).min(now + 1);
-            mean += self.level_at(at, bucket_ms) * (end - at) as f64;
+            let part = self.level_at(at, bucket_ms) * (end - at) as f64;
+            mean += part;
+            of_hours += part * part * self.season_doubt(at, bucket_ms);
             at = end;
         }
-        ((mean * self.trend()).max(1e-9), self.size(i, bucket_ms))
+        let squares = (mean * mean).max(1e-18);
+        let level = 1.0 / (f64::from(self.events) + PRIOR) + 1.0 / (f64::from(self.trend_expected) + FACTOR_PRIOR);
+        let doubt = level + of_hours / squares + self.drift(i, bucket_ms);
+        let mean = (mean * self.trend()).max(1e-9);
+        let deviation = (mean + (self.count_spread(i) + doubt) * mean * mean).sqrt();
+        Expected { mean, doubt, deviation }
     }
 
-    fn size(&self, i: usize, bucket_ms: i64) -> f64 {
-        let events = f64::from(self.events) + PRIOR;
-        let mean = WINDOWS[i] as f64 * events / f64::from(self.buckets).max(1.0);
+    /// How much a window's rate varies beyond what is known of its mean, squared and relative.
+    fn count_spread(&self, i: usize) -> f64 {
+        let mean = WINDOWS[i] as f64 * (f64::from(self.events) + PRIOR) / f64::from(self.buckets).max(1.0);
         let prior = SPREAD_PRIOR * mean * mean;
         let (excess, squares) = pair(&self.count_spread, i);
-        let own = ((excess + COUNT_SPREAD * prior) / (squares + prior).max(1e-12)).max(SPREAD_MIN);
-        1.0 / (own + self.drift(i, bucket_ms) + 1.0 / events)
+        ((excess + COUNT_SPREAD * prior) / (squares + prior).max(1e-12)).max(SPREAD_MIN)
     }
 
     /// How far the level may have gone since what it is known from, squared.
@@ -302,6 +330,10 @@ impl Rise {
 
     fn knows_hours(&self, bucket_ms: i64) -> bool {
         (self.learned_to - self.first).saturating_mul(bucket_ms) >= HOURS_AFTER_MS
+    }
+
+    fn knows_days(&self, bucket_ms: i64) -> bool {
+        (self.learned_to - self.first).saturating_mul(bucket_ms) >= DAYS_AFTER_MS
     }
 
     fn beta(&self, i: usize) -> (f64, f64) {
@@ -318,12 +350,24 @@ impl Rise {
 
     /// Events of a bucket by level, hour of the day and day of the week.
     fn level_at(&self, at: i64, bucket_ms: i64) -> f64 {
-        let level = f64::from(self.events) / f64::from(self.buckets).max(1.0);
+        f64::from(self.events) / f64::from(self.buckets).max(1.0) * self.season(at, bucket_ms)
+    }
+
+    /// What hour and day are of the mean, as far as they are known.
+    fn season(&self, at: i64, bucket_ms: i64) -> f64 {
         let (hour, day) = places(at, bucket_ms);
-        let seen_ms = (self.learned_to - self.first).saturating_mul(bucket_ms);
         let hour = if self.knows_hours(bucket_ms) { factor(&self.hours, hour) } else { 1.0 };
-        let day = if seen_ms >= DAYS_AFTER_MS { factor(&self.days, day) } else { 1.0 };
-        level * hour * day
+        let day = if self.knows_days(bucket_ms) { factor(&self.days, day) } else { 1.0 };
+        hour * day
+    }
+
+    /// How little is known of that, squared and relative.
+    fn season_doubt(&self, at: i64, bucket_ms: i64) -> f64 {
+        if !self.knows_hours(bucket_ms) {
+            return 0.0;
+        }
+        let (events, _) = pair(&self.hours, places(at, bucket_ms).0);
+        1.0 / (events + FACTOR_PRIOR)
     }
 
     fn trend(&self) -> f64 {
@@ -365,6 +409,16 @@ pub struct Sums {
     pub hits: f64,
 }
 
+/// A bucket with events is why somebody looks, and that alone makes many of them in its window likelier: by P(the last
+/// bucket holds some | the window holds so many) ÷ P(the last bucket holds some).
+fn because_seen(events: f64, mean: f64, buckets: i64, cells: &[Cell], now: i64) -> f64 {
+    if cells.last().is_none_or(|last| last.at != now || last.events <= 0.0) {
+        return 1.0;
+    }
+    let given = 1.0 - (1.0 - 1.0 / buckets as f64).powf(events);
+    (given / (-(-mean / buckets as f64).exp_m1()).max(1e-12)).max(1.0)
+}
+
 fn around(i: usize, sums: Sums, expected: f64, deviation: f64) -> Window {
     Window {
         buckets: WINDOWS[i],
@@ -396,15 +450,19 @@ fn pair(pairs: &[f32], i: usize) -> (f64, f64) {
     (at(2 * i), at(2 * i + 1))
 }
 
-fn learn_factor(pairs: &mut Vec<f32>, count: usize, i: usize, memory: f64, n: f64, events: f64, level: f64) {
+fn learn_rate(pairs: &mut Vec<f32>, count: usize, i: usize, memory: f64, n: f64, events: f64) {
     pairs.resize(2 * count, 0.0);
     fade(&mut pairs[2 * i], memory, n, events);
-    fade(&mut pairs[2 * i + 1], memory, n, level);
+    fade(&mut pairs[2 * i + 1], memory, n, 1.0);
 }
 
+/// What the rate of this hour or day is of their mean; those that were never seen are left out of it.
 fn factor(pairs: &[f32], i: usize) -> f64 {
-    let (events, expected) = pair(pairs, i);
-    (events + FACTOR_PRIOR) / (expected + FACTOR_PRIOR)
+    let rates = pairs.chunks_exact(2).filter(|pair| pair[1] > 0.0).map(|pair| f64::from(pair[0] / pair[1]));
+    let (sum, count) = rates.fold((0.0, 0.0), |(sum, count), rate| (sum + rate, count + 1.0));
+    let mean = sum / f64::max(count, 1.0);
+    let (events, buckets) = pair(pairs, i);
+    (events + FACTOR_PRIOR) / (buckets * mean + FACTOR_PRIOR)
 }
 
 /// Hour of the day and day of the week.
@@ -504,9 +562,10 @@ mod tests {
             let hour = (at / 60) % 24;
             let events = dice.poisson(if (9..21).contains(&hour) { 40.0 } else { 4.0 });
             let p = series.push(at, events, 0);
-            low += i32::from(at > 6 * 1_440 && p[0] < 1e-6);
+            // From the moment on at which the hours are believed.
+            low += i32::from(at > 2 * 1_440 && p[0] < 1e-5);
         }
-        assert_eq!(low, 0, "of six days of ups and downs by ten times");
+        assert_eq!(low, 0, "of ten days of ups and downs by ten times");
         let expected: f64 = series.rise.expected_each(12 * 1_440 + 180, 12 * 1_440 + 240, MINUTE).sum();
         assert!((150.0..500.0).contains(&expected), "at night: {expected}");
     }

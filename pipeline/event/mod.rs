@@ -6,6 +6,7 @@ mod alert;
 mod error;
 mod exchange;
 pub(crate) mod json;
+mod look_up;
 mod record;
 
 /// The typed events of `schemas/`, generated from the `.proto` files.
@@ -15,4 +16,5 @@ pub mod v1 {
 
 pub use error::{Error, Fault};
 pub use exchange::{Answer, Ask, Encoding, HeadAnswer, ModelId, Prediction, Priority, Question};
+pub use look_up::{About, Found, LookUp, Reply, Unwritten, Way};
 pub use record::{Header, Origin, Output, RawRecord, Reason, Record, Rejection, TopicPartition};

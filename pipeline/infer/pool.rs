@@ -1,10 +1,11 @@
 //! Backends on threads of their own, one job at a time each, and as many jobs waiting ahead of them as there are threads.
 //!
 //! What it promises: every job that [`Pool::submit`] takes comes back exactly once, either through the callback or from
-//! [`Pool::expire`], never both; unless the pool is dropped first: then what has not come back may. A backend that panics is replaced on its thread; a
-//! thread that hangs is abandoned and replaced, and what it answers later is dropped. A job ahead belongs to no worker
-//! yet: whichever is free next takes it, so none waits behind one that hangs. What it needs: one thread that submits and
-//! calls `expire` at least as often as it wants to notice a hang or a replaced worker that has become ready.
+//! [`Pool::expire`], never both; unless the pool is dropped first: then what has not come back may. A backend that panics
+//! is replaced on its thread; a thread that hangs is abandoned and replaced, and what it answers later is dropped. A job
+//! ahead belongs to no worker yet: whichever is free next takes it, so none waits behind one that hangs. What it needs:
+//! one thread that submits and calls `expire` at least as often as it wants to notice a hang or a replaced worker that has
+//! become ready.
 
 use std::convert::Infallible;
 use std::sync::Arc;

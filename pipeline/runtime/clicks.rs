@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use prost::{Message, Name};
 use serde::Serialize;
 
+use super::look_up::UserLookUps;
 use super::models::Served;
-use super::recommend::{RecommendationsNow, recommender, start_recommend};
+use super::owners::start_owners;
+use super::recommend::{recommender, start_recommend};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
@@ -76,11 +78,13 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let lists = stage.recommender.as_ref().map(|recommender| recommender.lists.clone());
     let beside = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
-    let topics = clicks.flat_map(|input| input.topics.clone()).collect();
+    let topics: Vec<String> = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    let clicks = start_stage(settings, &served, stage.clone(), &registered, topics, health)?;
-    let now = RecommendationsNow::new(&stage, &clicks);
-    Ok(beside.into_iter().flatten().fold(clicks, Running::with).recommending(now))
+    let clicks = start_stage(settings, &served, stage.clone(), &registered, topics.clone(), health)?;
+    let (owners, follower) = start_owners(settings, topics, clicks.held())?.unzip();
+    let look_ups = UserLookUps::new(&stage, &clicks, owners);
+    let beside = beside.into_iter().flatten().chain(follower);
+    Ok(beside.fold(clicks, Running::with).answering(look_ups))
 }
 
 /// The clicks stage, ready to prepare, observe and conclude.

@@ -15,7 +15,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
-use super::partition::{Asked, Freed, Memory, Partition, Tenure, Ticket};
+use super::look_up::Asked;
+use super::owners::Holdings;
+use super::partition;
+use super::partition::{Freed, Memory, Partition, Tenure, Ticket};
 use super::prepare::{PreparePool, Ready, Unprepared};
 use super::report::Report;
 use super::restore::{From, Keeper, Restored, unusable};
@@ -27,7 +30,7 @@ use crate::kafka::Membership;
 use crate::sink::{DeadLetters, Epoch, Failure, Sink, SinkEvent};
 use crate::source::{Room, Source, SourceCommand, SourceEvent, Subscription};
 use crate::stages::Stage;
-use crate::state::{Change, Kind, Mark, State, StateError, Value, checksum};
+use crate::state::{Change, Mark, State, StateError, checksum};
 
 /// How often local copies of the state are brought to where it stands: at most so much is read again after a crash.
 const CHECKPOINT: Duration = Duration::from_secs(10);
@@ -52,17 +55,10 @@ pub enum Signal<S: Stage> {
     Inferred(Done<Work>),
     Sink(SinkEvent),
     Restored(Restored),
-    LookUp(LookUp),
+    /// Somebody outside asks what is committed.
+    Asked(Asked),
     /// Finish what is under way, then end.
     Stop,
-}
-
-/// Somebody outside asks what is remembered under a key.
-pub struct LookUp {
-    pub kind: Kind,
-    pub key: Vec<u8>,
-    /// Told what is committed in one of this instance's partitions; `None` where none has it.
-    pub reply: Box<dyn FnOnce(Option<Value>) + Send>,
 }
 
 /// The engine's parts, made by the runtime.
@@ -80,6 +76,8 @@ pub struct Parts<S: Stage> {
     pub report: Report,
     /// `None`: the stage keeps no state.
     pub keeper: Option<Keeper>,
+    /// Told which partitions it has.
+    pub held: Arc<Holdings>,
 }
 
 /// See the module.
@@ -96,6 +94,7 @@ pub struct Engine<S: Stage> {
     source: Option<Source>,
     report: Report,
     keeper: Option<Keeper>,
+    held: Arc<Holdings>,
     next_checkpoint: Instant,
 
     partitions: HashMap<Tenure, Partition<S>, RandomState>,
@@ -153,6 +152,7 @@ impl<S: Stage> Engine<S> {
             source: None,
             report: parts.report,
             keeper: parts.keeper,
+            held: parts.held,
             next_checkpoint: Instant::now() + CHECKPOINT,
             partitions: HashMap::default(),
             tenures: HashMap::default(),
@@ -236,9 +236,8 @@ impl<S: Stage> Engine<S> {
             }
             Signal::Sink(event) => self.on_sink(event),
             Signal::Restored(restored) => self.on_restored(restored),
-            Signal::LookUp(LookUp { kind, key, reply }) => {
-                let mut states = self.partitions.values_mut().filter_map(Partition::state);
-                reply(states.find_map(|state| state.committed_conclusion(kind, &key)));
+            Signal::Asked(asked) => {
+                asked.answer(self.partitions.values_mut().map(Partition::remembered));
                 Ok(())
             }
             Signal::Stop => {
@@ -301,6 +300,7 @@ impl<S: Stage> Engine<S> {
             self.begin_tenure(name.clone(), |engine, tenure| engine.restore(tenure, &from, From::LocalCopy));
         }
         self.share_memory();
+        self.held.set(self.tenures.keys().cloned());
         self.report.assigned(&partitions, self.tenures.len());
     }
 
@@ -433,6 +433,7 @@ impl<S: Stage> Engine<S> {
             }
         }
         self.share_memory();
+        self.held.set(self.tenures.keys().cloned());
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
     }
@@ -475,7 +476,7 @@ impl<S: Stage> Engine<S> {
         let Some(partition) = self.partitions.get_mut(&tenure) else { return };
         let mut asked = Vec::new();
         partition.observe(&self.stage, |record| asked.push(record));
-        for Asked { sequence, asks } in asked {
+        for partition::Asked { sequence, asks } in asked {
             for (position, ask) in asks.into_iter().enumerate() {
                 // A record asks each configured model at most once; more than 255 models are refused at start.
                 let ticket = Ticket { tenure, sequence, ask: position as u8 };

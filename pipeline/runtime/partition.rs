@@ -251,6 +251,15 @@ impl<S: Stage> Partition<S> {
         }
     }
 
+    /// Its name, and what it remembers; `None` while that is being read back, and where it remembers nothing.
+    pub fn remembered(&mut self) -> (&TopicPartition, Option<&mut State>) {
+        let state = match &mut self.memory {
+            Memory::Here(state) => Some(&mut **state),
+            Memory::Stateless | Memory::Restoring => None,
+        };
+        (&self.name, state)
+    }
+
     /// What makes the state unusable, if anything does: nothing of this partition may be cut then.
     pub fn fault(&self) -> Option<&StateError> {
         match &self.memory {

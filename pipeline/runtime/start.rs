@@ -5,10 +5,11 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::cores;
-use super::engine::{Engine, LookUp, Parts, Signal, source_starter};
+use super::engine::{Engine, Parts, Signal, source_starter};
+use super::look_up::{Asked, UserLookUps};
 use super::models::Served;
+use super::owners::Holdings;
 use super::prepare::PreparePool;
-use super::recommend::RecommendationsNow;
 use super::report::{CommitReport, Report};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
@@ -27,16 +28,17 @@ pub struct Running {
     /// What works for it on threads of its own, and ends with it.
     beside: Vec<Running>,
     ask: Option<Ask>,
-    recommendations: Option<RecommendationsNow>,
+    held: Arc<Holdings>,
+    look_ups: Option<UserLookUps>,
 }
 
 /// Puts a question to a stage's engine. Where it has ended, the question is dropped with its reply.
-pub(super) type Ask = Arc<dyn Fn(LookUp) + Send + Sync>;
+pub(super) type Ask = Arc<dyn Fn(Asked) + Send + Sync>;
 
 impl Running {
     /// A thread that goes on until it is told to stop.
     pub(super) fn new(stop: impl Fn() + Send + Sync + 'static, thread: JoinHandle<Result<(), Error>>) -> Running {
-        Running { stop: Box::new(stop), thread, beside: Vec::new(), ask: None, recommendations: None }
+        Running { stop: Box::new(stop), thread, beside: Vec::new(), ask: None, held: Arc::default(), look_ups: None }
     }
 
     pub(super) fn with(mut self, other: Running) -> Running {
@@ -44,13 +46,18 @@ impl Running {
         self
     }
 
-    pub(super) fn recommending(self, recommendations: Option<RecommendationsNow>) -> Running {
-        Running { recommendations, ..self }
+    pub(super) fn answering(self, look_ups: Option<UserLookUps>) -> Running {
+        Running { look_ups, ..self }
     }
 
-    /// Answers what is recommended to a user; none where nothing is.
-    pub fn recommendations(&self) -> Option<RecommendationsNow> {
-        self.recommendations.clone()
+    /// Answers what is asked about users; none where nothing is remembered of them.
+    pub fn look_ups(&self) -> Option<UserLookUps> {
+        self.look_ups.clone()
+    }
+
+    /// The partitions that a stage has.
+    pub(super) fn held(&self) -> Arc<Holdings> {
+        self.held.clone()
     }
 
     /// The way to ask a stage what it remembers; none where it is no stage.
@@ -128,6 +135,7 @@ pub fn start_stage<S: Stage>(
         topics,
         revoke_max: settings.delivery.transaction_timeout * 2,
     };
+    let held = Arc::new(Holdings::default());
     let engine = Engine::new(Parts {
         stage,
         room: room.clone(),
@@ -140,17 +148,18 @@ pub fn start_stage<S: Stage>(
         start_source: source_starter(subscription, room, signals.clone()),
         report: Report::new(S::NAME, health),
         keeper,
+        held: held.clone(),
     });
     let thread = thread::Builder::new()
         .name(format!("engine-{}", S::NAME))
         .spawn(move || engine.run())
         .map_err(|e| Error::new(Fault::Bug, format!("cannot start the engine thread: {e}")))?;
-    let ask: Ask = Arc::new(sender(&signals, Signal::LookUp));
+    let ask: Ask = Arc::new(sender(&signals, Signal::Asked));
     let stop = move || {
         // An engine that has ended needs no stop.
         let _ = signals.send(Signal::Stop);
     };
-    Ok(Running { ask: Some(ask), ..Running::new(stop, thread) })
+    Ok(Running { ask: Some(ask), held, ..Running::new(stop, thread) })
 }
 
 /// What a stage with state needs beside the others: none where it has no kinds.

@@ -11,6 +11,7 @@
 //! What it needs: records in order, each observed once and concluded once, a cut only behind concluded records, and one
 //! epoch at a time. It asks no clock.
 
+mod committed;
 mod due;
 mod error;
 mod in_memory;
@@ -26,14 +27,15 @@ pub mod time;
 mod view;
 pub mod windows;
 
+pub use committed::Committed;
 pub use error::StateError;
 pub use in_memory::InMemory;
 pub use kind::{Kind, Kinds, Stored};
 pub use local::{Copy, Local, Mark, checksum};
 pub use made::{Held, Made};
 pub use overlay::Change;
-pub use partition::{Counts, Measured, State};
-pub use tables::{Arrival, Due, Key, Table, Tables, Upgrade, Value};
+pub use partition::{Counts, Measured, Side, State};
+pub use tables::{Arrival, Due, Key, ReadTables, Table, Tables, Upgrade, Value};
 pub use view::{DUE_PER_RECORD_MAX, View};
 
 #[cfg(test)]

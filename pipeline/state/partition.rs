@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::committed::Committed;
 use super::due::DueQueue;
 use super::in_memory::InMemory;
 use super::kind::Lifetime;
@@ -10,7 +11,7 @@ use super::made::Entry;
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
-use super::{Kind, Kinds, StateError, Stored, Value};
+use super::{Kind, Kinds, StateError, Stored};
 
 /// The key of the highest event time. No kind has this id.
 const TIME_KEY: &[u8] = &[0];
@@ -20,7 +21,7 @@ const CONCLUDES: u8 = 0x80;
 
 /// Whose entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
     Observe,
     Conclude,
 }
@@ -265,6 +266,25 @@ impl State {
 
     // --- looking
 
+    /// What one side has put and is committed, for those who look on from outside.
+    pub fn committed_of(&mut self, side: Side) -> Committed<'_> {
+        Committed::new(self, side)
+    }
+
+    /// The highest event time that is committed.
+    pub(super) fn committed_highest(&self) -> i64 {
+        self.clock.committed
+    }
+
+    /// The committed entry, expired or not.
+    pub(super) fn stored(&mut self, key: &[u8]) -> Option<Stored> {
+        let found = self.store.get(key);
+        found.unwrap_or_else(|error| {
+            self.check(Err(error));
+            None
+        })
+    }
+
     /// What makes the state unusable, if anything does.
     pub fn fault(&self) -> Option<&StateError> {
         self.fault.as_ref()
@@ -341,27 +361,12 @@ impl State {
         self.grace_ms
     }
 
-    /// What `conclude` has put and is committed, for those who look on from outside.
-    pub fn committed_conclusion(&mut self, kind: Kind, key: &[u8]) -> Option<Value> {
-        let found = self.store.get(&full_key(Side::Conclude, kind.id(), key));
-        let stored = found.unwrap_or_else(|error| {
-            self.check(Err(error));
-            None
-        });
-        stored.map(|stored| Value { version: stored.version(), bytes: stored.payload() })
-    }
-
     /// The entry as the newest record sees it, expired or not.
     pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Entry> {
         if let Some(value) = self.changes(side).overlay.get(key) {
             return value.cloned().map(Entry::Fresh);
         }
-        let found = self.store.get(key);
-        let stored = found.unwrap_or_else(|error| {
-            self.check(Err(error));
-            None
-        });
-        stored.map(Entry::Stored)
+        self.stored(key).map(Entry::Stored)
     }
 
     /// Has the entry come up when it is due. `before`: when its key is known to come up already.
@@ -409,6 +414,7 @@ impl Clock {
 }
 
 /// The entry's key in store and changelog.
+#[cfg(test)]
 pub(super) fn full_key(side: Side, kind: u8, key: &[u8]) -> Bytes {
     let mut full = Vec::with_capacity(1 + key.len());
     write_key(&mut full, side, kind, key);

@@ -8,12 +8,21 @@ use prost::DecodeError;
 
 use super::{Held, Kind, Made};
 
-/// What a stage remembers, as one record sees it. Reads see what earlier records wrote. `observe` and `conclude` each
-/// have their own: what one writes the other cannot see, even under the same kind and key.
-pub trait Tables {
-    /// The partition's clock: the highest event time seen by `advance`, less grace. `i64::MIN` before the first event.
+/// What a stage remembers, to be read.
+pub trait ReadTables {
+    /// The partition's clock: the highest event time seen by [`Tables::advance`], less grace. `i64::MIN` before the first
+    /// event.
     fn stream_time(&self) -> i64;
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held>;
+
+    /// Something that must end the process, such as a value that cannot be read: nothing of this record is committed.
+    fn fail(&mut self, why: String);
+}
+
+/// What a stage remembers, as one record sees it. Reads see what earlier records wrote. `observe` and `conclude` each
+/// have their own: what one writes the other cannot see, even under the same kind and key.
+pub trait Tables: ReadTables {
     /// Moves the clock on, never back, and says whether the event is late. To be called first for each record. In
     /// `conclude` the clock is that of the record when it was observed, and stays.
     fn advance(&mut self, event_ms: i64) -> Arrival;
@@ -22,17 +31,12 @@ pub trait Tables {
     /// At most [`super::DUE_PER_RECORD_MAX`] a record: the rest comes with the records that follow.
     fn next_due(&mut self) -> Option<Due>;
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held>;
-
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>);
 
     /// For kinds that fire: replaces value and due time.
     fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64);
 
     fn delete(&mut self, kind: Kind, key: &[u8]);
-
-    /// Something that must end the process, such as a value that cannot be read: nothing of this record is committed.
-    fn fail(&mut self, why: String);
 }
 
 /// A written value, with the version of the encoding in which it was written.
@@ -95,7 +99,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
         self.kind
     }
 
-    pub fn get(&self, tables: &mut (impl Tables + ?Sized), key: &K) -> Option<V> {
+    pub fn get(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> Option<V> {
         let held = tables.get(self.kind, &bytes_of(key))?;
         self.read(tables, held)
     }
@@ -125,7 +129,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
         self.read(tables, due.value.clone()).map(|value| (key, value))
     }
 
-    fn read(&self, tables: &mut (impl Tables + ?Sized), held: Held) -> Option<V> {
+    fn read(&self, tables: &mut (impl ReadTables + ?Sized), held: Held) -> Option<V> {
         match held {
             Held::Written(value) => self.decode(tables, &value),
             Held::Made(made) => match made.clone().as_any().downcast::<V>() {
@@ -138,7 +142,7 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
         }
     }
 
-    fn decode(&self, tables: &mut (impl Tables + ?Sized), value: &Value) -> Option<V> {
+    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), value: &Value) -> Option<V> {
         let decoded = match self.upgrade {
             Some(upgrade) if value.version != self.kind.newest_version() => upgrade(value.version, &value.bytes),
             _ => V::decode(&*value.bytes),
@@ -264,21 +268,27 @@ impl<A: Key, B: Key> Key for (A, B) {
     }
 }
 
-impl<T: Tables + ?Sized> Tables for &mut T {
+impl<T: ReadTables + ?Sized> ReadTables for &mut T {
     fn stream_time(&self) -> i64 {
         (**self).stream_time()
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        (**self).get(kind, key)
+    }
+
+    fn fail(&mut self, why: String) {
+        (**self).fail(why);
+    }
+}
+
+impl<T: Tables + ?Sized> Tables for &mut T {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         (**self).advance(event_ms)
     }
 
     fn next_due(&mut self) -> Option<Due> {
         (**self).next_due()
-    }
-
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
-        (**self).get(kind, key)
     }
 
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
@@ -291,10 +301,6 @@ impl<T: Tables + ?Sized> Tables for &mut T {
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         (**self).delete(kind, key);
-    }
-
-    fn fail(&mut self, why: String) {
-        (**self).fail(why);
     }
 }
 

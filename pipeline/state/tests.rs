@@ -100,11 +100,23 @@ impl Model {
     }
 }
 
-impl Tables for Model {
+impl ReadTables for Model {
     fn stream_time(&self) -> i64 {
         self.highest.saturating_sub(GRACE_MS)
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        let stored = self.entries.get(&full_key(self.side, kind.id(), key))?;
+        let gone = kind != TIMER && stored.due_ms().is_some_and(|due_ms| due_ms <= self.stream_time());
+        (!gone).then(|| Held::Written(Value { version: stored.version(), bytes: stored.payload() }))
+    }
+
+    fn fail(&mut self, why: String) {
+        panic!("{why}");
+    }
+}
+
+impl Tables for Model {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         self.highest = self.highest.max(event_ms);
         for _ in 0..DUE_MAX {
@@ -129,12 +141,6 @@ impl Tables for Model {
         Some(Due { kind: TIMER.id(), key: key.slice(1..), value, due_ms })
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
-        let stored = self.entries.get(&full_key(self.side, kind.id(), key))?;
-        let gone = kind != TIMER && stored.due_ms().is_some_and(|due_ms| due_ms <= self.stream_time());
-        (!gone).then(|| Held::Written(Value { version: stored.version(), bytes: stored.payload() }))
-    }
-
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
         let stored = Stored::new(1, kind.expiry(self.stream_time()), &value.write());
         self.entries.insert(full_key(self.side, kind.id(), key), stored);
@@ -146,10 +152,6 @@ impl Tables for Model {
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         self.entries.remove(&full_key(self.side, kind.id(), key));
-    }
-
-    fn fail(&mut self, why: String) {
-        panic!("{why}");
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::kind::Lifetime;
 use super::made::{Entry, Fresh};
 use super::partition::{Side, State, id_of};
-use super::{Arrival, Due, Held, Kind, Made, StateError, Tables};
+use super::{Arrival, Due, Held, Kind, Made, ReadTables, StateError, Tables};
 
 /// Entries that expire, and timers that fire, with one record: a jump of the clock is worked off with the records that
 /// follow, not with the one that made it.
@@ -69,15 +69,27 @@ impl<'a> View<'a> {
     }
 }
 
-impl Tables for View<'_> {
+impl ReadTables for View<'_> {
     fn stream_time(&self) -> i64 {
         let Some(state) = &self.state else { return i64::MIN };
-        match self.highest.unwrap_or_else(|| state.highest()) {
-            i64::MIN => i64::MIN,
-            highest => highest.saturating_sub(state.grace_ms()),
-        }
+        clock(self.highest.unwrap_or_else(|| state.highest()), state.grace_ms())
     }
 
+    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        let (side, now) = (self.side, self.stream_time());
+        let state = self.known(kind)?;
+        let entry = state.keyed(side, kind.id(), key, |state, key| state.visible(side, key))?;
+        alive(kind, entry, now)
+    }
+
+    fn fail(&mut self, why: String) {
+        if let Some(state) = &mut self.state {
+            state.check(Err(StateError::Stage(why)));
+        }
+    }
+}
+
+impl Tables for View<'_> {
     fn advance(&mut self, event_ms: i64) -> Arrival {
         if let (Some(state), None) = (&mut self.state, self.highest) {
             state.advance(event_ms);
@@ -101,14 +113,6 @@ impl Tables for View<'_> {
         Some(Due { kind: id_of(&key), key: key.slice(1..), value: entry.held(), due_ms })
     }
 
-    fn get(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
-        let (side, now) = (self.side, self.stream_time());
-        let state = self.known(kind)?;
-        let entry = state.keyed(side, kind.id(), key, |state, key| state.visible(side, key))?;
-        let expired = matches!(kind.lifetime(), Lifetime::Expires(_)) && entry.due_ms().is_some_and(|due| due <= now);
-        (!expired).then(|| entry.held())
-    }
-
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
         if kind.lifetime() == Lifetime::Fires {
             return self.fail(format!("state kind {} fires and is put without a due time", kind.name()));
@@ -127,12 +131,17 @@ impl Tables for View<'_> {
     fn delete(&mut self, kind: Kind, key: &[u8]) {
         self.change(kind, key, None);
     }
+}
 
-    fn fail(&mut self, why: String) {
-        if let Some(state) = &mut self.state {
-            state.check(Err(StateError::Stage(why)));
-        }
-    }
+/// What the clock shows where the highest event time is this.
+pub(super) fn clock(highest: i64, grace_ms: i64) -> i64 {
+    if highest == i64::MIN { i64::MIN } else { highest.saturating_sub(grace_ms) }
+}
+
+/// The entry's value, unless its time to live is over.
+pub(super) fn alive(kind: Kind, entry: Entry, now: i64) -> Option<Held> {
+    let expired = matches!(kind.lifetime(), Lifetime::Expires(_)) && entry.due_ms().is_some_and(|due| due <= now);
+    (!expired).then(|| entry.held())
 }
 
 impl State {

@@ -218,6 +218,15 @@ pub(super) static RECOMMENDATION_LISTS_LIMIT: Metric = Metric {
     help: "What they may take.",
 };
 
+// Look-ups
+pub(super) static LOOK_UP_SECONDS: Metric = Metric {
+    name: "groundswell_look_up_seconds",
+    kind: Kind::Histogram(FROM_1_MS_TO_10_S),
+    unit: Unit::Seconds,
+    labels: &["about", "outcome"],
+    help: "From a question about a user over HTTP to its answer: found, unknown, redirected or passed_on to the instance that has the user, restoring where that is not ready, nowhere where no instance that has the user can be reached, busy where too many wait, late where no answer came in time, refused where it was no question.",
+};
+
 // Alerts
 pub(super) static ALERT_TEXTS: Metric = Metric {
     name: "groundswell_alert_texts_total",
@@ -566,6 +575,7 @@ pub static ALL: &[&Metric] = &[
     &RECOMMENDATION_LISTS,
     &RECOMMENDATION_LISTS_SIZE,
     &RECOMMENDATION_LISTS_LIMIT,
+    &LOOK_UP_SECONDS,
     &ALERT_TEXTS,
     &ALERTS_WRITTEN,
     &TRENDS_WRITTEN,

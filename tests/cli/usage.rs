@@ -189,7 +189,16 @@ fn check_describes_the_model_that_ships() -> Outcome<()> {
     assert!(said.out.starts_with("configuration: sound\nmodel text: version "), "{}", said.out);
     assert!(said.out.contains("sentiment: one of negative, neutral, positive, as the sentiment"), "{}", said.out);
     assert!(said.out.contains("rows of 64 features, gives purchase_probability, for clicks"), "{}", said.out);
+    assert!(said.out.contains("model segments: version "), "{}", said.out);
     assert!(!said.out.contains("warning"), "a text's answer does not depend on its batch: {}", said.out);
+    Ok(())
+}
+
+#[test]
+fn check_names_segments_that_cannot_be_read() -> Outcome<()> {
+    let said = groundswell(&["check", "--set", "clicks.segment_model=/nowhere"])?.ended(2);
+    let why = "error: --set clicks.segment_model: model segments: /nowhere/segments.json cannot be read: ";
+    assert!(said.err.starts_with(why), "{}", said.err);
     Ok(())
 }
 

@@ -36,7 +36,8 @@ const OF_STATE: [&str; 10] = [
 ];
 
 /// Those of the stage for clicks, which this test does not run.
-const OF_CLICKS: [&str; 11] = [
+const OF_CLICKS: [&str; 12] = [
+    "groundswell_look_up_seconds",
     "groundswell_clicks_total",
     "groundswell_sessions_total",
     "groundswell_purchase_probability",
@@ -50,9 +51,17 @@ const OF_CLICKS: [&str; 11] = [
     "groundswell_recommendation_lists_limit_bytes",
 ];
 
-/// Those of the alerts stage, which does not run here.
-const OF_ALERTS: [&str; 3] =
-    ["groundswell_alert_texts_total", "groundswell_alerts_written_total", "groundswell_trends_written_total"];
+/// Those of the alerts stage and of the receivers of alerts, which do not run here.
+const OF_ALERTS: [&str; 8] = [
+    "groundswell_alert_texts_total",
+    "groundswell_alerts_written_total",
+    "groundswell_trends_written_total",
+    "groundswell_alerts_delivered_total",
+    "groundswell_alert_deliveries_failed_total",
+    "groundswell_alerts_waiting",
+    "groundswell_alerts_retrying",
+    "groundswell_alert_oldest_waiting_seconds",
+];
 
 #[test]
 fn metrics_are_complete_and_as_prometheus_wants_them() -> Outcome<()> {

@@ -5,5 +5,6 @@ mod clicks;
 mod events;
 mod harness;
 mod kill;
+mod look_up;
 mod notify;
 mod state;

@@ -81,6 +81,8 @@ impl Replay {
         if !self.from_beginning {
             from.extend(&replayed);
         }
+        let behind: i64 =
+            reader.bounds().iter().map(|(at, bounds)| from.get(at).map_or(0, |at| at - bounds.first)).sum();
         let topics = reader.partition_counts()?;
         reader.start(&from)?;
         let mut run = Run {
@@ -93,6 +95,10 @@ impl Replay {
         };
         let ended = self.read(&mut reader, &mut run);
         out::line(summary(&run.tally, &settings, self.dry_run))?;
+        if run.tally == Tally::default() && behind > 0 {
+            // Ends of transactions take offsets too.
+            out::line(format_args!("at most {behind} older ones were seen by a replay before: --from-beginning"))?;
+        }
         ended?;
         Ok(if run.tally.not_replayable == 0 { Outcome::Done } else { Outcome::SomeInputFailed })
     }

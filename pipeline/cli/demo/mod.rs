@@ -142,7 +142,7 @@ impl Demo {
         let stages = stages::chosen(&[], settings)?;
         let health = Arc::new(health(settings, &stages));
         let metrics = telemetry::recorder()?;
-        let look_ups = Arc::new(api::LookUps::default());
+        let look_ups = Arc::new(api::LookUps::new(&settings.http)?);
         let server = settings.http.listen.map(|listen| serve(listen, &health, &metrics, &look_ups)).transpose()?;
         say("starting the embedded broker, the model and the pipeline …\n")?;
         let running = tokio::select! {

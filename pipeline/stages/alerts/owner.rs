@@ -9,7 +9,7 @@ use super::bucket::Bucket;
 use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
-use super::state::{CLOSE, Empty, FromSource, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, Source, Track, Watched};
+use super::state::{CLOSE, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, Source, Track, Watched};
 use super::{partial, scope, sketch};
 use crate::config::{AlertRule, Alerts, ScopeKind};
 use crate::detect::Fdr;
@@ -194,8 +194,12 @@ impl<T: Tables> Scoped<'_, T> {
                 None
             } else {
                 let level = self.fdr().level();
-                let end_ms = (at + 1).saturating_mul(bucket_ms);
-                self.fdr().is_alarm(end_ms, look.p_value).then_some(level)
+                let end_ms = self.end_ms(at);
+                let alarm = self.fdr().is_alarm(end_ms, look.p_value);
+                if alarm && self.opens(rule, at, &mut mix) {
+                    self.fdr().discovered();
+                }
+                alarm.then_some(level)
             };
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
             let told = track.told();
@@ -204,14 +208,46 @@ impl<T: Tables> Scoped<'_, T> {
                 remember(&mut track, bucket);
             }
             if change != Change::None {
-                let mix = mix.get_or_insert_with(|| MIXES.get(self.tables, &self.key()).unwrap_or_default());
+                let mix = self.mix(&mut mix);
                 self.publish(&moment, watched, mix, &track, change, out);
+            }
+            if track.holds() {
+                self.under_way(at);
             }
             if matches!(change, Change::Ended(_)) {
                 (track.users_sketch, track.samples) = Default::default();
             }
             put_track(watched, track);
         }
+    }
+
+    /// What the closed buckets were about.
+    fn mix<'m>(&mut self, mix: &'m mut Option<Mix>) -> &'m Mix {
+        mix.get_or_insert_with(|| MIXES.get(self.tables, &self.key()).unwrap_or_default())
+    }
+
+    /// Whether an alarm is the first of its incident: nothing was under way in its group of late, and no other group
+    /// explains it. By closed buckets alone.
+    fn opens(&mut self, rule: &AlertRule, at: i64, mix: &mut Option<Mix>) -> bool {
+        let group = GROUPS.get(self.tables, self.group).unwrap_or_default();
+        let flap_ms = self.settings.flap.as_millis() as i64;
+        let rests = group.under_way_ms > 0 && self.end_ms(at).saturating_sub(group.under_way_ms) <= flap_ms;
+        if rests || self.group != scope::GLOBAL {
+            return !rests;
+        }
+        let mix = self.mix(mix);
+        publish::explained_by(&self.name, rule, mix).is_none()
+    }
+
+    /// Something confirmed goes on in the group.
+    fn under_way(&mut self, at: i64) {
+        let mut group = GROUPS.get(self.tables, self.group).unwrap_or_default();
+        group.under_way_ms = group.under_way_ms.max(self.end_ms(at));
+        GROUPS.put(self.tables, self.group, group);
+    }
+
+    fn end_ms(&self, at: i64) -> i64 {
+        (at + 1).saturating_mul(self.settings.bucket_ms())
     }
 
     fn publish(

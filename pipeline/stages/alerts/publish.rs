@@ -134,8 +134,7 @@ impl Finding<'_> {
 
     /// By what has come of late, whatever the evidence of the worst moment says.
     fn explained_by(&self) -> Option<String> {
-        let rule = self.moment.rule;
-        explained_by(self.scope, rule, &self.mix.parts(rule.signal, PARTS_MAX))
+        explained_by(self.scope, self.moment.rule, self.mix)
     }
 
     /// That of the moment at which it was furthest out; what goes on is in the series.
@@ -170,7 +169,8 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 }
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
-fn explained_by(scope: &str, rule: &AlertRule, parts: &[v1::Driver]) -> Option<String> {
+pub fn explained_by(scope: &str, rule: &AlertRule, mix: &Mix) -> Option<String> {
+    let parts = mix.parts(rule.signal, PARTS_MAX);
     let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {

@@ -195,6 +195,9 @@ pub struct Group {
     pub last_leader: String,
     #[prost(int64, tag = "3")]
     pub until_ms: i64,
+    /// The end of the last closed bucket with which a confirmed alert was under way.
+    #[prost(int64, tag = "4")]
+    pub under_way_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

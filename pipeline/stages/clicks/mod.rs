@@ -13,6 +13,7 @@ mod click;
 mod counts;
 pub mod features;
 mod labels;
+mod look_up;
 pub mod profile;
 mod session;
 mod stage;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 
 pub use click::{Click, Id};
 pub use labels::Labels;
+pub use look_up::Sessions;
 use profile::Seen;
 use session::Placed;
 pub use session::Rules;

@@ -204,13 +204,19 @@ impl ClicksStage {
     }
 
     fn completed(&self, mut profile: Box<v1::Profile>, segment: Option<usize>) -> Box<v1::Profile> {
-        profile.segment = self.segment_name(segment);
+        self.name_segment(&mut profile, segment);
         *self.counts().profiles.entry(profile.segment.clone()).or_default() += 1;
-        if let (Some(segments), Some(segment)) = (&self.segments, segment) {
+        if let Some(segment) = segment {
             self.mix().count(segment);
-            profile.segment_model = Some(v1::Model { name: segments.name.clone(), version: segments.version.clone() });
         }
         profile
+    }
+
+    pub(super) fn name_segment(&self, profile: &mut v1::Profile, segment: Option<usize>) {
+        profile.segment = self.segment_name(segment);
+        if let (Some(segments), Some(_)) = (&self.segments, segment) {
+            profile.segment_model = Some(v1::Model { name: segments.name.clone(), version: segments.version.clone() });
+        }
     }
 
     fn mix(&self) -> MutexGuard<'_, Mix> {

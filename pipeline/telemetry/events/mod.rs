@@ -4,6 +4,7 @@ mod alerts;
 mod clicks;
 mod delivery;
 mod inference;
+mod look_up;
 mod notify;
 mod process;
 mod recommend;
@@ -16,6 +17,7 @@ pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFli
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
+pub use look_up::{LookUpOutcome, LookedUp, UserMisplaced};
 pub use notify::{AlertUnreadable, Delivered, DeliveryFailed, ReceiverMeasured, ReceiverStarted};
 pub use process::{Started, Stopped, Stopping};
 pub use recommend::{ListsRead, Recommending};

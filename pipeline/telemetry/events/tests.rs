@@ -41,6 +41,7 @@ fn emit_everything() {
     let effects = [("clicked", 2)].into();
     Recommending { made: 3, empty: 1, handed: 20, effects }.emit(5, 1_000, 2_000);
     ListsRead { read: 9, unreadable: 1, lists: 5, bytes: 1_000 }.emit();
+    LookUpOutcome::ALL.into_iter().for_each(|outcome| LookedUp { about: "profiles", outcome, took: MS }.emit());
     let mut alerts = AlertsObserved::default();
     (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
     alerts.alert(crate::event::v1::AlertState::Firing, true);

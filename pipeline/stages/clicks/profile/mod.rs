@@ -15,7 +15,7 @@ use super::click::Click;
 use super::session::Rules;
 use super::state::{CATEGORY_NAMES, Entity, Session, Tally, User};
 use crate::event::v1;
-use crate::state::Tables;
+use crate::state::{ReadTables, Tables};
 pub use mix::Mix;
 pub use segments::{FEATURES as SEGMENT_FEATURES, Scale, Segment, Segments};
 
@@ -53,10 +53,11 @@ pub fn observe(
         habits.emitted_ms = habits.emitted_ms.max(click.at_ms);
     }
     let sums = Sums::of(user);
-    Seen {
-        row: segments::row(user, &sums, click.at_ms, rules),
-        profile: due.then(|| Box::new(profile(tables, user, &sums, click, rules))),
-    }
+    let told = due.then(|| {
+        let profile = profile(tables, &click.event.user, user, &sums, click.at_ms, rules);
+        Box::new(v1::Profile { updated_time: click.event.event_time, ..profile })
+    });
+    Seen { row: segments::row(user, &sums, click.at_ms, rules), profile: told }
 }
 
 /// Profiles show categories by name, and users remember them by number.
@@ -67,10 +68,23 @@ fn name_category(tables: &mut impl Tables, click: &Click) {
     }
 }
 
-fn profile(tables: &mut impl Tables, user: &User, sums: &Sums, click: &Click, rules: &Rules) -> v1::Profile {
+/// Who a user is as of their last click: the numbers that segments are told by, and the profile but for the segment.
+pub fn as_of_last(tables: &mut impl ReadTables, name: &str, user: &User, rules: &Rules) -> (Vec<f64>, v1::Profile) {
+    let sums = Sums::of(user);
+    (segments::row(user, &sums, sums.last_ms, rules), profile(tables, name, user, &sums, sums.last_ms, rules))
+}
+
+fn profile(
+    tables: &mut impl ReadTables,
+    name: &str,
+    user: &User,
+    sums: &Sums,
+    at_ms: i64,
+    rules: &Rules,
+) -> v1::Profile {
     let habits = user.habits.clone().unwrap_or_default();
-    let categories = interest::shares(&user.categories, click.at_ms, rules);
-    let brands = interest::shares(&user.brands, click.at_ms, rules);
+    let categories = interest::shares(&user.categories, at_ms, rules);
+    let brands = interest::shares(&user.brands, at_ms, rules);
     let named = |share: f64, name: String| v1::Interest { name, share: round(share) };
     let categories = categories
         .into_iter()
@@ -79,8 +93,8 @@ fn profile(tables: &mut impl Tables, user: &User, sums: &Sums, click: &Click, ru
     v1::Profile {
         categories: categories.collect(),
         brands: brands.into_iter().take(INTERESTS_MAX).map(|(brand, share)| named(share, brand.name.clone())).collect(),
-        user: click.event.user.clone(),
-        updated_time: click.event.event_time,
+        user: name.to_owned(),
+        updated_time: time(at_ms),
         first_time: time(sums.first_ms),
         last_time: time(sums.last_ms),
         last_purchase_time: (sums.purchase_ms > 0).then(|| time(sums.purchase_ms)).flatten(),

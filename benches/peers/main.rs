@@ -1,0 +1,96 @@
+//! The pipeline beside what its users have today: a Kafka Streams job for clicks, Python loops for texts. The same
+//! records, the same models, the same broker, in one run on one machine.
+//!
+//!     make bench-peers DATA=texts.jsonl.gz     (or: prepare.py; cargo bench --bench peers -- texts.jsonl.gz [part…])
+//!
+//! 1. *clicks*, *texts*: events a second on a backlog until all are committed, processor time an event, peak memory.
+//!    Medians of three, taken in turn, each contender warm.
+//! 2. *safety*: each is killed without warning again and again, and started anew. Events lost and doubled for a
+//!    read_committed reader, and answers that differ from those of a run that nobody disturbed.
+//!
+//! Figures of parts measured apart are kept in `target/peers.json`; when all are there, `docs/comparison.md` is written.
+
+mod answers;
+// The pipeline's own bench uses the rest of these.
+#[allow(dead_code)]
+#[path = "../pipeline/broker.rs"]
+mod broker;
+mod contender;
+mod figures;
+mod rates;
+mod running;
+mod safety;
+#[path = "../pipeline/shoppers.rs"]
+mod shoppers;
+#[path = "../pipeline/texts.rs"]
+mod texts;
+
+use std::process::ExitCode;
+
+use broker::{Broker, Record, Supplied};
+use contender::{OF_CLICKS, OF_TEXTS};
+use figures::Figures;
+
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const CLICKS: usize = 300_000;
+const CLICK_USERS: u32 = 50_000;
+/// A Java that has just started interprets; by then it has compiled what is hot.
+const WARM_CLICKS: usize = 150_000;
+const TEXTS: usize = 15_000;
+const WARM_TEXTS: usize = 2000;
+const SAFETY_CLICKS: usize = 300_000;
+const SAFETY_TEXTS: usize = 15_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The first argument is the file of texts; those after it name parts, all where there are none, and settings for the
+/// pipeline: `delivery.in_flight_records_max=4096`.
+fn run(arguments: &[String]) -> Outcome<()> {
+    let Some((file, others)) = arguments.split_first() else {
+        return Err("name a file of JSON lines with a field `text`, plain or .gz: make bench-peers DATA=FILE".into());
+    };
+    let (overrides, parts): (Vec<String>, Vec<String>) = others.iter().cloned().partition(|o| o.contains('='));
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    let clicks = shoppers::clicks(WARM_CLICKS + CLICKS, CLICK_USERS);
+    let texts = texts::read(file, WARM_TEXTS + TEXTS)?;
+    println!(
+        "{CLICKS} clicks of {CLICK_USERS} users; {TEXTS} texts, {} characters on average",
+        texts::mean_chars(&texts)
+    );
+    let texts = reviews(&texts);
+    let broker = Broker::start(overrides)?;
+    let mut figures = Figures::load()?;
+    if wanted("clicks") {
+        figures.keep(rates::compare(&broker, "clicks", &OF_CLICKS, &clicks, WARM_CLICKS)?)?;
+    }
+    if wanted("texts") {
+        figures.keep(rates::compare(&broker, "texts", &OF_TEXTS, &texts, WARM_TEXTS)?)?;
+    }
+    if wanted("safety") || wanted("safety-clicks") {
+        figures.keep(safety::compare(&broker, "safety-clicks", &OF_CLICKS, &clicks[..SAFETY_CLICKS])?)?;
+    }
+    if wanted("safety") || wanted("safety-texts") {
+        figures.keep(safety::compare(&broker, "safety-texts", &OF_TEXTS, &texts[..SAFETY_TEXTS])?)?;
+    }
+    figures.write_page()
+}
+
+/// Each an event of its own.
+fn reviews(texts: &[String]) -> Vec<Record> {
+    texts.iter().enumerate().map(|(number, text)| text.record(number).into_owned()).collect()
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
