@@ -378,14 +378,14 @@ pub struct Webhook {
     /// Milliseconds that one request may take. Absent: 10 000.
     #[schemars(range(min = 10, max = 60_000))]
     pub timeout_ms: Option<u64>,
-    /// Milliseconds after which an alert that could not be told is given up. Until then it is tried again, at most a minute apart; one that the receiver refuses, five times. Absent: a day.
+    /// Milliseconds after which an alert that could not be told is given up. Until then it is tried again, at most a minute apart; one that the receiver refuses, five times, and one at which it fails while it takes others, some twenty times. Absent: a day.
     #[schemars(range(min = 1000, max = 604_800_000))]
     pub give_up_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Alertmanager {
-    /// `http://` or `https://`, without name and password; `/api/v2/alerts` comes behind it. Required.
+    /// `http://` or `https://`, without name, password and query; `/api/v2/alerts` comes behind it. Required.
     pub url: Option<String>,
     /// As of webhooks.
     pub authorization: Option<SecretFrom>,
