@@ -308,7 +308,7 @@ pub struct Alerts {
     /// Milliseconds of event time that a bucket waits for late texts behind its end. An alert is shown before, as provisional, and confirmed or retracted then; what comes later still is counted and left out.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub grace_ms: u64,
-    /// Milliseconds of event time that an input partition may be behind the one that is furthest and still be waited for. Shorter confirms sooner when a partition has fallen silent; longer loses nothing where partitions are read at different speeds, as after a long halt. Not below `grace_ms`.
+    /// Milliseconds of event time that an input partition may be behind the one that is furthest and still be waited for. Shorter confirms sooner when a partition has fallen silent; longer loses nothing where partitions are read at different speeds, as after a long halt. Not below `grace_ms`. Also milliseconds of the clock on the wall: where nothing at all comes for so long, event time goes on with that clock until every alert under way has ended.
     #[schemars(range(min = 1000, max = 604_800_000))]
     pub idle_ms: u64,
     /// Milliseconds of a scope's life in which it is only got to know. A topic, an intent or a topic of a brand that grows within it is an alert all the same, if everything else is known for longer: `emerging`.
@@ -378,14 +378,14 @@ pub struct Webhook {
     /// Milliseconds that one request may take. Absent: 10 000.
     #[schemars(range(min = 10, max = 60_000))]
     pub timeout_ms: Option<u64>,
-    /// Milliseconds after which an alert that could not be told is given up. Until then it is tried again, at most a minute apart; one that the receiver refuses, five times. Absent: a day.
+    /// Milliseconds after which an alert that could not be told is given up. Until then it is tried again, at most a minute apart; one that the receiver refuses, five times, and one at which it fails while it takes others, some twenty times. Absent: a day.
     #[schemars(range(min = 1000, max = 604_800_000))]
     pub give_up_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Alertmanager {
-    /// `http://` or `https://`, without name and password; `/api/v2/alerts` comes behind it. Required.
+    /// `http://` or `https://`, without name, password and query; `/api/v2/alerts` comes behind it. Required.
     pub url: Option<String>,
     /// As of webhooks.
     pub authorization: Option<SecretFrom>,
@@ -416,7 +416,7 @@ pub struct Alertmanager {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
-    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
     #[serde(default)]
     pub matching: BTreeMap<String, String>,
     /// RFC 3339. Absent: from the beginning.

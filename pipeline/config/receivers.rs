@@ -23,7 +23,7 @@ const RESEND_MS: u64 = 60_000;
 #[derive(Clone, Debug)]
 pub struct Receiver {
     pub name: String,
-    /// Without a slash at its end.
+    /// A webhook's as it is written, an Alertmanager's without a slash at its end.
     pub url: String,
     /// The value of the header `Authorization`.
     pub authorization: Option<Secret>,
@@ -96,8 +96,13 @@ fn alertmanager(name: &str, written: &raw::Alertmanager, judge: &mut Judge) -> O
         link: written.link.clone(),
         resend: Duration::from_millis(written.resend_ms.unwrap_or(RESEND_MS)),
     };
+    if written.url.as_ref().is_some_and(|url| url.contains(['?', '#'])) {
+        let hint = "the path of its interface comes behind the address; for a credential use authorization";
+        judge.wrong(key.child("url"), "carries a query", Some(hint));
+    }
     let common = Common::of_alertmanager(written);
-    receiver(&key, name, &common, kind, judge)
+    let receiver = receiver(&key, name, &common, kind, judge)?;
+    Some(Receiver { url: receiver.url.trim_end_matches('/').to_owned(), ..receiver })
 }
 
 /// What is written alike of all receivers.
@@ -158,7 +163,7 @@ fn receiver(key: &Key, name: &str, written: &Common, kind: ReceiverKind, judge: 
     tls::clear_text(key, url, written.ca.is_some(), written.certificate.is_some(), judge);
     Some(Receiver {
         name: name.to_owned(),
-        url: url.trim_end_matches('/').to_owned(),
+        url: url.clone(),
         authorization: written.authorization.map(|from| judge.secret(key.child("authorization"), from)),
         matching: Matching(written.matching.clone()),
         authorities: written.ca.map(|path| tls::certificates(key.child("ca"), path, judge)),

@@ -223,3 +223,14 @@ proptest::proptest! {
         }
     }
 }
+
+/// To many receivers `/hook` and `/hook/` are two addresses.
+#[test]
+fn a_webhook_is_posted_to_where_it_is_written_and_an_alertmanager_behind_it() {
+    let file = "[alerts]\nenabled = true\n[webhooks.a]\nurl = 'https://hooks.example/in/?key=a/'\n\
+                [alertmanagers.b]\nurl = 'http://manager:9093/prefix/'";
+    let urls: Vec<String> = sound(file, &[], &[]).receivers.into_iter().map(|receiver| receiver.url).collect();
+    assert_eq!(urls, ["https://hooks.example/in/?key=a/", "http://manager:9093/prefix"]);
+    let said = faults("[alerts]\nenabled = true\n[alertmanagers.b]\nurl = 'http://manager:9093/?x=1'", &[], &[]);
+    assert!(said.contains("alertmanagers.b.url") && said.contains("carries a query"), "{said}");
+}

@@ -24,7 +24,7 @@ use crate::event::{Error, v1};
 use crate::telemetry::{AlertUnreadable, Delivered, DeliveryFailed, ReceiverMeasured, ReceiverStarted};
 use alertmanager::Alertmanager;
 use client::{Client, Refusal, Request, host};
-use queue::{After, Next, Queue, Taken, Waiting};
+use queue::{After, Failed, Moment, Next, Queue, Taken, Waiting};
 use reader::{Reader, Seen};
 use webhook::Webhook;
 
@@ -32,8 +32,6 @@ use webhook::Webhook;
 const POLL_MAX: Duration = Duration::from_millis(100);
 /// Records that are taken in between two deliveries.
 const RECORDS_MAX: usize = 512;
-/// Alerts in one request that tells an Alertmanager again.
-const AGAIN_MAX: usize = 64;
 /// How often it is measured what waits.
 const MEASURE: Duration = Duration::from_secs(1);
 
@@ -65,7 +63,7 @@ impl Notifier {
             }
         };
         let clock = Clock::new();
-        let seed = clock.now_ms() as u64 ^ instance.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte));
+        let seed = clock.now().wall_ms as u64 ^ instance.bytes().fold(0, |seed, byte| seed * 31 + u64::from(byte));
         let give_up_ms = i64::try_from(receiver.give_up.as_millis()).unwrap_or(i64::MAX);
         Ok(Notifier {
             form,
@@ -84,7 +82,7 @@ impl Notifier {
         let group = self.reader.group();
         ReceiverStarted { receiver: name, kind: kind.name(), host: &host(url), group }.emit();
         while !stopped.load(Ordering::Relaxed) {
-            let wait = match self.queue.next(self.clock.now_ms()) {
+            let wait = match self.queue.next(self.clock.now().up_ms) {
                 Next::Deliver(waiting) => {
                     self.deliver(&waiting);
                     Duration::ZERO
@@ -119,11 +117,13 @@ impl Notifier {
         match seen {
             Seen::Begins { partition, offset } => self.queue.begin(partition, offset),
             Seen::Leaves { partition } => self.queue.leave(partition),
-            Seen::Before(alert) => {
+            Seen::CaughtUp { partition } => self.queue.catch_up(partition),
+            Seen::Before { alert, partition } => {
                 if self.is_wanted(&alert) {
-                    self.queue.remember(*alert);
+                    self.queue.remember(*alert, partition);
                 }
             }
+            Seen::Deleted { place } => self.queue.pass(place),
             Seen::Alert { alert, place, at_ms } => {
                 let wanted = self.is_wanted(&alert);
                 if self.queue.push(*alert, place, at_ms, wanted) == Taken::Supersedes {
@@ -142,20 +142,20 @@ impl Notifier {
     }
 
     fn deliver(&mut self, waiting: &Waiting) {
-        let now_ms = self.clock.now_ms();
+        let wall_ms = self.clock.now().wall_ms;
         let request = match &self.form {
-            Form::Webhook(webhook) => webhook.request(&waiting.alert, now_ms),
+            Form::Webhook(webhook) => webhook.request(&waiting.alert, wall_ms),
             Form::Alertmanager(manager) => {
-                manager.request(&waiting.alert, self.queue.standing(&waiting.alert.id), now_ms)
+                manager.request(&waiting.alert, self.queue.standing(&waiting.alert.id), wall_ms)
             }
         };
         let Err(Refusal { failed, reason }) = self.post(&request) else {
-            let now_ms = self.clock.now_ms();
-            self.queue.delivered(waiting, now_ms);
+            let now = self.clock.now();
+            self.queue.delivered(waiting, now.up_ms);
             Delivered { receiver: &self.receiver.name, outcome: "delivered", alerts: 1 }.emit();
             return;
         };
-        let after = self.queue.failed(waiting, failed, self.clock.now_ms());
+        let after = self.queue.failed(waiting, failed, self.clock.now());
         let delay_ms = match after {
             After::Again(delay_ms) => Some(delay_ms),
             After::GivenUp => {
@@ -169,20 +169,31 @@ impl Notifier {
     /// An Alertmanager forgets what it is not told again.
     fn tell_again(&mut self) {
         let Form::Alertmanager(manager) = &self.form else { return };
-        let now_ms = self.clock.now_ms();
+        let now = self.clock.now();
         let every_ms = i64::try_from(manager.resend.as_millis()).unwrap_or(i64::MAX);
-        let due = self.queue.due_again(now_ms, every_ms, AGAIN_MAX);
+        let due = self.queue.due_again(now.up_ms, every_ms);
         if due.is_empty() {
             return;
         }
-        let request = manager.again(&due, now_ms);
+        let request = manager.again(&due, now.wall_ms);
         match self.post(&request) {
             Ok(()) => {
-                self.queue.told_again(&due, self.clock.now_ms());
+                self.queue.told_again(&due, self.clock.now().up_ms);
                 Delivered { receiver: &self.receiver.name, outcome: "told_again", alerts: due.len() as u64 }.emit();
             }
-            Err(Refusal { reason, .. }) => {
-                let delay_ms = self.queue.unreachable(None, self.clock.now_ms());
+            Err(Refusal { failed: Failed::Refused, reason }) => {
+                let forgotten = self.queue.refused_again(&due);
+                if forgotten {
+                    Delivered { receiver: &self.receiver.name, outcome: "given_up", alerts: 1 }.emit();
+                }
+                self.failed(&reason, due.first().filter(|_| forgotten), (!forgotten).then_some(0));
+            }
+            Err(Refusal { failed, reason }) => {
+                let retry_after_ms = match failed {
+                    Failed::Failing { retry_after_ms } => retry_after_ms,
+                    Failed::Unreachable | Failed::Refused => None,
+                };
+                let delay_ms = self.queue.unreachable(retry_after_ms, self.clock.now().up_ms);
                 self.failed(&reason, None, Some(delay_ms));
             }
         }
@@ -204,25 +215,24 @@ impl Notifier {
         }
         self.measured = Some(Instant::now());
         let (waiting, retrying, since_ms) = self.queue.backlog();
-        let age_ms = since_ms.map_or(0, |since_ms| self.clock.now_ms().saturating_sub(since_ms).max(0));
+        let age_ms = since_ms.map_or(0, |since_ms| self.clock.now().wall_ms.saturating_sub(since_ms).max(0));
         let oldest = Duration::from_millis(age_ms as u64);
         ReceiverMeasured { receiver: &self.receiver.name, waiting, retrying, oldest }.emit();
     }
 }
 
-/// Milliseconds since 1970 that never go back.
 struct Clock {
     start: Instant,
-    start_ms: i64,
 }
 
 impl Clock {
     fn new() -> Clock {
-        Clock { start: Instant::now(), start_ms: jiff::Timestamp::now().as_millisecond() }
+        Clock { start: Instant::now() }
     }
 
-    fn now_ms(&self) -> i64 {
-        self.start_ms.saturating_add(i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX))
+    fn now(&self) -> Moment {
+        let up_ms = i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Moment { up_ms, wall_ms: jiff::Timestamp::now().as_millisecond() }
     }
 }
 

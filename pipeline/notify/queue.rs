@@ -3,9 +3,10 @@
 //!
 //! An alert waits once, as its newest revision: what it was meanwhile is never told. Alerts are told in the order in which
 //! they came to wait. A receiver that cannot be reached is left alone for a while, longer each time; an alert that it
-//! refuses is tried a few times among the others and then given up.
+//! refuses is tried a few times among the others and then given up. So is, much later, one at which it fails while it
+//! takes others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
@@ -13,14 +14,22 @@ use crate::event::v1;
 
 /// Alerts that wait; beyond them nothing is read until some are delivered.
 pub const WAITING_MAX: usize = 1_000;
-/// Alerts that the receiver was told of and that are not over. Beyond them the oldest is forgotten: its end is not told.
+/// Alerts that the receiver was told of and that are not over. Beyond them the one told longest ago is forgotten: its end
+/// is not told.
 const STANDING_MAX: usize = 10_000;
+/// Alerts in one request that tells them again.
+const AGAIN_MAX: usize = 64;
 /// Waits between tries double from here …
 const BACK_OFF_MIN_MS: i64 = 500;
 /// … up to here, a receiver's own wish (`Retry-After`) included.
 const BACK_OFF_MAX_MS: i64 = 60_000;
 /// An alert that the receiver refuses is given up after so many tries.
 const REFUSALS_MAX: u32 = 5;
+/// An alert at which the receiver fails so often goes behind the others: it may be the alert.
+const FIRST_TRIES: u32 = 3;
+/// An alert at which the receiver fails while it takes others is given up after so many tries, a quarter of an hour: far
+/// more than of a receiver that fails at every other request.
+const FAILURES_ALONE_MAX: u32 = 20;
 
 /// Where a record lies.
 pub type Place = (i32, i64);
@@ -35,6 +44,12 @@ pub struct Waiting {
     /// Tries that failed.
     pub tries: u32,
     refusals: u32,
+    /// Tries of this revision at which the receiver failed.
+    setbacks: u32,
+    /// Those among them before which it had taken another one since the try before.
+    alone: u32,
+    /// What it had taken when it failed last.
+    taken: u64,
     not_before_ms: i64,
     turn: u64,
 }
@@ -60,8 +75,10 @@ pub enum Next {
 /// How a try has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// The receiver takes nothing now, and asks to be left alone for so long.
-    Unreachable { retry_after_ms: Option<i64> },
+    /// Nobody is there.
+    Unreachable,
+    /// Somebody is there who fails, at this one or at any, or who asks to be left alone for so long.
+    Failing { retry_after_ms: Option<i64> },
     /// It answers, and does not take this one.
     Refused,
 }
@@ -74,27 +91,53 @@ pub enum After {
     GivenUp,
 }
 
+/// A moment by two clocks: waits are measured by the one that is never put right, ages by the one that records carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since the receiver was started.
+    pub up_ms: i64,
+    /// Milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// Times are those of [`Moment::up_ms`] where nothing else is said.
 #[derive(Debug)]
 pub struct Queue {
     waiting: BTreeMap<String, Waiting>,
-    /// What the receiver was told last of alerts that are not over, and when.
+    /// What the receiver was told last of alerts that are not over.
     standing: BTreeMap<String, Standing>,
-    forgotten: VecDeque<String>,
-    /// By partition, what was read last.
-    read_to: BTreeMap<i32, i64>,
+    /// Their ids by when they were told, longest ago first.
+    told: BTreeSet<(i64, String)>,
+    /// By partition.
+    read: BTreeMap<i32, Read>,
     /// Tries in a row that did not reach the receiver.
     failures: u32,
     not_before_ms: i64,
     give_up_ms: i64,
     turns: u64,
+    /// Requests that the receiver has taken.
+    taken: u64,
+    /// What was remembered, counted.
+    remembered: i64,
+    /// Alerts in the next request that tells them again: fewer while one among them is refused.
+    again_max: usize,
     rng: Rng,
+}
+
+/// How far a partition was read.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    to: i64,
+    /// What the receiver knows of it is known. Before, an alert that stands may have ended in a record still to come.
+    known: bool,
 }
 
 /// An alert as the receiver knows it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    pub alert: v1::Alert,
-    pub told_ms: i64,
+struct Standing {
+    alert: v1::Alert,
+    partition: i32,
+    told_ms: i64,
 }
 
 impl Queue {
@@ -103,35 +146,50 @@ impl Queue {
         Queue {
             waiting: BTreeMap::new(),
             standing: BTreeMap::new(),
-            forgotten: VecDeque::new(),
-            read_to: BTreeMap::new(),
+            told: BTreeSet::new(),
+            read: BTreeMap::new(),
             failures: 0,
             not_before_ms: i64::MIN,
             give_up_ms,
             turns: 0,
+            taken: 0,
+            remembered: 0,
+            again_max: AGAIN_MAX,
             rng: Rng::with_seed(seed),
         }
     }
 
     /// A partition is read from here on.
     pub fn begin(&mut self, partition: i32, offset: i64) {
-        self.read_to.insert(partition, offset);
+        self.read.insert(partition, Read { to: offset, known: false });
     }
 
-    /// A partition is another's: what waits of it is told by that one.
+    /// A partition was read up to where it begins.
+    pub fn catch_up(&mut self, partition: i32) {
+        if let Some(read) = self.read.get_mut(&partition) {
+            read.known = true;
+        }
+    }
+
+    /// A partition is another's: what waits of it is told by that one, and what stands is told again by that one.
     pub fn leave(&mut self, partition: i32) {
-        self.read_to.remove(&partition);
+        self.read.remove(&partition);
         self.waiting.retain(|_, waiting| waiting.place.0 != partition);
+        let left = |standing: &Standing| standing.partition == partition;
+        self.told.retain(|(_, id)| !self.standing.get(id).is_some_and(left));
+        self.standing.retain(|_, standing| !left(standing));
     }
 
     /// An alert that was told of before this process was there: it is known to stand, or to be over.
-    pub fn remember(&mut self, alert: v1::Alert) {
-        self.stand(alert, i64::MIN);
+    pub fn remember(&mut self, alert: v1::Alert, partition: i32) {
+        self.remembered += 1;
+        // Before all that this process has told, in the order of the records.
+        self.stand(alert, partition, i64::MIN + self.remembered);
     }
 
     /// Takes a record in.
     pub fn push(&mut self, alert: v1::Alert, place: Place, at_ms: i64, wanted: bool) -> Taken {
-        self.read_to.insert(place.0, place.1 + 1);
+        self.pass(place);
         let known = self.standing.get(&alert.id);
         if known.is_some_and(|known| known.alert.revision >= alert.revision) {
             return Taken::Passed;
@@ -139,19 +197,37 @@ impl Queue {
         let told = alert.is_told() && wanted;
         // Whoever was told of it is told of its end, also where another one has taken it in since.
         if !told && known.is_none() {
-            // It may wait for a receiver that has not heard of it: then there is nothing left to hear.
-            return if self.waiting.remove(&alert.id).is_some() { Taken::Supersedes } else { Taken::Passed };
+            // It may wait for a receiver that has not heard of it: then there is nothing left to hear. After a try that
+            // failed nobody knows whether it has heard: one without an answer may have been taken.
+            match self.waiting.get(&alert.id) {
+                None => return Taken::Passed,
+                Some(waiting) if waiting.tries == 0 => {
+                    self.waiting.remove(&alert.id);
+                    return Taken::Supersedes;
+                }
+                Some(_) => {}
+            }
         }
         match self.waiting.get_mut(&alert.id) {
             Some(waiting) => {
                 (waiting.alert, waiting.place) = (alert, place);
-                (waiting.refusals, waiting.not_before_ms) = (0, i64::MIN);
+                (waiting.refusals, waiting.setbacks, waiting.alone) = (0, 0, 0);
+                waiting.not_before_ms = i64::MIN;
                 Taken::Supersedes
             }
             None => {
-                self.turns += 1;
-                let (turn, not_before_ms) = (self.turns, i64::MIN);
-                let waiting = Waiting { alert, place, since_ms: at_ms, tries: 0, refusals: 0, not_before_ms, turn };
+                let waiting = Waiting {
+                    alert,
+                    place,
+                    since_ms: at_ms,
+                    tries: 0,
+                    refusals: 0,
+                    setbacks: 0,
+                    alone: 0,
+                    taken: self.taken,
+                    not_before_ms: i64::MIN,
+                    turn: self.turn(),
+                };
                 self.waiting.insert(waiting.alert.id.clone(), waiting);
                 Taken::Waits
             }
@@ -160,7 +236,7 @@ impl Queue {
 
     /// A record that is no alert.
     pub fn pass(&mut self, (partition, offset): Place) {
-        self.read_to.insert(partition, offset + 1);
+        self.read.insert(partition, Read { to: offset + 1, known: true });
     }
 
     pub fn is_full(&self) -> bool {
@@ -168,7 +244,11 @@ impl Queue {
     }
 
     pub fn next(&self, now_ms: i64) -> Next {
-        let first = self.waiting.values().min_by_key(|waiting| (waiting.not_before_ms.max(now_ms), waiting.turn));
+        let order = |waiting: &&Waiting| {
+            let hindered = waiting.setbacks >= FIRST_TRIES;
+            (waiting.not_before_ms.max(now_ms), hindered, waiting.turn)
+        };
+        let first = self.waiting.values().min_by_key(order);
         let Some(first) = first else { return Next::Wait(None) };
         match first.not_before_ms.max(self.not_before_ms).saturating_sub(now_ms) {
             ..=0 => Next::Deliver(Box::new(first.clone())),
@@ -176,15 +256,17 @@ impl Queue {
         }
     }
 
-    /// Alerts that go on and that the receiver was told of so long ago, those longest ago first; none while it is left alone.
-    pub fn due_again(&self, now_ms: i64, every_ms: i64, most: usize) -> Vec<v1::Alert> {
+    /// Alerts that go on and that the receiver was told of so long ago, those longest ago first: as many as go into one
+    /// request; none while it is left alone, and none of which there is news.
+    pub fn due_again(&self, now_ms: i64, every_ms: i64) -> Vec<v1::Alert> {
         if now_ms < self.not_before_ms {
             return Vec::new();
         }
-        let due = |standing: &&Standing| now_ms.saturating_sub(standing.told_ms) >= every_ms;
-        let mut due: Vec<&Standing> = self.standing.values().filter(due).collect();
-        due.sort_by_key(|standing| standing.told_ms);
-        due.into_iter().take(most).map(|standing| standing.alert.clone()).collect()
+        let due = self.told.iter().take_while(|(told_ms, _)| now_ms.saturating_sub(*told_ms) >= every_ms);
+        let standing = due.filter_map(|(_, id)| self.standing.get(id));
+        let known = |partition| self.read.get(partition).is_some_and(|read| read.known);
+        let quiet = standing.filter(|one| known(&one.partition) && !self.waiting.contains_key(&one.alert.id));
+        quiet.take(self.again_max).map(|one| one.alert.clone()).collect()
     }
 
     /// As the receiver was told of it last.
@@ -195,41 +277,79 @@ impl Queue {
     /// The receiver has it.
     pub fn delivered(&mut self, waiting: &Waiting, now_ms: i64) {
         self.reached();
+        self.taken += 1;
         // A newer revision may have come meanwhile.
         if self.waiting.get(&waiting.alert.id).is_some_and(|known| known.place == waiting.place) {
             self.waiting.remove(&waiting.alert.id);
         }
-        self.stand(waiting.alert.clone(), now_ms);
+        self.stand(waiting.alert.clone(), waiting.place.0, now_ms);
     }
 
     /// The receiver was told again.
     pub fn told_again(&mut self, alerts: &[v1::Alert], now_ms: i64) {
         self.reached();
+        self.taken += 1;
+        self.again_max = (self.again_max * 2).min(AGAIN_MAX);
         for alert in alerts {
-            if let Some(standing) = self.standing.get_mut(&alert.id) {
-                standing.told_ms = now_ms;
+            if let Some(Standing { alert, partition, .. }) = self.standing.get(&alert.id).cloned() {
+                self.stand(alert, partition, now_ms);
             }
         }
     }
 
-    pub fn failed(&mut self, waiting: &Waiting, failed: Failed, now_ms: i64) -> After {
+    /// The receiver refuses to be told of these again: there is one among them that it does not take. Fewer are tried
+    /// then, and one that is refused by itself is forgotten. True for that one.
+    pub fn refused_again(&mut self, alerts: &[v1::Alert]) -> bool {
+        self.reached();
+        self.again_max = (alerts.len() / 2).max(1);
+        let [alert] = alerts else { return false };
+        self.forget(&alert.id);
+        true
+    }
+
+    pub fn failed(&mut self, waiting: &Waiting, failed: Failed, now: Moment) -> After {
         let Some(mut known) = self.waiting.remove(&waiting.alert.id) else { return After::GivenUp };
         known.tries += 1;
         let delay_ms = match failed {
-            Failed::Unreachable { retry_after_ms } => self.unreachable(retry_after_ms, now_ms),
+            Failed::Unreachable => self.unreachable(None, now.up_ms),
+            Failed::Failing { retry_after_ms } => {
+                let delay_ms = self.unreachable(retry_after_ms, now.up_ms);
+                delay_ms.max(self.set_back(&mut known, now.up_ms))
+            }
             Failed::Refused => {
                 self.reached();
                 known.refusals += 1;
                 let delay_ms = self.delay_ms(known.refusals);
-                known.not_before_ms = now_ms.saturating_add(delay_ms);
+                known.not_before_ms = now.up_ms.saturating_add(delay_ms);
                 delay_ms
             }
         };
-        if known.refusals >= REFUSALS_MAX || now_ms.saturating_sub(known.since_ms) >= self.give_up_ms {
+        let hopeless = known.refusals >= REFUSALS_MAX || known.alone >= FAILURES_ALONE_MAX;
+        if hopeless || now.wall_ms.saturating_sub(known.since_ms) >= self.give_up_ms {
+            if !goes_on(&known.alert) {
+                // It is not said to go on for ever because its end could not be told.
+                self.forget(&known.alert.id);
+            }
             return After::GivenUp;
         }
         self.waiting.insert(known.alert.id.clone(), known);
         After::Again(delay_ms)
+    }
+
+    /// The receiver has failed at this one. Gives the milliseconds for which others go before it.
+    fn set_back(&mut self, waiting: &mut Waiting, now_ms: i64) -> i64 {
+        let alone = waiting.setbacks > 0 && self.taken > waiting.taken;
+        (waiting.setbacks, waiting.taken) = (waiting.setbacks + 1, self.taken);
+        if waiting.setbacks >= FIRST_TRIES {
+            waiting.turn = self.turn();
+        }
+        if !alone {
+            return 0;
+        }
+        waiting.alone += 1;
+        let delay_ms = self.delay_ms(waiting.alone);
+        waiting.not_before_ms = now_ms.saturating_add(delay_ms);
+        delay_ms
     }
 
     /// The receiver takes nothing now. Gives the milliseconds for which it is left alone.
@@ -243,7 +363,8 @@ impl Queue {
 
     /// What may be committed: by partition, before what it still waits for.
     pub fn committable(&self) -> BTreeMap<i32, i64> {
-        let mut positions = self.read_to.clone();
+        let mut positions: BTreeMap<i32, i64> =
+            self.read.iter().map(|(partition, read)| (*partition, read.to)).collect();
         for waiting in self.waiting.values() {
             let (partition, offset) = waiting.place;
             if let Some(position) = positions.get_mut(&partition) {
@@ -259,20 +380,29 @@ impl Queue {
         (self.waiting.len(), retrying, self.waiting.values().map(|waiting| waiting.since_ms).min())
     }
 
-    fn stand(&mut self, alert: v1::Alert, told_ms: i64) {
-        if !alert.is_told() || alert.is_over() {
-            self.standing.remove(&alert.id);
+    fn stand(&mut self, alert: v1::Alert, partition: i32, told_ms: i64) {
+        self.forget(&alert.id);
+        if !goes_on(&alert) {
             return;
         }
-        let id = alert.id.clone();
-        if self.standing.insert(id.clone(), Standing { alert, told_ms }).is_none() {
-            self.forgotten.push_back(id);
+        if self.standing.len() >= STANDING_MAX
+            && let Some((_, oldest)) = self.told.pop_first()
+        {
+            self.standing.remove(&oldest);
         }
-        while self.forgotten.len() > STANDING_MAX {
-            if let Some(oldest) = self.forgotten.pop_front() {
-                self.standing.remove(&oldest);
-            }
+        self.told.insert((told_ms, alert.id.clone()));
+        self.standing.insert(alert.id.clone(), Standing { alert, partition, told_ms });
+    }
+
+    fn forget(&mut self, id: &str) {
+        if let Some(standing) = self.standing.remove(id) {
+            self.told.remove(&(standing.told_ms, standing.alert.id));
         }
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
     fn reached(&mut self) {
@@ -286,172 +416,9 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::json::time;
-
-    fn alert(id: &str, revision: u32, state: v1::AlertState) -> v1::Alert {
-        let firing_time = (state != v1::AlertState::Pending).then(|| time::from_ms(1_000)).flatten();
-        v1::Alert { id: id.into(), revision, state: state.into(), firing_time, ..v1::Alert::default() }
-    }
-
-    fn firing(id: &str, revision: u32) -> v1::Alert {
-        alert(id, revision, v1::AlertState::Firing)
-    }
-
-    fn queue() -> Queue {
-        let mut queue = Queue::new(3_600_000, 7);
-        queue.begin(0, 0);
-        queue
-    }
-
-    fn first(queue: &Queue, now_ms: i64) -> Waiting {
-        match queue.next(now_ms) {
-            Next::Deliver(waiting) => *waiting,
-            Next::Wait(wait) => panic!("waits for {wait:?} ms"),
-        }
-    }
-
-    #[test]
-    fn only_what_somebody_is_told_of_waits_and_its_end_with_it() {
-        let mut queue = queue();
-        assert_eq!(queue.push(alert("a", 1, v1::AlertState::Pending), (0, 0), 0, true), Taken::Passed);
-        let inhibited = v1::Alert { inhibited_by: Some("b".into()), ..firing("c", 1) };
-        assert_eq!(queue.push(inhibited, (0, 1), 0, true), Taken::Passed);
-        assert_eq!(queue.push(firing("d", 1), (0, 2), 0, false), Taken::Passed);
-        assert_eq!(queue.push(firing("a", 2), (0, 3), 0, true), Taken::Waits);
-        let told = first(&queue, 0);
-        queue.delivered(&told, 10);
-        assert_eq!(queue.next(10), Next::Wait(None));
-        // Taken in by another one since: who was told of it is told.
-        let taken_in = v1::Alert { inhibited_by: Some("b".into()), ..firing("a", 3) };
-        assert_eq!(queue.push(taken_in, (0, 4), 20, true), Taken::Waits);
-        let told = first(&queue, 20);
-        queue.delivered(&told, 20);
-        assert_eq!(queue.push(alert("a", 4, v1::AlertState::Resolved), (0, 5), 20, true), Taken::Waits);
-    }
-
-    #[test]
-    fn the_newest_revision_is_told_and_the_offset_stays_before_it() {
-        let mut queue = queue();
-        queue.push(firing("a", 1), (0, 5), 100, true);
-        queue.push(firing("b", 1), (0, 6), 110, true);
-        assert_eq!(queue.push(firing("a", 2), (0, 7), 120, true), Taken::Supersedes);
-        queue.push(alert("x", 1, v1::AlertState::Pending), (0, 8), 120, true);
-        assert_eq!(queue.committable(), [(0, 6)].into());
-        // First come, first told, with what it is by now and the time since which it waits.
-        let told = first(&queue, 200);
-        assert_eq!((told.alert.revision, told.since_ms), (2, 100));
-        // One that comes while it is told stays.
-        queue.push(firing("a", 3), (0, 9), 210, true);
-        queue.delivered(&told, 220);
-        assert_eq!(queue.committable(), [(0, 6)].into());
-        let told = first(&queue, 220);
-        queue.delivered(&told, 220);
-        let told = first(&queue, 220);
-        queue.delivered(&told, 220);
-        assert_eq!((queue.committable(), queue.next(220)), ([(0, 10)].into(), Next::Wait(None)));
-        assert_eq!(queue.push(firing("a", 3), (0, 9), 230, true), Taken::Passed, "read again");
-    }
-
-    #[test]
-    fn a_receiver_out_of_reach_is_left_alone_for_longer_each_time() {
-        let mut queue = queue();
-        queue.push(firing("a", 1), (0, 0), 0, true);
-        let mut now_ms = 0;
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            let told = first(&queue, now_ms);
-            let After::Again(delay_ms) = queue.failed(&told, Failed::Unreachable { retry_after_ms: None }, now_ms)
-            else {
-                panic!("given up")
-            };
-            assert_eq!(queue.next(now_ms), Next::Wait(Some(delay_ms)));
-            now_ms += delay_ms;
-            waits.push(delay_ms);
-        }
-        assert!(waits[0] >= 250 && waits[0] <= 500, "{waits:?}");
-        assert!(waits[11] >= 30_000 && waits[11] <= 60_000, "{waits:?}");
-        let asked = queue.unreachable(Some(7_200_000), now_ms);
-        assert_eq!(asked, BACK_OFF_MAX_MS, "not for as long as it likes");
-        let told = first(&queue, now_ms + asked);
-        queue.delivered(&told, now_ms + asked);
-        assert_eq!(queue.failures, 0);
-    }
-
-    #[test]
-    fn what_is_refused_lets_the_others_pass_and_is_given_up() {
-        let mut queue = queue();
-        queue.push(firing("a", 1), (0, 0), 0, true);
-        queue.push(firing("b", 1), (0, 1), 0, true);
-        let told = first(&queue, 0);
-        assert!(matches!(queue.failed(&told, Failed::Refused, 0), After::Again(_)));
-        assert_eq!(first(&queue, 0).alert.id, "b");
-        let told = first(&queue, 0);
-        queue.delivered(&told, 0);
-        assert_eq!(queue.committable(), [(0, 0)].into());
-        let mut now_ms = 0;
-        let mut tries = 1;
-        loop {
-            now_ms += 60_000;
-            tries += 1;
-            let told = first(&queue, now_ms);
-            if queue.failed(&told, Failed::Refused, now_ms) == After::GivenUp {
-                break;
-            }
-        }
-        assert_eq!((tries, queue.committable()), (REFUSALS_MAX, [(0, 2)].into()));
-    }
-
-    #[test]
-    fn old_news_is_given_up() {
-        let mut queue = queue();
-        queue.push(firing("a", 1), (0, 0), 0, true);
-        let told = first(&queue, 3_600_000);
-        assert_eq!(queue.failed(&told, Failed::Unreachable { retry_after_ms: None }, 3_600_000), After::GivenUp);
-        assert_eq!(queue.backlog(), (0, 0, None));
-    }
-
-    #[test]
-    fn what_goes_on_is_told_again_until_it_is_over() {
-        let mut queue = queue();
-        queue.push(firing("a", 1), (0, 0), 0, true);
-        let told = first(&queue, 0);
-        queue.delivered(&told, 1_000);
-        queue.remember(firing("b", 5));
-        let ids = |alerts: Vec<v1::Alert>| alerts.into_iter().map(|alert| alert.id).collect::<Vec<_>>();
-        assert_eq!(ids(queue.due_again(2_000, 60_000, 10)), ["b"], "not since this process is there");
-        queue.told_again(&[firing("b", 5)], 2_000);
-        assert_eq!(ids(queue.due_again(62_000, 60_000, 10)), ["a", "b"]);
-        assert_eq!(ids(queue.due_again(62_000, 60_000, 1)), ["a"]);
-        queue.push(alert("a", 2, v1::AlertState::Retracted), (0, 1), 62_000, true);
-        let told = first(&queue, 62_000);
-        queue.delivered(&told, 62_000);
-        assert_eq!(ids(queue.due_again(200_000, 60_000, 10)), ["b"]);
-    }
-
-    #[test]
-    fn a_partition_that_is_left_takes_what_waits_with_it() {
-        let mut queue = queue();
-        queue.begin(1, 0);
-        queue.push(firing("a", 1), (0, 0), 0, true);
-        queue.push(firing("b", 1), (1, 0), 0, true);
-        queue.leave(0);
-        assert_eq!((first(&queue, 0).alert.id.as_str(), queue.committable()), ("b", [(1, 0)].into()));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut queue = queue();
-        (0..STANDING_MAX + 50).for_each(|i| queue.remember(firing(&i.to_string(), 1)));
-        assert_eq!(queue.standing.len(), STANDING_MAX);
-        // What is over makes room too.
-        (0..STANDING_MAX + 50).for_each(|i| queue.remember(alert(&i.to_string(), 2, v1::AlertState::Resolved)));
-        (0..STANDING_MAX * 3).for_each(|i| {
-            queue.remember(firing(&format!("n{i}"), 1));
-            queue.remember(alert(&format!("n{i}"), 2, v1::AlertState::Resolved));
-        });
-        assert!(queue.standing.is_empty() && queue.forgotten.len() <= STANDING_MAX);
-    }
+fn goes_on(alert: &v1::Alert) -> bool {
+    alert.is_told() && !alert.is_over()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! A partition that is assigned is read from a little before its committed offset: what lies before it was told, and is
 //! what the receiver knows. A group that has committed nothing begins at the end, which is committed at once: a new
-//! receiver is not told of everything that ever was.
+//! receiver is not told of everything that ever was. A committed offset behind the end is one of another topic of that
+//! name: then it is read from the end too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::queue::Place;
@@ -19,7 +20,7 @@ use crate::codec::read_written;
 use crate::config::{Kafka, OutputFormat, Outputs, Receiver};
 use crate::event::{Error, v1};
 use crate::kafka::{Uses, broker_error, client_config, commit_starts, is_over, is_refusal, is_stale, log};
-use crate::telemetry::BrokerFailed;
+use crate::telemetry::{AlertsMissed, BrokerFailed};
 
 /// Records before the committed offset that are read to know what the receiver knows: an alert that goes on is written
 /// again every few buckets, so its last record is not far.
@@ -41,13 +42,24 @@ pub enum Seen {
     Leaves {
         partition: i32,
     },
+    /// What lies before its begin was read, or is not there.
+    CaughtUp {
+        partition: i32,
+    },
     /// Of before the committed offset.
-    Before(Box<v1::Alert>),
+    Before {
+        alert: Box<v1::Alert>,
+        partition: i32,
+    },
     Alert {
         alert: Box<v1::Alert>,
         place: Place,
         /// When it was written.
         at_ms: i64,
+    },
+    /// A record without a value.
+    Deleted {
+        place: Place,
     },
     Unreadable {
         place: Place,
@@ -78,7 +90,8 @@ impl Reader {
             .set("client.id", format!("{group}-{instance}"))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "false")
+            // The end says that nothing lies between the last record and it: markers of transactions are no records.
+            .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed");
         let failed = |error| broker_error(format_args!("cannot read alerts for {}", receiver.name), &error);
@@ -107,19 +120,21 @@ impl Reader {
         if let Some(seen) = self.out.pop_front() {
             return Ok(Some(seen));
         }
-        match self.consumer.poll(wait) {
-            None => {}
-            Some(Err(error)) => self.failed("cannot read alerts", &error)?,
-            Some(Ok(message)) => {
-                if let Some(seen) = read(&message, &self.begins, self.format) {
-                    // What was said of the partitions meanwhile comes first.
-                    self.out.push_back(seen);
-                }
-            }
-        }
+        let polled = self.consumer.poll(wait).map(|message| message.map(|message| message.detach()));
+        // What was said of the partitions meanwhile comes first.
         let moved = std::mem::take(&mut *self.consumer.context().moved());
         for change in moved {
             self.rebalanced(change);
+        }
+        match polled {
+            None => {}
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                if matches!(self.begins.get(&partition), Some(Some(_))) {
+                    self.out.push_back(Seen::CaughtUp { partition });
+                }
+            }
+            Some(Err(error)) => self.failed("cannot read alerts", &error)?,
+            Some(Ok(message)) => self.out.extend(read(&message, &self.begins, self.format)),
         }
         self.place()?;
         Ok(self.out.pop_front())
@@ -214,8 +229,13 @@ impl Reader {
         for partition in committed.elements_for_topic(&self.topic) {
             partition.error()?;
             let number = partition.partition();
-            let (low, _) = self.consumer.fetch_watermarks(&self.topic, number, ANSWER_MAX)?;
-            let offset = partition.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low);
+            let (low, high) = self.consumer.fetch_watermarks(&self.topic, number, ANSWER_MAX)?;
+            let committed = partition.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(low);
+            if committed > high {
+                let (topic, group) = (self.topic.as_str(), self.group.as_str());
+                AlertsMissed { topic, group, partition: number, committed, end: high }.emit();
+            }
+            let offset = committed.min(high);
             self.consumer.seek(&self.topic, number, Offset::Offset((offset - BEFORE).max(low)), ANSWER_MAX)?;
             begins.push((number, offset));
         }
@@ -240,12 +260,15 @@ impl Reader {
 }
 
 /// `None`: nothing to tell, or of a partition that is not placed yet; it is read again.
-fn read(message: &BorrowedMessage<'_>, begins: &BTreeMap<i32, Option<i64>>, format: OutputFormat) -> Option<Seen> {
+fn read(message: &OwnedMessage, begins: &BTreeMap<i32, Option<i64>>, format: OutputFormat) -> Option<Seen> {
     let (partition, offset) = (message.partition(), message.offset());
     let begin = (*begins.get(&partition)?)?;
-    let alert = read_written::<v1::Alert>(format, message.payload()?);
+    let Some(payload) = message.payload() else {
+        return (offset >= begin).then_some(Seen::Deleted { place: (partition, offset) });
+    };
+    let alert = read_written::<v1::Alert>(format, payload);
     match alert {
-        Ok(alert) if offset < begin => Some(Seen::Before(Box::new(alert))),
+        Ok(alert) if offset < begin => Some(Seen::Before { alert: Box::new(alert), partition }),
         Ok(alert) => {
             let at_ms = message.timestamp().to_millis().unwrap_or_default();
             Some(Seen::Alert { alert: Box::new(alert), place: (partition, offset), at_ms })
@@ -298,4 +321,37 @@ impl ConsumerContext for Context {
 
 fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
     partitions.elements().iter().map(|partition| partition.partition()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_was_told_what_is_told_and_what_is_no_alert_are_told_apart() {
+        let begins = [(0, Some(10)), (1, None)].into();
+        let seen = |payload: Option<&str>, partition, offset| {
+            let payload = payload.map(|payload| payload.as_bytes().to_vec());
+            let time = Timestamp::CreateTime(7);
+            let message = OwnedMessage::new(payload, None, "alerts".into(), time, partition, offset, None);
+            match read(&message, &begins, OutputFormat::Json) {
+                None => "nothing".to_owned(),
+                Some(Seen::Before { alert, partition }) => format!("{} before, of {partition}", alert.id),
+                Some(Seen::Alert { alert, place, at_ms }) => format!("{} at {place:?}, {at_ms}", alert.id),
+                Some(Seen::Deleted { place }) => format!("deleted at {place:?}"),
+                Some(Seen::Unreadable { place, .. }) => format!("unreadable at {place:?}"),
+                Some(other) => panic!("{other:?}"),
+            }
+        };
+        let alert = Some(r#"{"id": "a"}"#);
+        assert_eq!(seen(alert, 0, 9), "a before, of 0");
+        assert_eq!(seen(alert, 0, 10), "a at (0, 10), 7");
+        // Else the group's lag would never be 0.
+        assert_eq!(seen(None, 0, 11), "deleted at (0, 11)");
+        assert_eq!(seen(Some("x"), 0, 12), "unreadable at (0, 12)");
+        assert_eq!((seen(None, 0, 9), seen(Some("x"), 0, 9)), ("nothing".into(), "nothing".into()));
+        assert_eq!((seen(alert, 1, 11), seen(alert, 2, 11)), ("nothing".into(), "nothing".into()), "not placed");
+    }
 }

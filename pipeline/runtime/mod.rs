@@ -6,6 +6,7 @@
 mod alerts;
 mod boards;
 mod clicks;
+mod clock;
 #[cfg(test)]
 mod cuts;
 mod engine;

@@ -84,7 +84,9 @@ impl Running {
 
     /// Waits for the end: `Ok` after a stop, otherwise why it could not go on.
     pub fn join(self) -> Result<(), Error> {
-        let ended = self.thread.join().unwrap_or_else(|_| Err(Error::new(Fault::Bug, "the engine panicked")));
+        let name = self.thread.thread().name().unwrap_or("without a name").to_owned();
+        let panicked = |_| Err(Error::new(Fault::Bug, format!("the thread {name} panicked")));
+        let ended = self.thread.join().unwrap_or_else(panicked);
         self.beside.iter().for_each(Running::stop);
         let beside: Vec<Result<(), Error>> = self.beside.into_iter().map(Running::join).collect();
         std::iter::once(ended).chain(beside).collect()

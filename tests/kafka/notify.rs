@@ -1,5 +1,5 @@
-//! What receivers are told of the alerts in a topic of the real Kafka: by a webhook that fails, refuses and hangs, and by a
-//! real Alertmanager.
+//! What receivers are told of the alerts in a topic of the real Kafka: by a webhook that fails, refuses and hangs, by a
+//! real Alertmanager, and by instances that take over from each other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,12 @@ impl Scenario {
     }
 
     fn start(&self, name: &str) -> Outcome<Instance> {
-        let environment = [("SECRET", SECRET), ("TOKEN", "Bearer t-1")];
+        self.start_as(name, "Bearer t-1")
+    }
+
+    /// `token`: what it shows receivers.
+    fn start_as(&self, name: &str, token: &str) -> Outcome<Instance> {
+        let environment = [("SECRET", SECRET), ("TOKEN", token)];
         Instance::start_with(self.folder.path(), name, &self.config, &["--stages", "alerts"], &[], &environment)
     }
 
@@ -171,6 +176,7 @@ fn a_webhook_that_fails_refuses_and_misses_restarts_is_told_each_alert_in_order(
     assert_eq!((&ended["state"], &ended["summary_zh"]), (&json!("resolved"), &json!("品牌 b：更多。")));
 
     let log = instance.log();
+    // The receiver repeats the path in its answers.
     let secrets: Vec<_> = [SECRET, "path-secret", "t-1\""].into_iter().filter(|secret| log.contains(*secret)).collect();
     assert!(secrets.is_empty(), "{secrets:?} in\n{log}");
     assert!(log.contains("status 422") && log.contains("given up"), "{log}");
@@ -308,6 +314,48 @@ fn alertmanagers_know_what_goes_on_and_what_is_over() -> Outcome<()> {
         Ok(one.active()?.is_empty())
     })?;
     assert!(instance.stop()?.success(), "{}", instance.log_tail());
+    Ok(())
+}
+
+/// Whoever the partition of an alert has left tells nobody of it again: it would not hear of its end.
+#[test]
+fn an_alert_that_moved_to_another_instance_is_over_for_both() -> Outcome<()> {
+    let receiver = Receiver::start(|_| 200)?;
+    let section = format!(
+        "[alertmanagers.main]\nurl = \"{}\"\nresend_ms = 500\nauthorization = {{ env = \"TOKEN\" }}\n",
+        receiver.url()
+    );
+    let scenario = Scenario::new("notify-moved", &section)?;
+    // The only partition is the first member's by name.
+    let mut former = scenario.start_as("z", "z")?;
+    scenario.await_receivers(&mut former, &["alertmanager-main"])?;
+    scenario.write(&[alert("a", 1, "firing")])?;
+    let told = |token: &str, id: &str| -> Vec<Value> {
+        let by = |posted: &Posted| posted.headers.get("authorization").is_some_and(|value| value == token);
+        let posted: Vec<Posted> = receiver.posted().into_iter().filter(by).collect();
+        let alerts = posted.iter().flat_map(|posted| posted.json().as_array().cloned().unwrap_or_default());
+        alerts.filter(|alert| alert["annotations"]["alert_id"] == id).collect()
+    };
+    wait_until(WAIT_MAX, "the alert to be told again", || {
+        former.check_alive()?;
+        Ok(told("z", "a").len() >= 2)
+    })?;
+    let mut owner = scenario.start_as("b", "b")?;
+    wait_until(WAIT_MAX, "the other instance to tell it again", || {
+        owner.check_alive()?;
+        Ok(!told("b", "a").is_empty())
+    })?;
+    let before = told("z", "a").len();
+    scenario.write(&[alert("a", 2, "resolved"), alert("c", 1, "firing")])?;
+    wait_until(WAIT_MAX, "another one to be told again and again", || {
+        (former.check_alive()?, owner.check_alive()?);
+        Ok(told("b", "c").len() >= 6)
+    })?;
+    let last = told("b", "a").pop().ok_or("no end")?;
+    assert_eq!((&last["annotations"]["state"], told("z", "a").len()), (&json!("resolved"), before));
+    for mut instance in [owner, former] {
+        assert!(instance.stop()?.success(), "{}", instance.log_tail());
+    }
     Ok(())
 }
 

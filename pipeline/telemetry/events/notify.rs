@@ -56,6 +56,30 @@ impl DeliveryFailed<'_> {
     }
 }
 
+/// The topic of alerts ends before what a receiver was told of: it is not the one it was.
+#[derive(Debug)]
+pub struct AlertsMissed<'a> {
+    pub topic: &'a str,
+    pub group: &'a str,
+    pub partition: i32,
+    pub committed: i64,
+    pub end: i64,
+}
+
+impl AlertsMissed<'_> {
+    pub fn emit(&self) {
+        let &Self { topic, group, partition, committed, end } = self;
+        warn!(
+            topic,
+            group,
+            partition,
+            committed,
+            end,
+            "topic ends before the committed offset; receiver is told from its end on"
+        );
+    }
+}
+
 /// A record of the topic of alerts that is none: it is passed over.
 #[derive(Debug)]
 pub struct AlertUnreadable<'a> {

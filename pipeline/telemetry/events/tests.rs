@@ -35,6 +35,7 @@ fn emit_everything() {
     failed.emit();
     DeliveryFailed { delay_ms: None, ..failed }.emit();
     AlertUnreadable { receiver: "pager", error: "record 0@1 is no alert" }.emit();
+    AlertsMissed { topic: "alerts", group: "groundswell-webhook-pager", partition: 0, committed: 9, end: 2 }.emit();
     ReceiverMeasured { receiver: "pager", waiting: 2, retrying: 1, oldest: MS }.emit();
     ReceiverStarted { receiver: "pager", kind: "webhook", host: "https://pager.example", group: "g" }.emit();
     SegmentsMeasured { drift: 0.1 }.emit();
