@@ -101,7 +101,7 @@ fn a_usual_day_is_silent() {
 
 #[test]
 fn a_sudden_run_on_a_product_is_told_of_once() {
-    let run = |minute: i64| (minute >= CALM && minute < CALM + 12).then_some(3);
+    let run = |minute: i64| (CALM..CALM + 12).contains(&minute).then_some(3);
     let told = play(5, |shop, minute| shop.minute(minute, run(minute), true));
     let shown: Vec<(&str, &str)> = told.iter().map(|alert| (alert.scope.as_str(), alert.signal.as_str())).collect();
     assert_eq!(shown, [("of=clicks,product=p3", "clicks")]);
