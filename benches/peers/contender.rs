@@ -9,8 +9,8 @@ use groundswell::runtime;
 use super::broker::Broker;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const CLICKS_MODEL: &str = "models/purchase";
-const TEXT_MODEL: &str = "models/text";
+const CLICKS_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/purchase");
+const TEXT_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/text");
 /// The instances of a team that has read the manual: one a core.
 const CAREFUL_PROCESSES: usize = 2;
 
@@ -135,7 +135,6 @@ impl Contender {
         command.args(java).arg("-cp").arg(format!("{0}:{0}/*", folder.display()));
         command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "ClicksJob", &address(broker), trial]);
         command.args([self.input(trial), self.output(trial)]).arg(broker.folder(trial)).args([CLICKS_MODEL, variant]);
-        command.current_dir(ROOT);
         command
     }
 
@@ -143,7 +142,6 @@ impl Contender {
         let mut command = Command::new(local("peers-python").join("bin/python"));
         command.arg(Path::new(ROOT).join("benches/peers/python").join(script));
         command.args([&address(broker), trial, &self.input(trial), &self.output(trial), TEXT_MODEL, last]);
-        command.current_dir(ROOT);
         command
     }
 
@@ -165,12 +163,13 @@ impl Contender {
 }
 
 fn ours(broker: &Broker, trial: &str, stage: &str, overrides: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_groundswell"));
-    command.args(["run", "--stages", stage, "--set", "http.listen=off"]);
+    let built = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_groundswell").into());
+    let mut command = Command::new(Path::new(ROOT).join(built));
+    // Who comes back after a crash takes its partitions up at once, as all but the plain loops are set up to.
+    command.args(["run", "--stages", stage, "--set", "http.listen=off", "--set", "kafka.static_membership=true"]);
     for setting in broker.overrides(trial, overrides) {
         command.arg("--set").arg(setting);
     }
-    command.current_dir(ROOT);
     command
 }
 

@@ -8,8 +8,8 @@ use std::thread::available_parallelism;
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::contender::{Contender, OF_CLICKS, OF_TEXTS};
+use super::{CLICK_USERS, Outcome, WHOLE};
 
 const PAGE: &str = include_str!("page.md");
 
@@ -72,6 +72,9 @@ impl Figures {
         };
         let page = PAGE
             .replace("{cores}", &available_parallelism()?.to_string())
+            .replace("{click_events}", &WHOLE.clicks.to_string())
+            .replace("{click_users}", &CLICK_USERS.to_string())
+            .replace("{text_events}", &WHOLE.texts.to_string())
             .replace("{clicks}", &rates(clicks, &OF_CLICKS)?)
             .replace("{texts}", &rates(texts, &OF_TEXTS)?)
             .replace("{kills}", &safe_clicks.value(OF_CLICKS[0].name(), "kills")?.to_string())

@@ -8,6 +8,8 @@
 //! 2. *safety*: each is killed without warning again and again, and started anew. Events lost and doubled for a
 //!    read_committed reader, and answers that differ from those of a run that nobody disturbed.
 //!
+//! The part `short` goes through all the others in small and keeps nothing.
+//! `PROGRAM=target/release/groundswell` measures a program that is built already.
 //! Figures of parts measured apart are kept in `target/peers.json`; when all are there, `docs/comparison.md` is written.
 
 mod answers;
@@ -33,14 +35,23 @@ use figures::Figures;
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const CLICKS: usize = 300_000;
 const CLICK_USERS: u32 = 50_000;
-/// A Java that has just started interprets; by then it has compiled what is hot.
-const WARM_CLICKS: usize = 150_000;
-const TEXTS: usize = 15_000;
-const WARM_TEXTS: usize = 2000;
-const SAFETY_CLICKS: usize = 300_000;
-const SAFETY_TEXTS: usize = 15_000;
+
+/// How much is measured.
+pub struct Sizes {
+    clicks: usize,
+    /// A Java that has just started interprets; by then it has compiled what is hot.
+    warm_clicks: usize,
+    texts: usize,
+    warm_texts: usize,
+    rounds: usize,
+    kills: usize,
+}
+
+const WHOLE: Sizes =
+    Sizes { clicks: 300_000, warm_clicks: 150_000, texts: 10_000, warm_texts: 2000, rounds: 3, kills: 6 };
+/// To see that everything is there and works; no figures for anybody.
+const SHORT: Sizes = Sizes { clicks: 30_000, warm_clicks: 5000, texts: 3000, warm_texts: 200, rounds: 1, kills: 2 };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
@@ -60,29 +71,33 @@ fn run(arguments: &[String]) -> Outcome<()> {
         return Err("name a file of JSON lines with a field `text`, plain or .gz: make bench-peers DATA=FILE".into());
     };
     let (overrides, parts): (Vec<String>, Vec<String>) = others.iter().cloned().partition(|o| o.contains('='));
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
-    let clicks = shoppers::clicks(WARM_CLICKS + CLICKS, CLICK_USERS);
-    let texts = texts::read(file, WARM_TEXTS + TEXTS)?;
+    let short = parts.iter().any(|part| part == "short");
+    let wanted = |part: &str| parts.iter().all(|p| p == "short") || parts.iter().any(|p| p == part);
+    let sizes = if short { SHORT } else { WHOLE };
+    let clicks = shoppers::clicks(sizes.warm_clicks + sizes.clicks, CLICK_USERS);
+    let texts = texts::read(file, sizes.warm_texts + sizes.texts)?;
+    let characters = texts::mean_chars(&texts);
     println!(
-        "{CLICKS} clicks of {CLICK_USERS} users; {TEXTS} texts, {} characters on average",
-        texts::mean_chars(&texts)
+        "{} clicks of {CLICK_USERS} users; {} texts, {characters} characters on average",
+        sizes.clicks, sizes.texts
     );
     let texts = reviews(&texts);
     let broker = Broker::start(overrides)?;
-    let mut figures = Figures::load()?;
+    let mut figures = if short { Figures::default() } else { Figures::load()? };
+    let mut keep = |part| if short { Ok(()) } else { figures.keep(part) };
     if wanted("clicks") {
-        figures.keep(rates::compare(&broker, "clicks", &OF_CLICKS, &clicks, WARM_CLICKS)?)?;
+        keep(rates::compare(&broker, "clicks", &OF_CLICKS, &clicks, sizes.warm_clicks, sizes.rounds)?)?;
     }
     if wanted("texts") {
-        figures.keep(rates::compare(&broker, "texts", &OF_TEXTS, &texts, WARM_TEXTS)?)?;
+        keep(rates::compare(&broker, "texts", &OF_TEXTS, &texts, sizes.warm_texts, sizes.rounds)?)?;
     }
-    if wanted("safety") || wanted("safety-clicks") {
-        figures.keep(safety::compare(&broker, "safety-clicks", &OF_CLICKS, &clicks[..SAFETY_CLICKS])?)?;
+    if wanted("safety-clicks") {
+        keep(safety::compare(&broker, "safety-clicks", &OF_CLICKS, &clicks[..sizes.clicks], sizes.kills)?)?;
     }
-    if wanted("safety") || wanted("safety-texts") {
-        figures.keep(safety::compare(&broker, "safety-texts", &OF_TEXTS, &texts[..SAFETY_TEXTS])?)?;
+    if wanted("safety-texts") {
+        keep(safety::compare(&broker, "safety-texts", &OF_TEXTS, &texts[..sizes.texts], sizes.kills)?)?;
     }
-    figures.write_page()
+    if short { Ok(()) } else { figures.write_page() }
 }
 
 /// Each an event of its own.

@@ -7,8 +7,6 @@ use super::figures::{Cell, Part};
 use super::running::{Cost, Runner};
 use super::{Outcome, median};
 
-const ROUNDS: usize = 3;
-
 /// What one contender did in one round.
 struct Round {
     rate: f64,
@@ -23,12 +21,13 @@ pub fn compare(
     contenders: &[Contender],
     records: &[Record],
     warm: usize,
+    rounds: usize,
 ) -> Outcome<Part> {
     println!("{part}: warming the broker up");
     measure(broker, contenders[0], &format!("{part}-warm"), records, warm)?;
-    let mut rounds: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
-    for number in 0..ROUNDS {
-        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
+    let mut measured: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
+    for number in 0..rounds {
+        for (contender, rounds) in contenders.iter().zip(&mut measured) {
             let mut round = measure(broker, *contender, &format!("{part}{number}"), records, warm)?;
             println!(
                 "  round {number}: {}: {:.0} events/s, {:.1} µs of processor time an event, {:.0} MiB",
@@ -43,8 +42,8 @@ pub fn compare(
             rounds.push(round);
         }
     }
-    say_whether_the_same(contenders, &rounds);
-    let cells = contenders.iter().zip(&rounds).map(|(contender, rounds)| {
+    say_whether_the_same(contenders, &measured);
+    let cells = contenders.iter().zip(&measured).map(|(contender, rounds)| {
         let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value).collect());
         let values = vec![
             ("rate", of(|round| round.rate)),

@@ -12,10 +12,14 @@ use super::figures::{Cell, Part};
 use super::running::Runner;
 use super::{Outcome, median};
 
-const KILLS: usize = 6;
-
-pub fn compare(broker: &Broker, part: &str, contenders: &[Contender], records: &[Record]) -> Outcome<Part> {
-    println!("{part}: {KILLS} kills in {} events", records.len());
+pub fn compare(
+    broker: &Broker,
+    part: &str,
+    contenders: &[Contender],
+    records: &[Record],
+    kills: usize,
+) -> Outcome<Part> {
+    println!("{part}: {kills} kills in {} events", records.len());
     let mut cells = Vec::new();
     let mut reference: Option<Answers> = None;
     for contender in contenders {
@@ -23,7 +27,7 @@ pub fn compare(broker: &Broker, part: &str, contenders: &[Contender], records: &
             Some(reference) => &*reference,
             none => none.insert(undisturbed(broker, *contender, part, records)?),
         };
-        let (answers, back) = disturbed(broker, *contender, part, records)?;
+        let (answers, back) = disturbed(broker, *contender, part, records, kills)?;
         let differences = answers.differences(reference);
         let back = median(back);
         println!(
@@ -38,7 +42,7 @@ pub fn compare(broker: &Broker, part: &str, contenders: &[Contender], records: &
             ("doubled", differences.doubled as f64),
             ("changed", differences.changed as f64),
             ("back_s", back),
-            ("kills", KILLS as f64),
+            ("kills", kills as f64),
             ("events", records.len() as f64),
         ];
         cells.push(Cell::new(contender.name(), values));
@@ -65,14 +69,20 @@ fn undisturbed(broker: &Broker, contender: Contender, part: &str, records: &[Rec
 ///
 /// Every other kill comes as soon as a commit is seen, which is when most is under way that a commit might have promised;
 /// the others at any time between two commits.
-fn disturbed(broker: &Broker, contender: Contender, part: &str, records: &[Record]) -> Outcome<(Answers, Vec<f64>)> {
+fn disturbed(
+    broker: &Broker,
+    contender: Contender,
+    part: &str,
+    records: &[Record],
+    kills: usize,
+) -> Outcome<(Answers, Vec<f64>)> {
     let mut runner = Runner::new(broker, contender, part)?;
     let (input, output) = (runner.input(), runner.output());
     broker.feed(&input, records, Supply::Live, || Ok(()))?;
     let ends = runner.ends(&input)?;
     let (mut rng, mut back) = (Rng::with_seed(7), Vec::new());
     let mut before = records.len();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let started = Instant::now();
         runner.start()?;
         runner.wait_until(|runner| Ok(runner.left(&ends)? < before))?;
@@ -80,7 +90,7 @@ fn disturbed(broker: &Broker, contender: Contender, part: &str, records: &[Recor
             back.push(started.elapsed().as_secs_f64());
         }
         // Spread over the input, so that there is something left for the last one.
-        let at = records.len() * (KILLS - kill) / (KILLS + 1);
+        let at = records.len() * (kills - kill) / (kills + 1);
         runner.wait_until(|runner| Ok(runner.left(&ends)? <= at))?;
         if kill % 2 == 1 {
             thread::sleep(contender.commit_every().mul_f32(rng.f32()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use groundswell::config::Settings;
-use groundswell::runtime::{self, Purchase, Running};
+use groundswell::runtime::{self, Passage, Purchase, Purpose, Running, UserLookUps};
 use groundswell::telemetry::Health;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -44,6 +44,15 @@ impl<'a> Trial<'a> {
         let topics = [input.clone(), settings.outputs.clicks.clone(), settings.outputs.profiles.clone()];
         broker.create_topics(&topics)?;
         broker.create_topics(&[changelog, settings.outputs.dead_letters.clone()])?;
+        for Passage { topic, purpose } in runtime::passages(&settings) {
+            if let Purpose::Repartition { owner } = purpose {
+                broker.create_topics(&[runtime::changelog(&format!("{name}-{owner}"), &topic)])?;
+            }
+            broker.create_topics(&[topic])?;
+        }
+        if settings.recommendations.enabled {
+            broker.create_topics(std::slice::from_ref(&settings.outputs.recommendations))?;
+        }
         Self::over(broker, &settings, 0)
     }
 
@@ -93,6 +102,25 @@ impl<'a> Trial<'a> {
             self.end += PARTITIONS as usize;
         }
         Ok(clicks.len() as f64 / took.as_secs_f64())
+    }
+
+    pub fn look_ups(&self) -> Option<UserLookUps> {
+        self.running.look_ups()
+    }
+
+    pub fn broker(&self) -> &'a Broker {
+        self.broker
+    }
+
+    /// The topic that it reads.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// Waits until so many more clicks, which were written by somebody else, are committed.
+    pub fn wrote(&mut self, clicks: usize) -> Outcome<()> {
+        self.end += clicks;
+        self.wait_until_committed()
     }
 
     fn wait_until_committed(&self) -> Outcome<()> {

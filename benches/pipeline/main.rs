@@ -10,12 +10,15 @@
 //! 4. *memory*: after 200,000 events against after 20,000.
 //! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
 //!    bytes.
-//! 6. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
+//! 6. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
+//!    second with somebody asking ÷ with nobody.
+//! 7. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
 //!    takes to come back.
 
 mod alone;
 mod broker;
 mod clicks;
+mod look_ups;
 mod plain;
 mod shoppers;
 mod texts;
@@ -47,6 +50,9 @@ const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
 /// Some epochs' worth. What recommendations cost is another question.
 const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
+/// With recommendations, which are ranked when they are asked for.
+const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
+const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
@@ -88,6 +94,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("clicks") {
         clicks(&broker)?;
+    }
+    if wanted("look-ups") {
+        look_ups(&broker)?;
     }
     if wanted("users") {
         users::measure(&broker)?;
@@ -198,6 +207,42 @@ fn clicks(broker: &Broker) -> Outcome<()> {
             "clicks, {how}: pipeline {pipeline:.0} clicks/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
             pipeline / plain
         );
+    }
+    Ok(())
+}
+
+fn look_ups(broker: &Broker) -> Outcome<()> {
+    let records = shoppers::clicks(CLICKS, CLICK_USERS);
+    let mut answering = look_ups::Answering::start(broker, "look-ups", &LOOK_UPS_SETTINGS, CLICK_USERS)?;
+    let part = records.len() / (2 * ROUNDS + 1);
+    let mut parts = records.chunks(part);
+    let mut next = || parts.next().ok_or("more clicks are needed");
+    let (mut alone, mut asked) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        alone.push(answering.rate(next()?, 0)?);
+        asked.push(answering.rate(next()?, LOOK_UP_CLIENTS)?);
+        println!(
+            "  round {round}: nobody asks {:.0} clicks/s, {LOOK_UP_CLIENTS} clients ask {:.0} clicks/s",
+            alone[round], asked[round]
+        );
+    }
+    let (alone, asked) = (median(&mut alone), median(&mut asked));
+    println!(
+        "look-ups: clicks with {LOOK_UP_CLIENTS} clients asking {asked:.0} ÷ with nobody asking {alone:.0} clicks/s = {:.3}",
+        asked / alone
+    );
+    let took = answering.latency(next()?, alone / 2.0, LATENCY_FOR)?;
+    answering.stop()?;
+    let found = took.iter().filter(|took| took.found).count();
+    println!("look-ups: {} at {:.0} clicks/s, {found} of them of users who are known", took.len(), alone / 2.0);
+    for path in look_ups::PATHS {
+        let mut seconds: Vec<f64> = took.iter().filter(|took| took.path == path).map(|took| took.seconds).collect();
+        if seconds.is_empty() {
+            return Err(format!("nobody asked for {path}").into());
+        }
+        seconds.sort_by(f64::total_cmp);
+        let at = |quantile: f64| seconds[((seconds.len() - 1) as f64 * quantile) as usize] * 1000.0;
+        println!("  {path}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0));
     }
     Ok(())
 }

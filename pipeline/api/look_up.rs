@@ -18,7 +18,7 @@ use super::pass_on::Question;
 use super::token::Token;
 use super::{Seen, answer, refuse};
 use crate::config::{Elsewhere, Http};
-use crate::event::{About, Error, Found, LookUp, Way};
+use crate::event::{About, AlertsWanted, Error, Found, LookUp, TrendsWanted, Way, Written};
 use crate::telemetry::{LookUpOutcome, LookedUp};
 
 /// The engine answers between two turns; one that has not by then hangs or has ended.
@@ -31,10 +31,14 @@ const USER_BYTES_MAX: usize = 1024;
 const TOPICS_MAX: usize = 64;
 
 type Ask = Box<dyn Fn(LookUp) + Send + Sync>;
+/// `None` until they have been read.
+type Tell<Wanted> = Box<dyn Fn(&Wanted) -> Option<Written> + Send + Sync>;
 
 /// Whom to ask. The server listens before the stages run; until then there is nobody.
 pub struct LookUps {
     users: OnceLock<Ask>,
+    pub(super) alerts: OnceLock<Tell<AlertsWanted>>,
+    pub(super) trends: OnceLock<Tell<TrendsWanted>>,
     waiting: Arc<Semaphore>,
     /// Questions passed on to other instances. They take places that others want to be asked at.
     passed_on: Semaphore,
@@ -48,6 +52,8 @@ impl LookUps {
     pub fn new(settings: &Http) -> Result<Self, Error> {
         Ok(Self {
             users: OnceLock::new(),
+            alerts: OnceLock::new(),
+            trends: OnceLock::new(),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             passed_on: Semaphore::new(WAITING_MAX),
             elsewhere: settings.elsewhere,
@@ -58,6 +64,16 @@ impl LookUps {
     /// The first to answer about users stays.
     pub fn users(&self, ask: impl Fn(LookUp) + Send + Sync + 'static) {
         let _ = self.users.set(Box::new(ask));
+    }
+
+    /// The first to tell of alerts and trends stays.
+    pub fn boards(
+        &self,
+        alerts: impl Fn(&AlertsWanted) -> Option<Written> + Send + Sync + 'static,
+        trends: impl Fn(&TrendsWanted) -> Option<Written> + Send + Sync + 'static,
+    ) {
+        let _ = self.alerts.set(Box::new(alerts));
+        let _ = self.trends.set(Box::new(trends));
     }
 }
 

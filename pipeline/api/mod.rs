@@ -7,12 +7,15 @@
 //! | `/v1/profiles/{user}` | who the user is, from what is committed |
 //! | `/v1/sessions/{user}` | the user's sessions that are not over |
 //! | `/v1/recommendations/{user}?limit=` | what is recommended to the user now |
+//! | `/v1/alerts?state=&severity=&scope=&rule=&since=&limit=` | how alerts stand |
+//! | `/v1/trends?scope=&from=&to=&limit=` | buckets of scopes |
 //! | `/metrics` | the metrics in Prometheus's text format |
 //! | `/` | this list |
 //!
 //! It only reads and takes no body. On loopback by default. Under `/v1/` a token is asked for where one is configured, and
 //! docs/http.md says what is asked and answered.
 
+mod boards;
 mod look_up;
 mod pass_on;
 mod server;
@@ -41,7 +44,9 @@ const LISTING: &str = "groundswell\n\n\
     /metrics   metrics in Prometheus's text format\n\
     /v1/profiles/{user}                 who a user is\n\
     /v1/sessions/{user}                 a user's sessions that are not over\n\
-    /v1/recommendations/{user}?limit=   what is recommended to a user now\n";
+    /v1/recommendations/{user}?limit=   what is recommended to a user now\n\
+    /v1/alerts                          alerts that are open\n\
+    /v1/trends                          how texts have gone, by scope\n";
 
 #[derive(Clone)]
 struct Seen {
@@ -56,6 +61,8 @@ fn router(health: Arc<Health>, metrics: Metrics, look_ups: Arc<LookUps>) -> Rout
         .route("/v1/profiles/{user}", get(look_up::profile))
         .route("/v1/sessions/{user}", get(look_up::sessions))
         .route("/v1/recommendations/{user}", get(look_up::recommendations))
+        .route("/v1/alerts", get(boards::alerts))
+        .route("/v1/trends", get(boards::trends))
         .route_layer(from_fn_with_state(seen.clone(), token::ask_for_token));
     Router::new()
         .route("/", get(|| async { text("text/plain; charset=utf-8", LISTING.to_owned()) }))

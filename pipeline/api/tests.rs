@@ -3,7 +3,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Fault, Found, LookUp, Way};
+use crate::event::v1::{AlertState, Severity};
+use crate::event::{AlertsWanted, Fault, Found, LookUp, TrendsWanted, Way};
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -198,7 +199,7 @@ fn a_token_is_asked_for_where_one_is_configured_and_nowhere_else() {
         send(&server, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n").as_bytes())
     };
     let check = |header: &str, expected: &str, challenge: Option<&str>| {
-        for path in ["/v1/profiles/u", "/v1/sessions/u", "/v1/recommendations/u"] {
+        for path in ["/v1/profiles/u", "/v1/sessions/u", "/v1/recommendations/u", "/v1/alerts", "/v1/trends"] {
             let answer = ask(path, header);
             assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{path} {header}: {answer}");
             let found = answer.lines().find_map(|line| line.strip_prefix("www-authenticate: "));
@@ -324,4 +325,52 @@ fn so_many_wait_and_no_more() {
         (hung.recv().unwrap().reply)(Found::Unknown);
         assert_eq!(asked.join().unwrap(), 404, "there is room again");
     });
+}
+
+#[test]
+fn alerts_and_trends_are_told_by_whoever_reads_them() {
+    let (server, _, look_ups) = start_with_look_ups();
+    assert_eq!(get(&server, "/v1/alerts").0, 404, "nobody reads them");
+    look_ups.boards(
+        |wanted| (wanted.rule.as_deref() != Some("unread")).then(|| json!(format!("{wanted:?}")).to_string()),
+        |wanted| Some(json!(format!("{wanted:?}")).to_string()),
+    );
+    let check = |path: &str, expected: String| {
+        let (status, body) = get(&server, path);
+        assert_eq!((status, serde_json::from_str(&body).ok()), (200, Some(json!(expected))), "{path}: {body}");
+    };
+    let open = AlertsWanted { states: vec![AlertState::Pending, AlertState::Firing], limit: 100, ..Default::default() };
+    check("/v1/alerts", format!("{open:?}"));
+    let some = AlertsWanted {
+        states: vec![AlertState::Resolved, AlertState::Retracted],
+        severities: vec![Severity::Critical, Severity::Info],
+        scope: Some("brand=b 1,topic=中".into()),
+        rule: Some("volume".into()),
+        since_ms: Some(1_000),
+        limit: 1_000,
+    };
+    let query = "severity=critical,info&scope=brand%3Db+1%2Ctopic%3D%E4%B8%AD&rule=volume&since=1970-01-01T00:00:01Z&limit=1000";
+    check(&format!("/v1/alerts?state=resolved,retracted&{query}"), format!("{some:?}"));
+    let trends = TrendsWanted { scope: Some("all".into()), from_ms: Some(0), to_ms: Some(60_000), limit: 5 };
+    check("/v1/trends?scope=all&from=0&to=60000&limit=5", format!("{trends:?}"));
+    assert_eq!(get(&server, "/v1/alerts?rule=unread").0, 503);
+    let hostile = [
+        "/v1/alerts?state=",
+        "/v1/alerts?state=gone",
+        "/v1/alerts?severity=loud",
+        "/v1/alerts?since=soon",
+        "/v1/alerts?x=1",
+        "/v1/alerts?limit=0",
+        "/v1/alerts?limit=-1",
+        "/v1/alerts?limit=1001",
+        "/v1/alerts?scope=a&scope=b",
+        "/v1/trends?limit=10001",
+        "/v1/trends?from=99999999999999999",
+        "/v1/trends?to=%ff",
+        "/v1/trends?rule=volume",
+    ];
+    for path in hostile {
+        assert_eq!(get(&server, path).0, 400, "{path}");
+    }
+    assert_eq!(get(&server, "/v1/alerts/").0, 404);
 }

@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use crate::api::LookUps;
 use crate::config::{InputKind, Settings};
 use crate::event::{Error, Fault};
-use crate::runtime::{Models, PURCHASE, Purchase, Running, start_alerts, start_clicks, start_text};
+use crate::runtime::{
+    Boards, Models, PURCHASE, Purchase, Running, start_alerts, start_boards, start_clicks, start_text,
+};
 use crate::stages::Stage;
 use crate::stages::alerts::AlertsStage;
 use crate::stages::clicks::ClicksStage;
@@ -82,7 +84,10 @@ pub fn models(stages: &[StageName], settings: &Settings) -> Vec<String> {
 }
 
 /// Stages at work. They share a process and nothing else: where one ends, the others are ended too.
-pub struct Stages(Vec<Running>);
+pub struct Stages {
+    running: Vec<Running>,
+    boards: Option<Boards>,
+}
 
 impl Stages {
     /// Reads all models before any stage starts, so that what cannot be had stops the start of all. Returns when the
@@ -95,7 +100,9 @@ impl Stages {
         let of_clicks = purchase.iter().filter_map(|purchase| purchase.warning.as_deref());
         of_texts.chain(of_clicks).for_each(|warning| tracing::warn!(warning, "model"));
 
-        let mut started = Stages(Vec::new());
+        // Whichever stages run here: who asks for alerts asks any instance.
+        let (boards, reads) = start_boards(settings)?.unzip();
+        let mut started = Stages { running: reads.unwrap_or_default(), boards };
         for stage in stages {
             let running = match (stage, &texts) {
                 (StageName::Text, Some(models)) => start_text(settings, models, health.clone()),
@@ -104,7 +111,7 @@ impl Stages {
                 (StageName::Clicks, _) => start_clicks(settings, purchase.as_ref(), health.clone()),
             };
             match running {
-                Ok(running) => started.0.extend(running.apart()),
+                Ok(running) => started.running.extend(running.apart()),
                 Err(error) => {
                     // Why it could not start says more than how the others ended.
                     let _ = started.join();
@@ -117,31 +124,35 @@ impl Stages {
 
     /// Answers what is asked over HTTP, as far as these stages can.
     pub fn answer(&self, look_ups: &LookUps) {
-        for users in self.0.iter().filter_map(Running::look_ups) {
+        for users in self.running.iter().filter_map(Running::look_ups) {
             look_ups.users(move |look_up| users.ask(look_up));
+        }
+        if let Some(boards) = self.boards.clone() {
+            let of_trends = boards.clone();
+            look_ups.boards(move |wanted| boards.alerts(wanted), move |wanted| of_trends.trends(wanted));
         }
     }
 
     /// Finishes what is under way within `delivery.shutdown_ms_max`, then ends.
     pub fn stop(&self) {
-        self.0.iter().for_each(Running::stop);
+        self.running.iter().for_each(Running::stop);
     }
 
     /// True as soon as one of them has ended by itself, or all have after a stop.
     pub fn is_finished(&self, stopped: bool) -> bool {
-        let mut finished = self.0.iter().map(Running::is_finished);
+        let mut finished = self.running.iter().map(Running::is_finished);
         if stopped { finished.all(|finished| finished) } else { finished.any(|finished| finished) }
     }
 
     /// Waits for none that is still at work; says why one that has ended could not go on.
     pub fn leave(self) -> Result<(), Error> {
-        self.0.into_iter().filter(Running::is_finished).try_for_each(Running::join)
+        self.running.into_iter().filter(Running::is_finished).try_for_each(Running::join)
     }
 
     /// Ends all, and says why the first that could not go on could not.
     pub fn join(self) -> Result<(), Error> {
         self.stop();
-        let ended: Vec<Result<(), Error>> = self.0.into_iter().map(Running::join).collect();
+        let ended: Vec<Result<(), Error>> = self.running.into_iter().map(Running::join).collect();
         ended.into_iter().collect()
     }
 }

@@ -24,6 +24,12 @@ pub struct Written {
     pub elsewhere: Elsewhere,
     /// How those who write the clicks choose a partition by the record's key, which must be the user as in the field `user`.
     pub partitioner: Partitioner,
+    /// Bytes of alerts, overhead included, that this instance reads back to answer `/v1/alerts`: all that are open and the last of those that have ended, of all instances. An alert takes some 5 KB. Only where `alerts.enabled` is set.
+    #[schemars(range(min = 65_536, max = 17_179_869_184_u64))]
+    pub alerts_bytes_max: usize,
+    /// The same of trends, for `/v1/trends`: the newest buckets of all scopes. A bucket of a scope takes some 500 bytes.
+    #[schemars(range(min = 65_536, max = 17_179_869_184_u64))]
+    pub trends_bytes_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -55,6 +61,8 @@ pub struct Http {
     pub advertised_url: Option<String>,
     pub elsewhere: Elsewhere,
     pub partitioner: Partitioner,
+    pub alerts_bytes_max: usize,
+    pub trends_bytes_max: usize,
 }
 
 pub fn http(written: &Written, judge: &mut Judge) -> Http {
@@ -71,6 +79,8 @@ pub fn http(written: &Written, judge: &mut Judge) -> Http {
         advertised_url: written.advertised_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         elsewhere: written.elsewhere,
         partitioner: written.partitioner,
+        alerts_bytes_max: written.alerts_bytes_max,
+        trends_bytes_max: written.trends_bytes_max,
     }
 }
 

@@ -308,7 +308,7 @@ pub struct Alerts {
     /// Milliseconds of event time that a bucket waits for late texts behind its end. An alert is shown before, as provisional, and confirmed or retracted then; what comes later still is counted and left out.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub grace_ms: u64,
-    /// Milliseconds of event time that an input partition may be behind the one that is furthest and still be waited for. Shorter confirms sooner when a partition has fallen silent; longer loses nothing where partitions are read at different speeds, as after a long halt. Not below `grace_ms`.
+    /// Milliseconds of event time that an input partition may be behind the one that is furthest and still be waited for. Shorter confirms sooner when a partition has fallen silent; longer loses nothing where partitions are read at different speeds, as after a long halt. Not below `grace_ms`. Also milliseconds of the clock on the wall: where nothing at all comes for so long, event time goes on with that clock until every alert under way has ended.
     #[schemars(range(min = 1000, max = 604_800_000))]
     pub idle_ms: u64,
     /// Milliseconds of a scope's life in which it is only got to know. A topic, an intent or a topic of a brand that grows within it is an alert all the same, if everything else is known for longer: `emerging`.

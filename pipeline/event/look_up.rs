@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::v1::{AlertState, Severity};
+
 /// A question about one user.
 pub struct LookUp {
     /// As the shop writes it.
@@ -53,3 +55,29 @@ pub enum Found {
     /// Nothing of the kind is kept here.
     Nothing,
 }
+
+/// Which alerts somebody wants to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertsWanted {
+    pub states: Vec<AlertState>,
+    /// Any where there is none.
+    pub severities: Vec<Severity>,
+    pub scope: Option<String>,
+    pub rule: Option<String>,
+    /// Written for a bucket that ended then or later.
+    pub since_ms: Option<i64>,
+    pub limit: usize,
+}
+
+/// Which buckets somebody wants to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrendsWanted {
+    pub scope: Option<String>,
+    /// Those that begin in here.
+    pub from_ms: Option<i64>,
+    pub to_ms: Option<i64>,
+    pub limit: usize,
+}
+
+/// An answer as JSON.
+pub type Written = String;

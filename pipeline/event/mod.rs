@@ -16,5 +16,5 @@ pub mod v1 {
 
 pub use error::{Error, Fault};
 pub use exchange::{Answer, Ask, Encoding, HeadAnswer, ModelId, Prediction, Priority, Question};
-pub use look_up::{About, Found, LookUp, Reply, Unwritten, Way};
+pub use look_up::{About, AlertsWanted, Found, LookUp, Reply, TrendsWanted, Unwritten, Way, Written};
 pub use record::{Header, Origin, Output, RawRecord, Reason, Record, Rejection, TopicPartition};

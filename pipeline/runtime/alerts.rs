@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::clock::start_clock;
 use super::models::Served;
 use super::notify::start_notifiers;
 use super::schemas::Registered;
@@ -35,7 +36,8 @@ pub fn start_alerts(settings: &Settings, health: Arc<Health>) -> Result<Running,
     let sources = sources(settings)?;
     let stage = Arc::new(alerts_stage(settings, &registered, sources)?);
     let topics = watched(settings).into_iter().chain([repartition(settings)]).collect();
-    let running = start_stage(settings, &Served::none(), stage, &registered, topics, health)?;
+    let clock = start_clock(settings, stage.clone())?;
+    let running = start_stage(settings, &Served::none(), stage, &registered, topics, health)?.with(clock);
     Ok(start_notifiers(settings)?.into_iter().fold(running, Running::with))
 }
 

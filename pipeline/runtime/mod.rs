@@ -4,7 +4,9 @@
 //! [`start_clicks`] and [`start_alerts`] make the stages first. [`Offline`] runs a stage without Kafka.
 
 mod alerts;
+mod boards;
 mod clicks;
+mod clock;
 #[cfg(test)]
 mod cuts;
 mod engine;
@@ -27,6 +29,7 @@ mod start;
 mod text;
 
 pub use alerts::{alerts_stage, repartition, start_alerts, watched};
+pub use boards::{Boards, start_boards};
 pub use clicks::{PURCHASE, Purchase, clicks_stage, start_clicks};
 pub use look_up::UserLookUps;
 pub use models::{Loaded, Models, Served};

@@ -12,8 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::follow::{ANSWER_MAX, Table, follow};
@@ -141,7 +142,8 @@ pub fn start_owners(
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
         .set("message.timeout.ms", CLAIM_MAX.as_millis().to_string());
-    let producer = config.create().map_err(|e| broker_error("cannot create the producer of owners", &e))?;
+    let producer =
+        config.create_with_context(Told).map_err(|e| broker_error("cannot create the producer of owners", &e))?;
     let owners = Arc::new(Owners::new(settings, topics, url.clone()));
     let claim = Claim { instance: settings.instance.clone(), url };
     let claimant = Claimant {
@@ -164,7 +166,7 @@ struct Claimant {
     held: Arc<Holdings>,
     claim: Vec<u8>,
     topic: String,
-    producer: BaseProducer,
+    producer: BaseProducer<Told>,
     /// What this instance has, and when it said so last.
     claimed: HashMap<TopicPartition, Instant>,
     /// What was said before it started has been read.
@@ -242,7 +244,23 @@ impl Claimant {
 
 impl Drop for Claimant {
     fn drop(&mut self) {
-        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+    }
+}
+
+/// Tells of claims that no broker has taken; each is made again.
+struct Told;
+
+impl ClientContext for Told {}
+
+impl ProducerContext for Told {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = delivered {
+            let told = broker_error("cannot say which partitions this instance has", error);
+            BrokerFailed { stage: ClicksStage::NAME, error: &told.message }.emit();
+        }
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) mod tests {
 
     /// What `emit` logs, at any level, in this format.
     pub(in crate::telemetry) fn logged(format: LogFormat, filter: &str, emit: impl FnOnce()) -> String {
+        // With one subscriber alone, a thread without one that comes first to an event switches it off for all.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let captured = Captured::default();
         let writer = captured.clone();
         let settings = Log { format, filter: filter.to_owned() };

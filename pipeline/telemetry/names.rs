@@ -226,6 +226,20 @@ pub(super) static LOOK_UP_SECONDS: Metric = Metric {
     labels: &["about", "outcome"],
     help: "From a question about a user over HTTP to its answer: found, unknown, redirected or passed_on to the instance that has the user, restoring where that is not ready, nowhere where no instance that has the user can be reached, busy where too many wait, late where no answer came in time, refused where it was no question.",
 };
+pub(super) static BOARD_SIZE: Metric = Metric {
+    name: "groundswell_board_size_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["board"],
+    help: "Alerts or trends that this instance has read back to answer with, overhead included.",
+};
+pub(super) static BOARD_LIMIT: Metric = Metric {
+    name: "groundswell_board_limit_bytes",
+    kind: Kind::Gauge,
+    unit: Unit::Bytes,
+    labels: &["board"],
+    help: "What they may take.",
+};
 
 // Alerts
 pub(super) static ALERT_TEXTS: Metric = Metric {
@@ -576,6 +590,8 @@ pub static ALL: &[&Metric] = &[
     &RECOMMENDATION_LISTS_SIZE,
     &RECOMMENDATION_LISTS_LIMIT,
     &LOOK_UP_SECONDS,
+    &BOARD_SIZE,
+    &BOARD_LIMIT,
     &ALERT_TEXTS,
     &ALERTS_WRITTEN,
     &TRENDS_WRITTEN,

@@ -52,7 +52,7 @@ const OF_CLICKS: [&str; 12] = [
 ];
 
 /// Those of the alerts stage and of the receivers of alerts, which do not run here.
-const OF_ALERTS: [&str; 8] = [
+const OF_ALERTS: [&str; 10] = [
     "groundswell_alert_texts_total",
     "groundswell_alerts_written_total",
     "groundswell_trends_written_total",
@@ -61,6 +61,8 @@ const OF_ALERTS: [&str; 8] = [
     "groundswell_alerts_waiting",
     "groundswell_alerts_retrying",
     "groundswell_alert_oldest_waiting_seconds",
+    "groundswell_board_size_bytes",
+    "groundswell_board_limit_bytes",
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests against a real Kafka and a real schema registry. They need `make fetch`.
 
 mod alerts;
+mod boards;
 mod clicks;
 mod events;
 mod harness;

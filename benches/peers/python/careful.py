@@ -2,8 +2,8 @@
 
     careful.py BOOTSTRAP GROUP INPUT OUTPUT MODEL_FOLDER INSTANCE
 
-One process a core, each with its own INSTANCE, which names its transactions: one that comes back after a crash ends those
-that it had left open.
+One process a core, each with its own INSTANCE, which names its membership and its transactions: one that comes back after
+a crash takes its partitions up at once and ends what it had left open.
 """
 
 import json
@@ -24,7 +24,7 @@ def main(bootstrap, group, topic, output, folder, instance):
     # Rebalances are told of within `consume`, so never while a transaction is open.
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
                          "enable.auto.commit": False, "isolation.level": "read_committed",
-                         "session.timeout.ms": 10_000})
+                         "group.instance.id": instance})
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{group}-{instance}",
                          "transaction.timeout.ms": 10_000})
     producer.init_transactions()

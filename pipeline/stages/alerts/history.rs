@@ -67,6 +67,12 @@ impl History {
         self.settle(out);
     }
 
+    /// Nothing comes, and a clock on the wall shows this.
+    pub fn clock(&mut self, clock_ms: i64, out: &mut Vec<Emit>) {
+        self.handed_on.push(sums::clock(clock_ms));
+        self.deliver(out);
+    }
+
     /// Works off what has fallen due at the owners: one message works off a bounded part of it.
     fn settle(&mut self, out: &mut Vec<Emit>) {
         for input in 0..self.inputs.len() {

@@ -10,6 +10,7 @@
 //! and bursts of few writers, [`look`] compares with the past that [`crate::detect::rise`] holds, [`lifecycle`] makes an
 //! alert of it, [`rollup`] finds the one that is told of an incident, and [`publish`] writes it with its [`evidence`].
 
+mod board;
 mod bucket;
 mod evidence;
 mod hash;
@@ -35,6 +36,7 @@ mod clicks_tests;
 #[cfg(test)]
 mod tests;
 
+pub use board::{AlertBoard, TrendBoard};
 pub use history::History;
 pub use publish::Emit;
 pub use seen::Seen;

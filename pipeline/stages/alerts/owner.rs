@@ -4,6 +4,11 @@
 //! sums alone: in whatever order those of different sources come in between, the same buckets are closed with the same
 //! content in the same order. Before that, what has come so far is looked at with each sum that comes, and an alert that
 //! shows is raised as provisional.
+//!
+//! Event time stands still while nothing comes. So that what fires then ends all the same, the instances write what the clock
+//! on the wall shows into the repartition topic. Where nothing else was heard for `idle_ms` of it, event time goes on at its
+//! pace until no bucket is open and no alert under way, and no further: live texts, which are as old as that clock, never
+//! come too late for it. What an owner decides still follows from the records of its partition alone.
 
 use super::bucket::Bucket;
 use super::lifecycle::{Change, Moment, is_idle};
@@ -37,7 +42,13 @@ pub fn observe(
     out: &mut Vec<Emit>,
 ) {
     let mut owner = OWNER.get(tables, "").unwrap_or_default();
+    if message.clock_ms > 0 {
+        owner.hear_clock(message.clock_ms, settings);
+    } else {
+        owner.quiet_since_ms = None;
+    }
     match message.partial {
+        None if message.clock_ms > 0 => {}
         None => owner.advance(&message.source, message.through_ms, sources, settings),
         Some(partial) => {
             tables.advance(owner.time);
@@ -48,6 +59,7 @@ pub fn observe(
     tables.advance(owner.time);
     while let Some(due) = tables.next_due() {
         if let Some(((at, (group, name)), Empty {})) = CLOSE.due(tables, &due) {
+            owner.waiting = owner.waiting.saturating_sub(1);
             Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
         }
     }
@@ -55,6 +67,18 @@ pub fn observe(
 }
 
 impl Owner {
+    /// A clock on the wall shows this, and nothing else was said.
+    fn hear_clock(&mut self, clock_ms: i64, settings: &Alerts) {
+        if self.quiet_since_ms.is_none() {
+            (self.quiet_since_ms, self.quiet_time) = (Some(clock_ms), self.time);
+        }
+        let quiet_ms = clock_ms.saturating_sub(self.quiet_since_ms.unwrap_or(clock_ms));
+        let beyond_ms = quiet_ms.saturating_sub(idle_ms(settings));
+        if beyond_ms > 0 && self.waiting > 0 {
+            self.time = self.time.max(self.quiet_time.saturating_add(beyond_ms));
+        }
+    }
+
     /// A source has handed on all up to here.
     fn advance(&mut self, source: &str, through_ms: i64, expected: usize, settings: &Alerts) {
         let began_ms = *self.began_ms.get_or_insert(through_ms);
@@ -62,14 +86,17 @@ impl Owner {
             self.sources.push(Source { name: source.to_owned(), highest: through_ms });
             self.sources.len() - 1
         });
-        let idle_ms = i64::try_from(settings.idle.as_millis()).unwrap_or(i64::MAX);
         let unheard = (self.sources.len() < expected).then_some((u32::MAX, began_ms));
         let highest = (0..).zip(&self.sources).map(|(i, source)| (i, source.highest)).chain(unheard);
-        let mut sources = Sources::from_parts(idle_ms, highest, self.time);
+        let mut sources = Sources::from_parts(idle_ms(settings), highest, self.time);
         self.time = sources.observe(place as u32, through_ms);
         let known = &mut self.sources[place];
         known.highest = known.highest.max(through_ms);
     }
+}
+
+fn idle_ms(settings: &Alerts) -> i64 {
+    i64::try_from(settings.idle.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A scope at work.
@@ -109,10 +136,16 @@ impl<T: Tables> Scoped<'_, T> {
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
             watched.open.insert(place, at);
-            CLOSE.put_until(self.tables, &(at, self.key()), Empty {}, due_ms);
+            self.close_at(at, due_ms);
         }
         self.see(&mut watched, at, out);
         SCOPES.put(self.tables, &self.key(), watched);
+    }
+
+    fn close_at(&mut self, at: i64, due_ms: i64) {
+        let key = (at, self.key());
+        self.owner.waiting += u64::from(CLOSE.get(self.tables, &key).is_none());
+        CLOSE.put_until(self.tables, &key, Empty {}, due_ms);
     }
 
     /// What the open buckets show.
@@ -179,7 +212,7 @@ impl<T: Tables> Scoped<'_, T> {
         if watched.tracks.iter().any(Track::holds) {
             // An alert must be able to end without another text.
             let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
-            CLOSE.put_until(self.tables, &(at + 1, self.key()), Empty {}, due_ms);
+            self.close_at(at + 1, due_ms);
         }
         SCOPES.put(self.tables, &self.key(), watched);
     }

@@ -216,6 +216,11 @@ impl AlertsStage {
         }
     }
 
+    /// What a clock on the wall shows, for every partition of the repartition topic.
+    pub fn clock(&self, now: Timestamp) -> Vec<Output> {
+        self.handed_on(sums::clock(now.as_millisecond()))
+    }
+
     fn written(&self, emit: &Emit) -> Output {
         let output = |topic: &Arc<str>, key: String, payload| Output {
             topic: topic.clone(),

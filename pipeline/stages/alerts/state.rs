@@ -242,6 +242,14 @@ pub struct Owner {
     /// How far the first source had come when it was first heard from.
     #[prost(int64, optional, tag = "6")]
     pub began_ms: Option<i64>,
+    /// Buckets that are to be closed.
+    #[prost(uint64, tag = "7")]
+    pub waiting: u64,
+    /// What the clock on the wall showed when it was heard first after everything else, and [`Self::time`] by then.
+    #[prost(int64, optional, tag = "8")]
+    pub quiet_since_ms: Option<i64>,
+    #[prost(int64, tag = "9")]
+    pub quiet_time: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -68,7 +68,13 @@ pub fn pass(tables: &mut impl Tables, settings: &Alerts, source: &str, to_ms: i6
 
 /// The source has handed on all up to here.
 pub fn through(source: &str, through_ms: i64) -> HandedOn {
-    HandedOn { group: None, message: v1::Repartitioned { source: source.to_owned(), through_ms, partial: None } }
+    let message = v1::Repartitioned { source: source.to_owned(), through_ms, ..v1::Repartitioned::default() };
+    HandedOn { group: None, message }
+}
+
+/// What a clock on the wall shows, for every owner.
+pub fn clock(clock_ms: i64) -> HandedOn {
+    HandedOn { group: None, message: v1::Repartitioned { clock_ms, ..v1::Repartitioned::default() } }
 }
 
 /// Whatever has fallen due.
@@ -96,7 +102,8 @@ fn revised(sums: &mut Summed, source: &str) -> v1::Repartitioned {
     sums.changed = false;
     let partial = sums.partial.get_or_insert_default();
     partial.revision += 1;
-    v1::Repartitioned { source: source.to_owned(), through_ms: 0, partial: Some(partial.clone()) }
+    let partial = Some(partial.clone());
+    v1::Repartitioned { source: source.to_owned(), partial, ..v1::Repartitioned::default() }
 }
 
 fn forget_ms(end_ms: i64, settings: &Alerts) -> i64 {

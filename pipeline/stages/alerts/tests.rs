@@ -322,3 +322,34 @@ fn state_is_bounded_and_small() {
     let bytes = history.owned_bytes() / 66;
     assert!(bytes < 6_000, "{bytes} bytes a scope");
 }
+
+#[test]
+fn silence_ends_what_fires_and_live_texts_are_not_too_late_after_it() {
+    let settings = settings();
+    let mut shop = Shop::new(6, 12, 30.0);
+    let before = texts(&mut shop, 300, 280, 20, surge(Some(4), 12.0));
+    let (mut history, mut out) = (History::new(settings.clone(), 2, 3), Vec::new());
+    seen(&before, &settings).iter().enumerate().for_each(|(i, text)| history.text(i % 2, text, &mut out));
+    let firing = |out: &[Emit]| {
+        let ended = Ended::of(out.to_vec());
+        ended.alerts.values().filter(|alert| alert.state() == v1::AlertState::Firing).count()
+    };
+    assert!(firing(&out) > 0);
+    let idle = settings.idle.as_millis() as i64 / MINUTE;
+    let clock = |minute: i64| START + (300 + minute) * MINUTE;
+    (0..=idle).for_each(|minute| history.clock(clock(minute), &mut out));
+    assert!(firing(&out) > 0, "not before the time-out");
+    (idle + 1..=idle + 60).for_each(|minute| history.clock(clock(minute), &mut out));
+    assert_eq!(firing(&out), 0);
+    // Nothing is left to be done, and the clock does not go on for its own sake.
+    let written = out.len();
+    (idle + 61..=idle + 600).for_each(|minute| history.clock(clock(minute), &mut out));
+    assert_eq!(out.len(), written);
+
+    let again = shop.minute(300 + idle + 60, Surge::default());
+    seen(&again, &settings).iter().for_each(|text| history.text(0, text, &mut out));
+    history.pass(30 * MINUTE, &mut out);
+    assert_eq!((history.fault(), history.too_late()), (None, 0));
+    let all = &Ended::of(out).trends[&("all".to_owned(), clock(idle + 60))];
+    assert_eq!((all.count, all.provisional), (again.len() as u64, false));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{trace, warn};
+use tracing::{info, trace, warn};
 
 use crate::telemetry::{limiter, names};
 
@@ -81,5 +81,40 @@ impl UserMisplaced<'_> {
         if let Some(suppressed) = limiter::admit("user_misplaced", topic) {
             warn!(topic, partition, suppressed, "a user's clicks lie in another partition than http.partitioner says");
         }
+    }
+}
+
+/// All alerts, or trends, that were there at the start have been read back.
+#[derive(Debug)]
+pub struct BoardRead {
+    pub board: &'static str,
+    pub read: u64,
+    /// Of them, records that are none.
+    pub unreadable: u64,
+    pub entries: usize,
+    pub bytes: usize,
+}
+
+impl BoardRead {
+    pub fn emit(&self) {
+        let Self { board, read, unreadable, entries, bytes } = self;
+        info!(board, read, unreadable, entries, bytes, "board read");
+    }
+}
+
+/// How much of alerts, or trends, is kept to answer with.
+#[derive(Debug)]
+pub struct BoardMeasured {
+    pub board: &'static str,
+    pub bytes: usize,
+    pub bytes_max: usize,
+}
+
+impl BoardMeasured {
+    pub fn emit(&self) {
+        let &Self { board, bytes, bytes_max } = self;
+        names::BOARD_SIZE.set(&[board], bytes as f64);
+        names::BOARD_LIMIT.set(&[board], bytes_max as f64);
+        trace!(board, bytes, bytes_max, "board measured");
     }
 }

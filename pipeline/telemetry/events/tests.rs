@@ -43,6 +43,9 @@ fn emit_everything() {
     Recommending { made: 3, empty: 1, handed: 20, effects }.emit(5, 1_000, 2_000);
     ListsRead { read: 9, unreadable: 1, lists: 5, bytes: 1_000 }.emit();
     LookUpOutcome::ALL.into_iter().for_each(|outcome| LookedUp { about: "profiles", outcome, took: MS }.emit());
+    BoardRead { board: "alerts", read: 9, unreadable: 1, entries: 5, bytes: 1_000 }.emit();
+    BoardMeasured { board: "alerts", bytes: 1_000, bytes_max: 2_000 }.emit();
+    UserMisplaced { topic: "clicks", partition: 3 }.emit();
     let mut alerts = AlertsObserved::default();
     (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
     alerts.alert(crate::event::v1::AlertState::Firing, true);
