@@ -110,7 +110,8 @@ fn safety(part: &Part, contenders: &[Contender]) -> Outcome<String> {
     let mut table = String::from(
         "| | events | lost | doubled | answers changed | back at work after |\n|---|---|---|---|---|---|\n",
     );
-    for contender in contenders {
+    let measured = |contender: &&Contender| part.cells.iter().any(|cell| cell.contender == contender.name());
+    for contender in contenders.iter().filter(measured) {
         let of = |name| part.value(contender.name(), name);
         writeln!(
             table,

@@ -416,7 +416,7 @@ pub struct Alertmanager {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
-    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic` and `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
     #[serde(default)]
     pub matching: BTreeMap<String, String>,
     /// RFC 3339. Absent: from the beginning.
