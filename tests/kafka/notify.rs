@@ -348,7 +348,8 @@ fn an_alert_that_moved_to_another_instance_is_over_for_both() -> Outcome<()> {
     let before = told("z", "a").len();
     scenario.write(&[alert("a", 2, "resolved"), alert("c", 1, "firing")])?;
     wait_until(WAIT_MAX, "another one to be told again and again", || {
-        (former.check_alive()?, owner.check_alive()?);
+        former.check_alive()?;
+        owner.check_alive()?;
         Ok(told("b", "c").len() >= 6)
     })?;
     let last = told("b", "a").pop().ok_or("no end")?;
