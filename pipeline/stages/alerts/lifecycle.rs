@@ -43,9 +43,10 @@ const SUSTAINED_BUCKETS: i64 = 15;
 const REFRESH_BUCKETS: i64 = 5;
 
 impl Track {
-    /// The last bucket of an incident that is over.
+    /// The last bucket of an incident that is over; what is provisional does not change it.
     pub fn told(&self) -> Option<i64> {
-        (self.state() == AlertState::Resolved).then_some(self.last)
+        let settled = self.before.as_deref().unwrap_or(self);
+        (settled.state() == AlertState::Resolved).then_some(settled.last)
     }
 
     /// It is under way, and late data cannot take it back. What follows from the texts alone follows from this.
@@ -69,8 +70,11 @@ impl Track {
             if moment.look.p_value > level {
                 return Change::None;
             }
+            self.settle();
+            let before = Box::new(self.clone());
             self.begin(moment, level, since());
             self.provisional = true;
+            self.before = Some(before);
             self.fire_when_due(moment);
             return Change::Written;
         }
@@ -87,8 +91,12 @@ impl Track {
     /// The bucket is closed, and what is seen holds. `level`: at which this is an alarm, if it is one.
     pub fn close(&mut self, moment: &Moment, level: Option<f64>, since: impl FnOnce() -> i64) -> Change {
         match (self.is_active(), self.provisional, level) {
-            (false, _, None) => Change::None,
+            (false, _, None) => {
+                self.settle();
+                Change::None
+            }
             (false, _, Some(level)) => {
+                self.settle();
                 self.begin(moment, level, since());
                 self.fire_when_due(moment);
                 Change::Written
@@ -107,7 +115,7 @@ impl Track {
         let flaps = if back { self.flaps + 1 } else { 0 };
         let number = match self.state() {
             // Nothing was there, or what was there is taken up again.
-            AlertState::Unspecified | AlertState::Retracted => self.number,
+            AlertState::Unspecified => self.number,
             _ if back => self.number,
             _ => self.number + 1,
         };
@@ -131,11 +139,8 @@ impl Track {
 
     fn confirm(&mut self, moment: &Moment, level: f64, since: i64) -> Change {
         let fired = self.firing_ms > 0;
-        let (resolved_ms, flaps, number) = (self.resolved_ms, self.flaps, self.number);
-        self.state = AlertState::Unspecified.into();
+        self.settle();
         self.begin(moment, level, since);
-        (self.resolved_ms, self.flaps, self.number) = (resolved_ms, flaps, number);
-        self.provisional = false;
         if fired {
             // As if nobody had looked before: with the first bucket in which it had lasted long enough.
             let bucket_ms = moment.settings.bucket_ms();
@@ -146,6 +151,13 @@ impl Track {
             self.fire_when_due(moment);
         }
         Change::Written
+    }
+
+    /// Goes back to what stood here before something provisional did: what closed buckets say follows from that alone.
+    fn settle(&mut self) {
+        if let Some(before) = self.before.take() {
+            *self = *before;
+        }
     }
 
     fn retract(&mut self, moment: &Moment) -> Change {
@@ -315,6 +327,35 @@ mod tests {
         // What comes next takes the number that was given back.
         assert_eq!(life.close(40.0), Change::Written);
         assert_eq!(life.track.id("all"), id);
+    }
+
+    /// Whatever was seen before buckets were closed, what the next incident is told as does not depend on it.
+    #[test]
+    fn what_was_seen_too_early_leaves_no_trace() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for _ in 0..300 {
+            let (mut plain, mut hasty) = (Life::new(), Life::new());
+            // Incidents, pauses within one and of any length between them.
+            let mut events = Vec::new();
+            while events.len() < 200 {
+                events.extend(std::iter::repeat_n(40.0, rng.usize(1..4)));
+                events.extend(std::iter::repeat_n(5.0, rng.usize(1..40)));
+            }
+            for events in events {
+                if rng.bool() {
+                    let seen = if rng.bool() { 40.0 } else { 5.0 };
+                    hasty.step(look(seen, if seen > 5.0 { 1e-9 } else { 0.5 }), false, seen > 5.0);
+                }
+                plain.close(events);
+                hasty.close(events);
+                let told = |life: &Life| {
+                    let mut track = life.track.clone();
+                    track.settle();
+                    (track.number, track.flaps, track.resolved_ms, track.told(), track.is_active(), track.last)
+                };
+                assert_eq!(told(&hasty), told(&plain));
+            }
+        }
     }
 
     #[test]

@@ -133,6 +133,9 @@ pub struct Track {
     /// Texts worth showing.
     #[prost(message, repeated, tag = "17")]
     pub samples: Vec<v1::Sample>,
+    /// What stood here before something provisional did: late data may take that back, and then it never was.
+    #[prost(message, optional, boxed, tag = "18")]
+    pub before: Option<Box<Track>>,
 }
 
 /// What texts of a scope are about: of late and before.
