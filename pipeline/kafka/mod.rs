@@ -2,8 +2,11 @@
 
 mod start;
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
@@ -11,6 +14,9 @@ use crate::config::Kafka;
 use crate::event::{Error, Fault};
 
 pub use start::{commit_starts, is_over};
+
+/// How often it is looked whether a partition has a leader.
+const LEADER_LOOK: Duration = Duration::from_millis(100);
 
 /// A client of the configured brokers. The operator's own librdkafka properties come first, so that what a part sets
 /// on top of them always holds.
@@ -35,6 +41,28 @@ pub fn broker_error(doing: impl std::fmt::Display, error: &KafkaError) -> Error 
             Some(code) => Error::new(Fault::Broker, format!("{doing}: {code}")),
             None => Error::new(Fault::Broker, format!("{doing}: {other}")),
         },
+    }
+}
+
+/// The first offset that a partition holds, and the one behind its last. Where the partition's leader is not known yet, as
+/// of a topic that was just made, it is asked for again within `wait_max`.
+pub fn watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    wait_max: Duration,
+) -> KafkaResult<(i64, i64)> {
+    use RDKafkaErrorCode as C;
+    let deadline = Instant::now() + wait_max;
+    loop {
+        let asked = consumer.fetch_watermarks(topic, partition, wait_max);
+        let moving = |error: &KafkaError| {
+            matches!(error.rdkafka_error_code(), Some(C::NotLeaderForPartition | C::LeaderNotAvailable))
+        };
+        match asked {
+            Err(error) if moving(&error) && Instant::now() < deadline => thread::sleep(LEADER_LOOK),
+            other => return other,
+        }
     }
 }
 

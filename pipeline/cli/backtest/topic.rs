@@ -16,7 +16,7 @@ use crate::codec::read_written;
 use crate::config::Settings;
 use crate::event::json::time;
 use crate::event::{Error, Fault, v1};
-use crate::kafka::{broker_error, client_config};
+use crate::kafka::{broker_error, client_config, watermarks};
 
 /// Texts of a partition that wait for the other partitions; at the half it is read again.
 const AHEAD_MAX: usize = 4_000;
@@ -110,7 +110,7 @@ impl Reader {
         let mut partitions = Vec::new();
         for partition in topic.partitions() {
             let number = partition.id();
-            let (low, end) = consumer.fetch_watermarks(span.topic, number, ANSWER_MAX).map_err(error)?;
+            let (low, end) = watermarks(&consumer, span.topic, number, ANSWER_MAX).map_err(error)?;
             let start = start(&consumer, span, number).map_err(error)?.unwrap_or(low).max(low);
             if start < end {
                 starts.add_partition_offset(span.topic, number, Offset::Offset(start)).map_err(error)?;

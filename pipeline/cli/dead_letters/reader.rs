@@ -11,7 +11,7 @@ use super::letter::Letter;
 use crate::cli::admin::{ANSWER_MAX, unreachable};
 use crate::config::Settings;
 use crate::event::{Error, Fault, Header, Origin, RawRecord};
-use crate::kafka::{broker_error, client_config};
+use crate::kafka::{broker_error, client_config, watermarks};
 
 const POLL: Duration = Duration::from_millis(100);
 /// Letters that were fetched and not yet read hold no more memory than this.
@@ -54,8 +54,7 @@ impl Reader {
         }
         let mut bounds = BTreeMap::new();
         for partition in partitions {
-            let (first, end) = consumer
-                .fetch_watermarks(&topic, partition, ANSWER_MAX)
+            let (first, end) = watermarks(&consumer, &topic, partition, ANSWER_MAX)
                 .map_err(|e| broker_error(format_args!("cannot ask for the end of {topic}/{partition}"), &e))?;
             bounds.insert(partition, Bounds { first, end });
         }
