@@ -87,7 +87,7 @@ impl Figures {
 
 fn rates(part: &Part, contenders: &[Contender]) -> Outcome<String> {
     let mut table = String::from(
-        "| | events/s | Groundswell is faster by | processor time an event | peak memory | lines of code |\n|---|---|---|---|---|---|\n",
+        "| | events/s | Groundswell is faster by | processor time an event | peak memory | lines of code of your own |\n|---|---|---|---|---|---|\n",
     );
     let ours = part.value(contenders[0].name(), "rate")?;
     for contender in contenders {
