@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::bucket::Bucket;
 use super::evidence::{Basis, PARTS_MAX, discounted, evidence, series};
 use super::lifecycle::{Change, Moment};
-use super::scope;
 use super::state::{ALERTS, Active, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
+use super::{rollup, scope};
 use crate::config::{AlertRule, Alerts, ScopeKind};
 use crate::event::json::time;
 use crate::event::v1;
@@ -56,11 +56,15 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
         ..Active::default()
     };
     let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
-    // Whom it has taken in is known only while it is there.
+    // Whom it has taken in is known only while it is there, and kept of what late data cannot take back.
     let mut taken_in = actives.taken_in_by(&id);
     let others = actives.put(active, now_ms, settings);
     taken_in.extend(actives.taken_in_by(&id));
-    alert.takes_in = merged(alert.takes_in, taken_in);
+    if !track.provisional {
+        let confirmed = |other: &&Active| ALERTS.get(tables, &other.id).is_some_and(|alert| !alert.provisional);
+        let names = taken_in.iter().filter(confirmed).map(rollup::named).collect();
+        alert.takes_in = merged(alert.takes_in, names);
+    }
     alert.inhibited_by = match finding.change {
         Change::Ended(_) => before.and_then(|before| before.inhibited_by),
         _ => actives.inhibits(&id),

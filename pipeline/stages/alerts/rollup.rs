@@ -45,10 +45,10 @@ impl Group {
     }
 
     /// The alerts that this one has taken in.
-    pub fn taken_in_by(&self, id: &str) -> Vec<String> {
+    pub fn taken_in_by(&self, id: &str) -> Vec<Active> {
         let Some(own) = self.active.iter().find(|active| active.id == id) else { return Vec::new() };
         let name = named(own);
-        self.active.iter().filter(|other| other.inhibited_by.as_ref() == Some(&name)).map(named).collect()
+        self.active.iter().filter(|other| other.inhibited_by.as_ref() == Some(&name)).cloned().collect()
     }
 
     /// Finds out anew who inhibits whom, and returns those for whom that has changed.
@@ -116,7 +116,7 @@ impl Group {
 }
 
 /// As it is written in `inhibited_by`.
-fn named(active: &Active) -> String {
+pub fn named(active: &Active) -> String {
     format!("{} {}", active.scope, active.rule)
 }
 
@@ -189,7 +189,8 @@ mod tests {
         group.put(active("brand=b", "volume", None), 0, &settings());
         group.put(active("product=p", "volume", None), 0, &settings());
         assert_eq!(group.inhibits("product=p volume"), Some("brand=b volume".into()));
-        assert_eq!(group.taken_in_by("brand=b volume"), ["product=p volume"]);
+        let taken_in: Vec<String> = group.taken_in_by("brand=b volume").iter().map(named).collect();
+        assert_eq!(taken_in, ["product=p volume"]);
         let mut ended = active("brand=b", "volume", None);
         ended.state = AlertState::Resolved.into();
         // Not before it is clear that this is more than the tail of the same incident.
