@@ -104,6 +104,31 @@ impl<'a> Trial<'a> {
         Ok(clicks.len() as f64 / took.as_secs_f64())
     }
 
+    /// Waits until the owners of items and categories have taken all that the clicks committed so far have counted.
+    pub fn wait_for_owners(&self, name: &str) -> Outcome<()> {
+        let (stage, topic) = ("recommend", format!("{name}-recommend-counts"));
+        let owners: BaseConsumer = self.broker.client().set("group.id", format!("{name}-{stage}")).create()?;
+        let asked = Instant::now();
+        loop {
+            let mut partitions = TopicPartitionList::new();
+            partitions.add_partition_range(&topic, 0, PARTITIONS - 1);
+            let committed = owners.committed_offsets(partitions, Duration::from_secs(5))?;
+            let mut left = 0;
+            for partition in committed.elements() {
+                let (_, end) = owners.fetch_watermarks(&topic, partition.partition(), Duration::from_secs(5))?;
+                // The marker that ends a transaction is the last record.
+                left += (end - 1 - partition.offset().to_raw().unwrap_or_default()).max(0);
+            }
+            if left == 0 {
+                return Ok(());
+            }
+            if self.running.is_finished() || asked.elapsed() > STUCK_AFTER {
+                return Err(format!("{left} offsets of {topic} are not committed, and no more come").into());
+            }
+            std::thread::sleep(COMMITTED_LOOK);
+        }
+    }
+
     pub fn look_ups(&self) -> Option<UserLookUps> {
         self.running.look_ups()
     }

@@ -10,9 +10,11 @@
 //! 4. *memory*: after 200,000 events against after 20,000.
 //! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
 //!    bytes.
-//! 6. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
+//! 6. *recommendations*: clicks a second with recommendations ÷ without, and how long the owners of items and categories
+//!    take after the last click.
+//! 7. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
 //!    second with somebody asking ÷ with nobody.
-//! 7. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
+//! 8. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
 //!    takes to come back.
 
 mod alone;
@@ -26,7 +28,7 @@ mod trial;
 mod users;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Broker, Supply};
 use trial::Trial;
@@ -48,11 +50,13 @@ const WARM_RATE: f64 = 1300.0;
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
 const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
-/// Some epochs' worth. What recommendations cost is another question.
+/// Some epochs' worth. What recommendations cost is asked apart.
 const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
-/// With recommendations, which are ranked when they are asked for.
-const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
+/// The same with recommendations.
+const RECOMMEND_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
 const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
+/// Fewer: they take longer.
+const RECOMMEND_CLICKS: usize = 100_000;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
@@ -94,6 +98,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("clicks") {
         clicks(&broker)?;
+    }
+    if wanted("recommendations") {
+        recommendations(&broker)?;
     }
     if wanted("look-ups") {
         look_ups(&broker)?;
@@ -211,9 +218,38 @@ fn clicks(broker: &Broker) -> Outcome<()> {
     Ok(())
 }
 
+fn recommendations(broker: &Broker) -> Outcome<()> {
+    let records = shoppers::clicks(RECOMMEND_CLICKS, CLICK_USERS);
+    let (mut without, mut with, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let mut trial = clicks::Trial::start(broker, &format!("plainly{round}"), &CLICKS_SETTINGS)?;
+        without.push(trial.rate(&records, Supply::Backlog)?);
+        trial.stop()?;
+        let name = format!("recommended{round}");
+        let mut trial = clicks::Trial::start(broker, &name, &RECOMMEND_SETTINGS)?;
+        let clicks_per_second = trial.rate(&records, Supply::Backlog)?;
+        with.push(clicks_per_second);
+        let waited = Instant::now();
+        trial.wait_for_owners(&name)?;
+        let behind = waited.elapsed().as_secs_f64();
+        whole.push(records.len() as f64 / (records.len() as f64 / clicks_per_second + behind));
+        trial.stop()?;
+        println!(
+            "  round {round}: without {:.0} clicks/s, with {:.0} clicks/s, owners through {behind:.1} s later",
+            without[round], with[round]
+        );
+    }
+    let (without, with, whole) = (median(&mut without), median(&mut with), median(&mut whole));
+    println!(
+        "recommendations: clicks with them {with:.0} clicks/s ÷ without {without:.0} clicks/s = {:.3}; until the owners are through {whole:.0} clicks/s",
+        with / without
+    );
+    Ok(())
+}
+
 fn look_ups(broker: &Broker) -> Outcome<()> {
     let records = shoppers::clicks(CLICKS, CLICK_USERS);
-    let mut answering = look_ups::Answering::start(broker, "look-ups", &LOOK_UPS_SETTINGS, CLICK_USERS)?;
+    let mut answering = look_ups::Answering::start(broker, "look-ups", &RECOMMEND_SETTINGS, CLICK_USERS)?;
     let part = records.len() / (2 * ROUNDS + 1);
     let mut parts = records.chunks(part);
     let mut next = || parts.next().ok_or("more clicks are needed");

@@ -163,6 +163,10 @@ impl Stage for ClicksStage {
         }
         Ok(outputs)
     }
+
+    fn gather(&self, clicks: &mut dyn Iterator<Item = &mut Vec<Output>>) -> Vec<Output> {
+        self.recommender.as_ref().map_or_else(Vec::new, |recommender| recommender.gather(clicks))
+    }
 }
 
 impl<T: Message + Name + Serialize> ClicksOutput<T> {
