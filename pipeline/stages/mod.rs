@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod clicks;
 pub mod recommend;
+pub mod reviewers;
 pub mod text;
 
 use jiff::Timestamp;
