@@ -20,7 +20,9 @@ use super::clicks::Trial;
 pub const CLIENTS: usize = 4;
 /// Of each, from the beginning of one question to that of the next: a page that is shown somewhere.
 const ASK_EVERY: Duration = Duration::from_millis(20);
-pub const PATHS: [&str; 3] = ["profiles", "sessions", "recommendations"];
+/// Those that an engine is asked for. Where nothing is recommended, as with the settings of the clicks' part, the third is
+/// answered without one.
+pub const PATHS: [&str; 2] = ["profiles", "sessions"];
 
 /// A trial's stage, answering on a port of its own.
 pub struct Answering<'a> {

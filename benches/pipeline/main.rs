@@ -55,8 +55,6 @@ const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
 /// Some epochs' worth. What recommendations cost is another question.
 const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
-/// With recommendations, which are ranked when they are asked for.
-const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
 const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 /// So short that a run has many; compared with as many of them as an hour has minutes.
@@ -228,7 +226,7 @@ fn clicks(broker: &Broker) -> Outcome<()> {
 
 fn look_ups(broker: &Broker) -> Outcome<()> {
     let records = shoppers::clicks(CLICKS, CLICK_USERS);
-    let mut answering = look_ups::Answering::start(broker, "look-ups", &LOOK_UPS_SETTINGS, CLICK_USERS)?;
+    let mut answering = look_ups::Answering::start(broker, "look-ups", &CLICKS_SETTINGS, CLICK_USERS)?;
     let part = records.len() / (2 * ROUNDS + 1);
     let mut parts = records.chunks(part);
     let mut next = || parts.next().ok_or("more clicks are needed");
