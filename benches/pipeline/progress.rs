@@ -12,7 +12,8 @@ use super::broker::{Broker, PARTITIONS, Supplied, Supply};
 const LOOK_FAR: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(20);
 const LAST_RECORDS: usize = 2000;
-const STUCK_AFTER: Duration = Duration::from_secs(120);
+/// Without any progress.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 pub struct Progress {
     topic: String,
@@ -59,7 +60,7 @@ impl Progress {
     /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores, and so
     /// does asking, which is why it is done rarely until the end is near. `finished`: nobody works on them any more.
     fn wait(&self, finished: impl Fn() -> bool) -> Outcome<()> {
-        let asked = Instant::now();
+        let (mut least, mut since) = (usize::MAX, Instant::now());
         loop {
             let mut partitions = TopicPartitionList::new();
             partitions.add_partition_range(&self.topic, 0, PARTITIONS - 1);
@@ -69,7 +70,10 @@ impl Progress {
             if left == 0 {
                 return Ok(());
             }
-            if finished() || asked.elapsed() > STUCK_AFTER {
+            if left < least {
+                (least, since) = (left, Instant::now());
+            }
+            if finished() || since.elapsed() > STUCK_AFTER {
                 return Err(format!("{left} of {} offsets are not committed, and no more come", self.end).into());
             }
             std::thread::sleep(if left < LAST_RECORDS { LOOK } else { LOOK_FAR });
