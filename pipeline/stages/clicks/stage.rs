@@ -371,6 +371,7 @@ mod tests {
         ClicksStage {
             decoders: [("clicks".to_owned(), ClickDecoder::new(&input, None).unwrap())].into_iter().collect(),
             settings: config::Clicks {
+                engines: 1,
                 session_gap: Duration::from_secs(1800),
                 grace: Duration::from_secs(600),
                 utc_offset_minutes: 0,
