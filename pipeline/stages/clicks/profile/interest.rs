@@ -48,9 +48,10 @@ impl Liked for Brand {
 /// Each with its share of the whole, the strongest first.
 pub fn shares<'a, T: Liked>(liked: &'a [T], at_ms: i64, rules: &Rules) -> Vec<(&'a T, f64)> {
     let now = |liked: &T| f64::from(liked.interest()) * decay(at_ms - liked.as_of_ms(), rules);
-    let sum: f64 = liked.iter().map(now).sum();
-    let mut shares: Vec<(&T, f64)> =
-        liked.iter().filter(|liked| liked.interest() > 0.0).map(|liked| (liked, now(liked) / sum)).collect();
+    let mut shares: Vec<(&T, f64)> = liked.iter().map(|liked| (liked, now(liked))).collect();
+    let sum: f64 = shares.iter().map(|(_, now)| now).sum();
+    shares.retain(|(liked, _)| liked.interest() > 0.0);
+    shares.iter_mut().for_each(|(_, share)| *share /= sum);
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
     shares
 }
