@@ -1,6 +1,6 @@
 //! Kinds of state, and how an entry is written: the same bytes in the changelog and in the local copy.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::Made;
 
@@ -160,7 +160,13 @@ impl Stored {
     }
 
     pub fn payload(&self) -> Bytes {
-        self.0.slice(if self.0[1] & HAS_DUE == 0 { 2.. } else { 10.. })
+        self.clone().into_payload()
+    }
+
+    pub fn into_payload(self) -> Bytes {
+        let mut bytes = self.0;
+        bytes.advance(if bytes[1] & HAS_DUE == 0 { 2 } else { 10 });
+        bytes
     }
 
     pub fn bytes(&self) -> &Bytes {

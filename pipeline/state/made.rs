@@ -79,7 +79,7 @@ impl Entry {
     pub fn held(self) -> Held {
         match self {
             Entry::Fresh(fresh) => Held::Made(fresh.value),
-            Entry::Stored(stored) => Held::Written(Value { version: stored.version(), bytes: stored.payload() }),
+            Entry::Stored(stored) => Held::Written(Value { version: stored.version(), bytes: stored.into_payload() }),
         }
     }
 }

@@ -373,7 +373,13 @@ impl State {
     pub(super) fn visible_due(&mut self, side: Side, key: &[u8]) -> Option<i64> {
         match self.changes(side).overlay.get(key) {
             Some(value) => value.and_then(|fresh| fresh.due_ms),
-            None => self.stored(key).and_then(|stored| stored.due_ms()),
+            None => {
+                let found = self.store.due_ms(key);
+                found.unwrap_or_else(|error| {
+                    self.check(Err(error));
+                    None
+                })
+            }
         }
     }
 

@@ -105,6 +105,11 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
         self.read(tables, held)
     }
 
+    /// Whether there is something under the key, without reading it.
+    pub fn contains(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> bool {
+        with_bytes(key, |key| tables.get(self.kind, key)).is_some()
+    }
+
     pub fn put(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: V) {
         with_bytes(key, |key| tables.put(self.kind, key, Arc::new(value)));
     }
@@ -132,24 +137,25 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
 
     fn read(&self, tables: &mut (impl ReadTables + ?Sized), held: Held) -> Option<V> {
         match held {
-            Held::Written(value) => self.decode(tables, &value),
+            Held::Written(value) => self.decode(tables, value),
             Held::Made(made) => match made.clone().as_any().downcast::<V>() {
                 Ok(value) => Some(Arc::unwrap_or_clone(value)),
                 // Put as another type of the same kind.
                 Err(_) => {
-                    self.decode(tables, &Value { version: self.kind.newest_version(), bytes: made.written().into() })
+                    self.decode(tables, Value { version: self.kind.newest_version(), bytes: made.written().into() })
                 }
             },
         }
     }
 
-    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), value: &Value) -> Option<V> {
+    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), Value { version, bytes }: Value) -> Option<V> {
         let decoded = match self.upgrade {
-            Some(upgrade) if value.version != self.kind.newest_version() => upgrade(value.version, &value.bytes),
-            _ => V::decode(&*value.bytes),
+            Some(upgrade) if version != self.kind.newest_version() => upgrade(version, &bytes),
+            // Fields of bytes are parts of these, without a copy.
+            _ => V::decode(bytes),
         };
         let name = self.kind.name();
-        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version))).ok()
+        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {version}: {e}"))).ok()
     }
 }
 
