@@ -115,7 +115,12 @@ impl Contender {
 
     pub fn commands(self, broker: &Broker, trial: &str) -> Vec<Command> {
         match self {
-            Contender::OurClicks => vec![ours(broker, trial, "clicks", &CLICKS_SETTINGS)],
+            Contender::OurClicks => {
+                // As the other job has a thread for each.
+                let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+                let engines = format!("clicks.engines={cores}");
+                vec![ours(broker, trial, "clicks", &[&CLICKS_SETTINGS[..], &[&*engines]].concat())]
+            }
             Contender::OurTexts => vec![ours(broker, trial, "text", &[])],
             Contender::Streams => vec![self.streams(broker, trial, "default", &["-Xmx1g"])],
             Contender::StreamsTuned => {
