@@ -15,12 +15,16 @@
 //!    second with somebody asking ÷ with nobody.
 //! 7. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
 //!    takes to come back.
+//! 8. *alerts*: scored texts a second through the alerts stage, and at half of that, how soon a planted surge's alert is
+//!    visible.
 
+mod alerts;
 mod alone;
 mod broker;
 mod clicks;
 mod look_ups;
 mod plain;
+mod progress;
 mod shoppers;
 mod steps;
 mod texts;
@@ -30,6 +34,7 @@ mod users;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use alerts::Talk;
 use broker::{Broker, Supply};
 use trial::Trial;
 
@@ -54,6 +59,13 @@ const CLICK_USERS: u32 = 50_000;
 const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
 const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
+/// So short that a run has many; compared with as many of them as an hour has minutes.
+const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=5000", "alerts.warm_up_ms=300000", "alerts.grace_ms=5000"];
+const ALERTS_PAST: Duration = Duration::from_secs(330);
+const ALERTS_FIRST_RATE: f64 = 1000.0;
+const ALERTS_FIRST: Duration = Duration::from_secs(60);
+const ALERTS_FOR: Duration = Duration::from_secs(100);
+const ALERTS_SURGES: usize = 120;
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
 fn main() -> ExitCode {
@@ -105,6 +117,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("users") {
         users::measure(&broker)?;
+    }
+    if wanted("alerts") {
+        alerts(&broker, &texts)?;
     }
     Ok(())
 }
@@ -278,6 +293,42 @@ fn look_ups(broker: &Broker) -> Outcome<()> {
         seconds.sort_by(f64::total_cmp);
         let at = |quantile: f64| seconds[((seconds.len() - 1) as f64 * quantile) as usize] * 1000.0;
         println!("  {path}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0));
+    }
+    Ok(())
+}
+
+/// The rate depends on how many texts a bucket has, so it is measured twice: roughly, and with as many as at half of it.
+fn alerts(broker: &Broker, texts: &[String]) -> Outcome<()> {
+    let mut first = alerts::Trial::start(broker, "alerts-first", &ALERTS_SETTINGS)?;
+    let roughly = first.rate(&Talk::new(texts).go_on(ALERTS_FIRST_RATE, ALERTS_FIRST))?;
+    first.stop()?;
+    let load = roughly / 2.0;
+    let mut talk = Talk::new(texts);
+    let mut trial = alerts::Trial::start(broker, "alerts", &ALERTS_SETTINGS)?;
+    let rate = trial.rate(&talk.go_on(load, ALERTS_PAST))?;
+    println!("alerts: {rate:.0} scored texts/s (backlog), five scopes and more each");
+    let (said, surges) = talk.surge(load, ALERTS_FOR, ALERTS_SURGES);
+    println!(
+        "  {:.0} texts/s with {} surges, {:.2} of that",
+        said.len() as f64 / ALERTS_FOR.as_secs_f64(),
+        surges.len(),
+        load / rate
+    );
+    let told = trial.tell(&said, &surges)?;
+    trial.stop()?;
+    println!("alerts: of {} surges {} were told of", told.surges, told.from_bucket.len());
+    for (from, mut took) in [("the end of its bucket", told.from_bucket), ("its first text", told.from_first)] {
+        if took.is_empty() {
+            return Err("no alert became visible".into());
+        }
+        took.sort_by(f64::total_cmp);
+        let at = |quantile: f64| took[((took.len() - 1) as f64 * quantile) as usize];
+        println!(
+            "  from {from} to the visible alert: p50 {:.0} ms, p99 {:.0} ms, max {:.0} ms",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
     }
     Ok(())
 }
