@@ -115,12 +115,7 @@ impl Contender {
 
     pub fn commands(self, broker: &Broker, trial: &str) -> Vec<Command> {
         match self {
-            Contender::OurClicks => {
-                // As the other job has a thread for each.
-                let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-                let engines = format!("clicks.engines={cores}");
-                vec![ours(broker, trial, "clicks", &[&CLICKS_SETTINGS[..], &[&*engines]].concat())]
-            }
+            Contender::OurClicks => vec![ours(broker, trial, "clicks", &CLICKS_SETTINGS)],
             Contender::OurTexts => vec![ours(broker, trial, "text", &[])],
             Contender::Streams => vec![self.streams(broker, trial, "default", &["-Xmx1g"])],
             Contender::StreamsTuned => {

@@ -315,7 +315,7 @@ mod tests {
             (&[&[(0, other)], &[(1, other)]], &[1], 1, "missing, 0 elsewhere", &[1, 0, 1]),
             (&[&[(0, other)], &[(1, None)]], &[1], 1, "restoring", &[1, 0]),
             (&[&[(0, other)], &[(1, None)]], &[0], 0, "missing, 0 elsewhere", &[0, 1, 0]),
-            (&[&[(0, other)], &[(1, None)]], &[], 0, "restoring", &[0, 1]),
+            (&[&[(0, other)], &[(1, None)]], &[], 0, "restoring", &[0, 1, 0]),
             (&[&[], &[]], &[], 0, "restoring", &[0, 1]),
             (&[&[(0, other), (1, Some("u"))]], &[0], 0, "misplaced in clicks/1", &[0]),
             (&[&[(0, other)]], &[0], 0, "missing, 0 elsewhere", &[0]),
