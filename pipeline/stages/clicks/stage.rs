@@ -38,7 +38,7 @@ pub struct ClicksStage {
     pub profiles: ClicksOutput<v1::Profile>,
     /// `None`: nothing is recommended.
     pub recommender: Option<Recommender>,
-    /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
+    /// Not told yet. Engines that share the stage wait for the lock as long as a count takes.
     pub counts: Mutex<ClicksObserved>,
     pub mix: Mutex<Mix>,
 }
