@@ -22,6 +22,8 @@ GAP_WEIGHT = 100.0
 and a share of doubt can say, likelihood alone leaves a source surer of itself than it is right."""
 PULL = 0.002
 """Of each kind's factors towards those of all, of addends towards what the machines have, of doubt towards none."""
+PULL_AGAIN = 0.05
+"""Of all of these towards what an earlier export found: a few texts of dev should not turn that over."""
 ADDENDS_OF = 20
 """A kind with more labels in a head than this has no addends of its own: dev holds too few texts of each."""
 DOUBT_FIRST, DOUBT_MAX = -2.0, 0.5
@@ -74,6 +76,7 @@ class Fit:
         self.spread = self._spread(view.read[head][at]) if head in kinds.terms else None
         self.before = kinds.factors[head].detach().clone(), kinds.doubts[head].detach().clone()
         self.again = fitted(kinds, head)
+        self.pull = PULL_AGAIN if self.again else PULL
         self.parameters = [torch.zeros(len(names), requires_grad=True), torch.zeros(len(names), requires_grad=True),
                            torch.zeros_like(self.free, requires_grad=True), self._doubts_first().requires_grad_()]
 
@@ -125,7 +128,7 @@ class Fit:
             optimizer.zero_grad()
             found = self.probabilities()
             right = found.gather(1, self.wanted[:, None])[:, 0]
-            total = -(torch.log(right) * self.weights).mean() + GAP_WEIGHT * self._gaps(found) + PULL * self._pull()
+            total = -(torch.log(right) * self.weights).mean() + GAP_WEIGHT * self._gaps(found) + self.pull * self._pull()
             total.backward()
             return total
 
