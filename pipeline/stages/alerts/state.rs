@@ -32,6 +32,9 @@ pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36
 pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
 /// By group.
 pub const GROUPS: Table<str, Group> = Table::new(Kind::new(38, "alert-groups").expires_after(WEEK_MS));
+/// By group, scope and rule, of rules that look for anomalies.
+pub const SERIES: Table<((String, String), String), Series> =
+    Table::new(Kind::new(40, "alert-series").expires_after(MONTH_MS));
 /// One record, under the empty key.
 pub const OWNER: Table<str, Owner> = Table::new(Kind::new(39, "alert-owner"));
 
@@ -51,6 +54,7 @@ pub fn kinds() -> Vec<Kind> {
         ALERTS.kind(),
         GROUPS.kind(),
         OWNER.kind(),
+        SERIES.kind(),
     ]
 }
 
@@ -136,6 +140,20 @@ pub struct Track {
     /// What stood here before something provisional did: late data may take that back, and then it never was.
     #[prost(message, optional, boxed, tag = "18")]
     pub before: Option<Box<Track>>,
+}
+
+/// A scope's buckets as the detector for one series has them.
+#[derive(Clone, PartialEq, Message)]
+pub struct Series {
+    /// As [`crate::detect::Detector::to_bytes`] writes it.
+    #[prost(bytes = "vec", tag = "1")]
+    pub detector: Vec<u8>,
+    /// The bucket that is read next.
+    #[prost(int64, tag = "2")]
+    pub next: i64,
+    /// Buckets without an event, up to the last one.
+    #[prost(uint32, tag = "3")]
+    pub empty: u32,
 }
 
 /// What texts of a scope are about: of late and before.
