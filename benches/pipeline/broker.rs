@@ -68,6 +68,7 @@ impl Broker {
             format!("inputs.clicks.topics=[\"{trial}-clicks\"]"),
             format!("outputs.clicks={trial}-clicks-scored"),
             format!("outputs.profiles={trial}-profiles"),
+            format!("outputs.recommendations={trial}-recommendations"),
             format!("state.directory={}", self.folder(trial).display()),
             "instance.name=bench".into(),
         ];

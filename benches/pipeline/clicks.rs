@@ -91,6 +91,13 @@ impl<'a> Trial<'a> {
         self.progress.rate(self.broker, clicks, supply, || self.running.is_finished())
     }
 
+    /// Waits until the owners of items and categories have taken all that the clicks committed so far have counted.
+    pub fn wait_for_owners(&self, name: &str) -> Outcome<()> {
+        let (group, topic) = (format!("{name}-recommend"), format!("{name}-recommend-counts"));
+        let mut owners = Progress::new(self.broker, &group, &topic)?;
+        owners.through(|| self.running.is_finished())
+    }
+
     pub fn look_ups(&self) -> Option<UserLookUps> {
         self.running.look_ups()
     }

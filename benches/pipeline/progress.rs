@@ -57,6 +57,16 @@ impl Progress {
         self.wait(finished)
     }
 
+    /// Waits until all that transactions have written by now is committed. Each ends with a marker, which no group commits.
+    pub fn through(&mut self, finished: impl Fn() -> bool) -> Outcome<()> {
+        self.end = 0;
+        for partition in 0..PARTITIONS {
+            let (_, end) = self.group.fetch_watermarks(&self.topic, partition, Duration::from_secs(5))?;
+            self.end += usize::try_from((end - 1).max(0))?;
+        }
+        self.wait(finished)
+    }
+
     /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores, and so
     /// does asking, which is why it is done rarely until the end is near. `finished`: nobody works on them any more.
     fn wait(&self, finished: impl Fn() -> bool) -> Outcome<()> {

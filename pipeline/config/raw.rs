@@ -296,6 +296,11 @@ pub struct Clicks {
     pub profile_interval_ms: u64,
     /// A directory with `segments.json`, which holds the centres that a user's numbers are compared with, and their names; or `off`: nobody is in a segment.
     pub segment_model: String,
+    /// Has profiles say what their users' own reviews say, where a review names its user as clicks do. The text stage then writes a topic more, in the transaction of the scored review, and it has to be given topics: `groundswell topics --create` makes them.
+    pub include_reviews: bool,
+    /// Bytes of memory for what this instance knows of users' reviews: some two hundred for each user who has written one. Those that nobody asks for leave first.
+    #[schemars(range(min = 1_048_576, max = 68_719_476_736_u64))]
+    pub reviews_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -562,6 +562,7 @@ impl<S: Stage> Engine<S> {
         if entries.is_empty() {
             return;
         }
+        changelog.extend(self.stage.gather(&mut entries.iter_mut().map(|entry| &mut entry.outputs)));
         self.epoch_number += 1;
         self.committing = Some(Committing { tenures, freed, since: now, submits: 1 });
         self.submit(Epoch {
