@@ -54,6 +54,12 @@ impl Track {
         self.is_active() && !self.provisional
     }
 
+    /// It holds, and has not been so for so long that it is the new normal: nothing is learned from it.
+    pub fn is_news(&self, at: i64, settings: &Alerts) -> bool {
+        let new_normal = i64::try_from(settings.new_normal.as_millis()).unwrap_or(i64::MAX);
+        self.holds() && (at - self.since).saturating_mul(settings.bucket_ms()) < new_normal
+    }
+
     pub fn is_active(&self) -> bool {
         matches!(self.state(), AlertState::Pending | AlertState::Firing)
     }

@@ -39,10 +39,11 @@ impl Look {
 
     /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
     pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
-        if rule.looks_for == LooksFor::Anomaly {
-            return self.windows[0].is_some_and(|window| anomaly::is_outside(rule, &window));
-        }
         let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
+        if rule.looks_for == LooksFor::Anomaly {
+            let off = |window: Window| anomaly::is_off(rule, &window, ratio_min) && window.p_value <= KEEP_P;
+            return self.windows[0].is_some_and(off);
+        }
         self.windows.iter().take(window + 1).flatten().any(|window| {
             let x = quantity(rule, window);
             x >= window.expected * ratio_min && x >= 1.0 && window.p_value <= KEEP_P
@@ -52,6 +53,12 @@ impl Look {
     /// The window that is shown: the one that found it, unless another says more.
     pub fn shown(&self, window: usize) -> Option<Window> {
         self.windows.get(self.best.unwrap_or(window)).copied().flatten()
+    }
+
+    /// Whether what was found is that there is less than expected.
+    pub fn is_less(&self, rule: &AlertRule) -> bool {
+        let window = self.best.or(Some(0)).and_then(|i| self.windows[i]);
+        rule.looks_for == LooksFor::Anomaly && window.is_some_and(|window| quantity(rule, &window) < window.expected)
     }
 
     /// Since when it is out of the ordinary.

@@ -15,7 +15,7 @@ use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
 use super::state::{
-    CLOSE, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
+    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
 };
 use super::{anomaly, partial, scope, sketch};
 use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
@@ -62,6 +62,8 @@ pub fn observe(
     while let Some(due) = tables.next_due() {
         if let Some(((at, (group, name)), Empty {})) = CLOSE.due(tables, &due) {
             owner.waiting = owner.waiting.saturating_sub(1);
+            Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
+        } else if let Some(((at, (group, name)), Empty {})) = EXPECT.due(tables, &due) {
             Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
         }
     }
@@ -124,7 +126,8 @@ impl<T: Tables> Scoped<'_, T> {
         let opened = !watched.open.contains(&at);
         let full = opened && watched.open.len() >= OPEN_MAX;
         if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
-            self.owner.too_late += 1;
+            let texts = partial.tally.map_or(0, |tally| tally.count);
+            self.owner.too_late = self.owner.too_late.saturating_add(texts);
             return;
         }
         let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
@@ -222,10 +225,13 @@ impl<T: Tables> Scoped<'_, T> {
             out.push(Emit::Trend(trend));
         }
         let expects = self.judge(&mut watched, at, &bucket, mix, out);
-        if watched.tracks.iter().any(Track::holds) || expects {
-            // An alert must be able to end without another text, and begin where there is none.
-            let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
+        let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
+        if watched.tracks.iter().any(Track::holds) {
+            // An alert must be able to end without another text…
             self.close_at(at + 1, due_ms);
+        } else if expects {
+            // …and one of what stops to begin. A clock on the wall does not go on for that alone.
+            EXPECT.put_until(self.tables, &(at + 1, self.key()), Empty {}, due_ms);
         }
         SCOPES.put(self.tables, &self.key(), watched);
     }
@@ -249,7 +255,7 @@ impl<T: Tables> Scoped<'_, T> {
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits) = self.anomaly(rule, &self.cell(at, bucket));
+                    let (look, waits) = self.anomaly(rule, &track, &self.cell(at, bucket));
                     expects |= waits;
                     look
                 }
@@ -260,7 +266,7 @@ impl<T: Tables> Scoped<'_, T> {
                 let level = self.fdr().level();
                 let end_ms = self.end_ms(at);
                 let alarm = self.fdr().is_alarm(end_ms, look.p_value);
-                if alarm && self.opens(rule, at, &mut mix) {
+                if alarm && self.opens(rule, &look, at, &mut mix) {
                     self.fdr().discovered();
                 }
                 alarm.then_some(level)
@@ -287,10 +293,11 @@ impl<T: Tables> Scoped<'_, T> {
     }
 
     /// What the detector says of a bucket, and whether it waits for the next one.
-    fn anomaly(&mut self, rule: &AlertRule, cell: &Cell) -> (Look, bool) {
+    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool) {
         let key = (self.key(), rule.name.clone());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
-        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms());
+        let learns = !track.is_news(cell.at, self.settings);
+        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
         let waits = series.empty < anomaly::EMPTY_MAX;
         SERIES.put(self.tables, &key, series);
         (look, waits)
@@ -298,12 +305,12 @@ impl<T: Tables> Scoped<'_, T> {
 
     /// A bucket as the scope counts.
     fn cell(&self, at: i64, bucket: &Bucket) -> Cell {
-        let v1::Tally { count, judged, score_milli, .. } = bucket.tally;
+        let v1::Tally { count, judged, .. } = bucket.tally;
         let (events, hits, all) = match scope::counted(&self.name) {
             Counted::Users => (bucket.users() as f64, 0.0, bucket.users() as f64),
             Counted::Sentiment => {
-                let mean = score_milli as f64 / 1000.0 / (judged.max(1)) as f64;
                 let events = bucket.effective.min(judged as f64);
+                let mean = bucket.effective_score_milli / 1000.0 / events.max(1.0);
                 (events, events * (1.0 - mean.clamp(-1.0, 1.0)) / 2.0, judged as f64)
             }
             _ => (bucket.effective, bucket.effective_negative, count as f64),
@@ -318,7 +325,7 @@ impl<T: Tables> Scoped<'_, T> {
 
     /// Whether an alarm is the first of its incident: nothing was under way in its group of late, and no other group
     /// explains it. By closed buckets alone.
-    fn opens(&mut self, rule: &AlertRule, at: i64, mix: &mut Option<Mix>) -> bool {
+    fn opens(&mut self, rule: &AlertRule, look: &Look, at: i64, mix: &mut Option<Mix>) -> bool {
         let group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         let flap_ms = self.settings.flap.as_millis() as i64;
         let rests = group.under_way_ms > 0 && self.end_ms(at).saturating_sub(group.under_way_ms) <= flap_ms;
@@ -326,7 +333,7 @@ impl<T: Tables> Scoped<'_, T> {
             return !rests;
         }
         let mix = self.mix(mix);
-        publish::explained_by(&self.name, rule, mix).is_none()
+        publish::explained_by(&self.name, rule, look, mix).is_none()
     }
 
     /// Something confirmed goes on in the group.
@@ -396,9 +403,7 @@ impl Watched {
     fn learn(&mut self, cell: Cell, settings: &Alerts) {
         let at = cell.at;
         let bucket_ms = settings.bucket_ms();
-        let new_normal = settings.new_normal.as_millis() as i64;
-        let surging = |track: &Track| track.holds() && (at - track.since) * bucket_ms < new_normal;
-        let surges = self.tracks.iter().any(surging);
+        let surges = self.tracks.iter().any(|track| track.is_news(at, settings));
         let rise = self.rise.get_or_insert_with(|| Rise::new(at));
         match surges {
             true => rise.skip(at + 1 - LAG),

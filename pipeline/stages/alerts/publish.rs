@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::bucket::Bucket;
 use super::evidence::{Basis, PARTS_MAX, discounted, diverse, evidence, holds_any, series};
 use super::lifecycle::{Change, Moment};
+use super::look::Look;
 use super::state::{ALERTS, Active, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
 use super::{rollup, scope};
-use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, ScopeKind};
 use crate::event::json::time;
 use crate::event::v1;
 use crate::state::Tables;
@@ -141,7 +142,7 @@ impl Finding<'_> {
 
     /// By what has come of late, whatever the evidence of the worst moment says.
     fn explained_by(&self) -> Option<String> {
-        explained_by(self.scope, self.moment.rule, self.mix)
+        explained_by(self.scope, self.moment.rule, self.moment.look, self.mix)
     }
 
     /// That of the moment at which it was furthest out; what goes on is in the series.
@@ -176,9 +177,9 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 }
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
-pub fn explained_by(scope: &str, rule: &AlertRule, mix: &Mix) -> Option<String> {
-    if rule.looks_for == LooksFor::Anomaly {
-        // An excess is what the parts are of, and this may be the lack of something.
+pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Option<String> {
+    if look.is_less(rule) {
+        // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
     let parts = mix.parts(rule.signal, PARTS_MAX);

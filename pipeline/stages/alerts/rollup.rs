@@ -2,7 +2,7 @@
 
 use super::scope;
 use super::state::{Active, Group};
-use crate::config::Alerts;
+use crate::config::{Alerts, LooksFor};
 use crate::event::v1::AlertState;
 
 /// Alerts of a group that are kept apart. Further ones are inhibited by whichever is told of.
@@ -95,7 +95,13 @@ impl Group {
     /// The alert that tells of the group's incident. Whoever was told of one goes on with it; otherwise the broadest, unless
     /// one that is under way within it explains it; of one scope the rule that stands first.
     fn leader(&self, settings: &Alerts) -> Option<usize> {
-        let rank = |rule: &str| settings.rules.iter().position(|known| known.name == rule).unwrap_or(usize::MAX);
+        // A surge says what there is more of; an anomaly only that something is out of the ordinary.
+        let rank = |rule: &str| {
+            let place = settings.rules.iter().position(|known| known.name == rule);
+            place
+                .map(|place| (settings.rules[place].looks_for == LooksFor::Anomaly, place))
+                .unwrap_or((true, usize::MAX))
+        };
         let explained = |active: &Active| active.explained_by.as_ref().is_some_and(|part| self.is_within(part));
         let elsewhere =
             |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));

@@ -32,6 +32,8 @@ pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36
 pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
 /// By group.
 pub const GROUPS: Table<str, Group> = Table::new(Kind::new(38, "alert-groups").expires_after(WEEK_MS));
+/// Buckets of which something is expected, behind those of [`CLOSE`]: by bucket, group and scope.
+pub const EXPECT: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(41, "alert-expected").fires());
 /// By group, scope and rule, of rules that look for anomalies.
 pub const SERIES: Table<((String, String), String), Series> =
     Table::new(Kind::new(40, "alert-series").expires_after(MONTH_MS));
@@ -55,6 +57,7 @@ pub fn kinds() -> Vec<Kind> {
         GROUPS.kind(),
         OWNER.kind(),
         SERIES.kind(),
+        EXPECT.kind(),
     ]
 }
 
@@ -145,9 +148,11 @@ pub struct Track {
 /// A scope's buckets as the detector for one series has them.
 #[derive(Clone, PartialEq, Message)]
 pub struct Series {
-    /// As [`crate::detect::Detector::to_bytes`] writes it.
+    /// As [`crate::detect::Detector::to_bytes`] writes it, in [`crate::detect::LAYOUT`]; another layout begins anew.
     #[prost(bytes = "vec", tag = "1")]
     pub detector: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub layout: u32,
     /// The bucket that is read next.
     #[prost(int64, tag = "2")]
     pub next: i64,
