@@ -60,11 +60,11 @@ fn look(rule: &AlertRule, cell: &Cell, verdict: &Verdict) -> Look {
 
 /// By as much more or less as the rule asks for.
 fn is_large(rule: &AlertRule, window: &Window) -> bool {
-    is_off(rule, window, rule.ratio_min) && (quantity(rule, window) - window.expected).abs() >= rule.events_min as f64
+    is_off(rule, window) && (quantity(rule, window) - window.expected).abs() >= rule.events_min as f64
 }
 
-/// Whether it is so many times as much as expected, or as little.
-pub fn is_off(rule: &AlertRule, window: &Window, ratio: f64) -> bool {
+/// Whether it is as many times as much as expected as the rule asks for, or as little.
+pub fn is_off(rule: &AlertRule, window: &Window) -> bool {
     let x = quantity(rule, window);
-    x >= window.expected * ratio || x * ratio <= window.expected
+    x >= window.expected * rule.ratio_min || x * rule.ratio_min <= window.expected
 }

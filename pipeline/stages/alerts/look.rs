@@ -39,11 +39,11 @@ impl Look {
 
     /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
     pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
-        let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
         if rule.looks_for == LooksFor::Anomaly {
-            let off = |window: Window| anomaly::is_off(rule, &window, ratio_min) && window.p_value <= KEEP_P;
-            return self.windows[0].is_some_and(off);
+            // The detector has seen it by now, and is no longer surprised.
+            return self.windows[0].is_some_and(|window| anomaly::is_off(rule, &window));
         }
+        let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
         self.windows.iter().take(window + 1).flatten().any(|window| {
             let x = quantity(rule, window);
             x >= window.expected * ratio_min && x >= 1.0 && window.p_value <= KEEP_P
