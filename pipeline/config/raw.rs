@@ -344,7 +344,7 @@ pub struct AlertRule {
     pub signal: Option<Signal>,
     /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
-    /// How many times as much as expected it must be, at least. Absent: 1.3.
+    /// How many times as much as expected it must be, at least; of a share, how many times the odds: from 15 % to 19 %, from 60 % to 66 %. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub ratio_min: Option<f64>,
     /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected. Absent: 5.
