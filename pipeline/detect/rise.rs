@@ -641,7 +641,7 @@ mod tests {
         let (mut dice, mut series) = (Dice::new(13), Series::new());
         for at in 0..4_500 {
             let surge = at >= 4_400;
-            let events = dice.poisson(if surge { 20.0 } else { 0.1 });
+            let events = dice.poisson(if surge { 40.0 } else { 2.0 });
             let hits = hits(&mut dice, events, if surge { 0.9 } else { 0.2 });
             series.push(at, events, hits);
             if surge {
