@@ -3,7 +3,7 @@
 //! The detector needs every bucket in its turn, also those without events, so a scope that such a rule watches has its
 //! buckets closed whether or not something came, until nothing has come for [`EMPTY_MAX`] of them.
 
-use super::look::{Look, quantity};
+use super::look::{Look, is_off, quantity};
 use super::state::Series;
 use crate::config::{AlertRule, Statistic};
 use crate::detect::rise::{Cell, WINDOWS, Window};
@@ -61,10 +61,4 @@ fn look(rule: &AlertRule, cell: &Cell, verdict: &Verdict) -> Look {
 /// By as much more or less as the rule asks for.
 fn is_large(rule: &AlertRule, window: &Window) -> bool {
     is_off(rule, window) && (quantity(rule, window) - window.expected).abs() >= rule.events_min as f64
-}
-
-/// Whether it is as many times as much as expected as the rule asks for, or as little.
-pub fn is_off(rule: &AlertRule, window: &Window) -> bool {
-    let x = quantity(rule, window);
-    x >= window.expected * rule.ratio_min || x * rule.ratio_min <= window.expected
 }

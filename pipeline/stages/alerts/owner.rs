@@ -18,10 +18,11 @@ use super::state::{
     CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
 };
 use super::{anomaly, partial, scope, sketch};
-use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
 use crate::detect::Fdr;
 use crate::detect::rise::{Cell, LAG, RECENT, Rise};
 use crate::event::v1;
+use crate::event::v1::AlertState;
 use crate::state::Tables;
 use crate::state::time::Sources;
 
@@ -284,6 +285,10 @@ impl<T: Tables> Scoped<'_, T> {
             if track.holds() {
                 self.under_way(at);
             }
+            if let (Change::Ended(AlertState::Resolved), Some(rise)) = (change, &mut watched.rise) {
+                // The past ends behind it, and begins again after it.
+                rise.skip(track.last + 1);
+            }
             if matches!(change, Change::Ended(_)) {
                 (track.users_sketch, track.samples) = Default::default();
             }
@@ -403,11 +408,25 @@ impl Watched {
     fn learn(&mut self, cell: Cell, settings: &Alerts) {
         let at = cell.at;
         let bucket_ms = settings.bucket_ms();
+        let new_normal = settings.new_normal.as_millis() as i64;
+        let lasts_ms = |track: &Track| (at - track.since) * bucket_ms;
         let surges = self.tracks.iter().any(|track| track.is_news(at, settings));
         let rise = self.rise.get_or_insert_with(|| Rise::new(at));
         match surges {
-            true => rise.skip(at + 1 - LAG),
-            false => rise.learn(&self.cells, at + 1 - LAG, bucket_ms),
+            true => rise.skip(at + 1 - rise.lag(bucket_ms)),
+            false => rise.learn(&self.cells, at, bucket_ms),
+        }
+        for track in self.tracks.iter().filter(|track| track.holds()) {
+            // The bucket with which it has lasted for that long.
+            if lasts_ms(track) < new_normal || lasts_ms(track) - bucket_ms >= new_normal {
+                continue;
+            }
+            let rule = settings.rules.iter().find(|rule| rule.name == track.rule);
+            match rule.map(|rule| rule.signal.statistic()) {
+                Some(Statistic::Count) => rise.adopt_events(&self.cells, at - 1, bucket_ms),
+                Some(Statistic::Share) => rise.adopt_share(&self.cells, at - 1),
+                None => {}
+            }
         }
         let kept = rise.learned_to.min(at + 1) - (RECENT - LAG);
         self.cells.retain(|cell| cell.at >= kept);
