@@ -22,6 +22,8 @@ GAP_WEIGHT = 100.0
 and a share of doubt can say, likelihood alone leaves a source surer of itself than it is right."""
 PULL = 0.002
 """Of each kind's factors towards those of all, of addends towards what the machines have, of doubt towards none."""
+PULL_AGAIN = 0.05
+"""Of all of these towards what an earlier export found: a few texts of dev should not turn that over."""
 ADDENDS_OF = 20
 """A kind with more labels in a head than this has no addends of its own: dev holds too few texts of each."""
 DOUBT_FIRST, DOUBT_MAX = -2.0, 0.5
@@ -51,6 +53,11 @@ class View:
                 self.logits[head][batch] = network.heads[head](pooled)
 
 
+def fitted(kinds, head):
+    """Whether an earlier export has found factors of this head, which a new fit then starts from."""
+    return bool((kinds.factors[head] != 1).any())
+
+
 class Fit:
     """The kinds' parameters of one head, as functions of what is fitted."""
 
@@ -67,8 +74,11 @@ class Fit:
         few = (self.own.sum(1, keepdim=True) <= ADDENDS_OF).float()
         self.free = self.own * few
         self.spread = self._spread(view.read[head][at]) if head in kinds.terms else None
+        self.before = kinds.factors[head].detach().clone(), kinds.doubts[head].detach().clone()
+        self.again = fitted(kinds, head)
+        self.pull = PULL_AGAIN if self.again else PULL
         self.parameters = [torch.zeros(len(names), requires_grad=True), torch.zeros(len(names), requires_grad=True),
-                           torch.zeros_like(self.free, requires_grad=True), torch.full((len(names),), DOUBT_FIRST, requires_grad=True)]
+                           torch.zeros_like(self.free, requires_grad=True), self._doubts_first().requires_grad_()]
 
     def _own(self, names, config):
         """[kinds, labels]: 1 where dev's texts of a kind have a label; `none` is nobody's own."""
@@ -79,18 +89,26 @@ class Fit:
                 own[names.index(kind), number] = 1
         return own
 
+    def _doubts_first(self):
+        """What is known of each kind's doubt from an earlier fit, and otherwise a guess."""
+        share = (self.before[1].sum(1) / DOUBT_MAX).clamp(max=0.99)
+        return torch.where(share > 0, torch.logit(share, eps=1e-6), DOUBT_FIRST)
+
     def _spread(self, read):
         """[texts, kinds, labels]: what the terms of each kind say."""
         mix = self.kinds.terms[self.head].mix.detach()
         return torch.einsum("nc,kcl->nkl", read, mix.reshape(-1, read.shape[1], mix.shape[1]))
 
     def values(self):
-        """(factors, factors of terms, addends, doubts) of the kinds."""
+        """(factors, factors of terms, addends, doubts) of the kinds. One that dev has no text of keeps its doubts."""
         logs, terms, addends, doubt = self.parameters
+        factors, doubts = self.before
         share = DOUBT_MAX * doubt.sigmoid()[:, None]
+        known = self.own.sum(1, keepdim=True) > 0
         terms = terms.exp()[:, None]
         addends = self.kinds.addends[self.head].detach() * terms + addends * self.free
-        return logs.exp()[:, None], terms, addends, share * self.own / self.own.sum(1, keepdim=True).clamp(min=1)
+        doubts = torch.where(known, share * self.own / self.own.sum(1, keepdim=True).clamp(min=1), doubts)
+        return factors * logs.exp()[:, None], terms, addends, doubts
 
     def mixed(self):
         factors, terms, addends, _ = self.values()
@@ -110,7 +128,7 @@ class Fit:
             optimizer.zero_grad()
             found = self.probabilities()
             right = found.gather(1, self.wanted[:, None])[:, 0]
-            total = -(torch.log(right) * self.weights).mean() + GAP_WEIGHT * self._gaps(found) + PULL * self._pull()
+            total = -(torch.log(right) * self.weights).mean() + GAP_WEIGHT * self._gaps(found) + self.pull * self._pull()
             total.backward()
             return total
 
@@ -129,8 +147,9 @@ class Fit:
     def _pull(self):
         logs, terms, addends, doubt = self.parameters
         known = self.own.sum(1) > 0
-        middle = logs[known].mean() if known.any() else 0.0
-        return (logs - middle).square().sum() + terms.square().sum() + addends.square().sum() + 0.02 * (doubt - DOUBT_FIRST).square().sum()
+        middle = logs[known].mean() if known.any() and not self.again else 0.0
+        return ((logs - middle).square().sum() + terms.square().sum() + addends.square().sum()
+                + 0.02 * (doubt - self._doubts_first()).square().sum())
 
     @torch.no_grad()
     def chance(self, kind):

@@ -48,12 +48,13 @@ def main():
 
     out.mkdir(parents=True, exist_ok=True)
     copy_small(run / "tokenizer.json", out / "tokenizer.json")
-    adjust(network, dev, rows, labels, json.loads((run / "kinds.json").read_text()), config)
+    kinds = json.loads((run / "kinds.json").read_text())
+    adjust(network, dev, rows, labels, kinds, config)
     trained = predict(network, rows)
     graph.round_as_stored(network)
     logits = check(out, network, rows, trained)
     report_loss(dev, trained, logits, labels)
-    about = card(config, tokenizer, labels, choose_thresholds(config, dev, logits, labels))
+    about = card(config, tokenizer, labels, kinds, choose_thresholds(config, dev, logits, labels))
     (out / "config.json").write_text(json.dumps(about, ensure_ascii=False) + "\n", encoding="utf-8")
     report(out)
 
@@ -73,8 +74,13 @@ def copy_small(source, target):
 
 
 def adjust(network, dev, rows, labels, names, config):
-    """Finds on dev how much each kind of text is listened to; `names` are those of the kinds."""
+    """Finds on dev how much each kind of text is listened to; `names` are those of the kinds. What an earlier export
+    held neutral back by is taken off first, so that it is not held back twice."""
     settings = config["calibration"]
+    here = {linear.kind_of(e.source, config) for e in dev if "sentiment" in e.labels}
+    neutral = {kind: by for kind, by in settings["neutral"].items() if kind in here}
+    if "sentiment" in labels and calibrate.fitted(network.kinds, "sentiment"):
+        shift_neutral(network.kinds, names, labels, {kind: -by for kind, by in neutral.items()})
     view = calibrate.View(network, rows)
     for head, of in labels.items():
         fit = calibrate.Fit(dev, view, network.kinds, names, head, of, config).run()
@@ -88,7 +94,8 @@ def adjust(network, dev, rows, labels, names, config):
             accuracy, macro_f1 = calibrate.ceiling(dev, head, source, share)
             print(f"{head:10} of {source}: {share:.0%} of dev's labels stand there by chance; whoever knew every"
                   f" true one would get accuracy {accuracy:.3f} and macro-F1 {macro_f1:.3f}")
-    shift_neutral(network.kinds, names, labels, settings["neutral"])
+    shift_neutral(network.kinds, names, labels, neutral)
+    amend(network.kinds, names, labels, settings["amended"])
 
 
 @torch.no_grad()
@@ -98,6 +105,24 @@ def shift_neutral(kinds, names, labels, addends):
         for kind, addend in addends.items():
             if kind in names:
                 kinds.addends["sentiment"][names.index(kind), labels["sentiment"].index("neutral")] += addend
+
+
+@torch.no_grad()
+def amend(kinds, names, labels, amended):
+    """Puts what the configuration says in place of what was fitted: {head: {kind: its factor, doubt and addends by label}}."""
+    for head, by_kind in amended.items():
+        for kind, values in by_kind.items():
+            if kind not in names or head not in labels:
+                continue
+            at = names.index(kind)
+            if "factor" in values:
+                kinds.factors[head][at] = values["factor"]
+            if "doubt" in values:
+                shared = kinds.doubts[head][at] > 0
+                kinds.doubts[head][at, shared] = values["doubt"] / shared.sum().clamp(min=1)
+            for label, addend in values.get("addends", {}).items():
+                if label in labels[head]:
+                    kinds.addends[head][at, labels[head].index(label)] = addend
 
 
 def check(out, network, rows, trained):
@@ -148,7 +173,7 @@ def choose_thresholds(config, dev, logits, labels):
     return chosen
 
 
-def card(config, tokenizer, labels, thresholds):
+def card(config, tokenizer, labels, kinds, thresholds):
     label_map = texts.LabelMap()
     first = next(iter(labels))
     return {
@@ -176,6 +201,7 @@ def card(config, tokenizer, labels, thresholds):
                 }
                 for head, found in labels.items()
             } | embedding(config),
+            "kinds": kinds,
             "input_tokens_max": config["tokenizer"]["tokens_max"],
         },
     }

@@ -52,10 +52,19 @@ def main():
     make(run, config, network, rows, examples, labels, lambda line: print(line, flush=True))
 
 
-def make(run, config, network, rows, examples, labels, say):
-    """Fits terms and gate on the training texts, and keeps them in the run."""
+def make(run, config, network, rows, examples, labels, say, begin=None):
+    """Fits terms and gate on the training texts, and keeps them in the run.
+
+    Kinds of text cannot be told from one another where texts of some are missing: a run that began from a directory
+    (`begin`) and has not texts of all the kinds that this one knows goes on with that one's gate and terms.
+    """
     network.eval()
     names = kinds_of(examples, config)
+    if begin and begin.kinds and not set(begin.kinds) <= set(names):
+        missing = ", ".join(sorted(set(begin.kinds) - set(names)))
+        say(f"gate and linear terms are kept as {begin.path} has them: no texts of {missing}")
+        keep(run, begin.added_by_kinds(network, labels), begin.kinds)
+        return
     kind = [kind_of(e.source, config) for e in examples]
     tables = {}
     for head, sources in config["linear"]["sources"].items():
@@ -67,7 +76,11 @@ def make(run, config, network, rows, examples, labels, say):
     for head, table in tables.items():
         table.fill(found.terms[head], found.addends[head], names, config["linear"]["heard"])
     _fill_gate(found.gate, network, rows, [names.index(k) if k in names else -1 for k in kind], config, say)
-    torch.save(found.state_dict(), run / "kinds.pt")
+    keep(run, found, names)
+
+
+def keep(run, kinds, names):
+    torch.save(kinds.state_dict(), run / "kinds.pt")
     (run / "kinds.json").write_text(json.dumps(names, indent=1))
 
 

@@ -2,7 +2,7 @@
 
 Undoes what `graph.py` writes, tensor by tensor, under the names that it gives. What 8 bits rounded off
 is lost, which moves a few best labels in a thousand. A label that the directory does not know begins
-untaught. What each kind of text adds (`kinds.py`) is not restored: it is made anew from the texts at hand.
+untaught, and one that no kind of text adds anything to.
 """
 
 import json
@@ -13,17 +13,19 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from kinds import Kinds
 from network import EMBEDDING
 
 
 class Directory:
-    """What lies in an exported directory: its labels by head, its tokenizer's path and its tensors."""
+    """What lies in an exported directory: its labels by head, its kinds' names, its tokenizer's path and its tensors."""
 
     def __init__(self, path):
         self.path = Path(path)
         self.tokenizer = self.path / "tokenizer.json"
-        about = json.loads((self.path / "config.json").read_text(encoding="utf-8"))["groundswell"]["heads"]
-        self.labels = {head: found["labels"] for head, found in about.items() if "labels" in found}
+        about = json.loads((self.path / "config.json").read_text(encoding="utf-8"))["groundswell"]
+        self.labels = {head: found["labels"] for head, found in about["heads"].items() if "labels" in found}
+        self.kinds = about.get("kinds", [])
         graph = onnx.load(self.path / "model.onnx").graph
         self.tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
@@ -54,6 +56,29 @@ class Directory:
             if f"{name}_inner_weight" in self.tensors:
                 self._linear(head.inner, f"{name}_inner")
                 self._out(head.out, name, labels)
+
+    @torch.no_grad()
+    def added_by_kinds(self, network, labels):
+        """What each kind of text adds to the heads of `network`, which have `labels`."""
+        heads = {head: len(names) for head, names in labels.items()}
+        terms = {head: (self._tensor(f"{head}_terms").shape[1], len(self._tensor(f"{head}_terms")) - 1 if f"{head}_terms_rows" in self.tensors else 0)
+                 for head in heads if f"{head}_terms" in self.tensors}
+        found = Kinds(len(self.kinds), network.encoder.width, network.places_max(), heads, terms)
+        self._linear(found.gate, "gate")
+        for head in terms:
+            self._terms(found.terms[head], f"{head}_terms", head)
+        for head in (head for head in heads if f"{head}_factors" in self.tensors):
+            _copy(found.factors[head], self._tensor(f"{head}_factors"))
+            for part in ("addends", "doubts"):
+                _copy(getattr(found, part)[head][:, : len(self.labels[head])], self._tensor(f"{head}_{part}"))
+        return found
+
+    def _terms(self, terms, name, head):
+        _copy(terms.table, (self._tensor(name) * self._tensor(f"{name}_scale")).T)
+        mix = self._tensor(f"{name}_mix") * self._tensor(f"{name}_mix_scale").astype(np.float32)
+        _copy(terms.mix[:, : len(self.labels[head])], mix)
+        if terms.row is not None:
+            terms.row.copy_(torch.from_numpy(self._tensor(f"{name}_rows").astype(np.int64)))
 
     def _tensor(self, name):
         if name not in self.tensors:

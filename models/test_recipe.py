@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import batches  # noqa: E402
 import behaviour  # noqa: E402
 import calibrate  # noqa: E402
+import export  # noqa: E402
 import graph  # noqa: E402
 import linear  # noqa: E402
 import losses  # noqa: E402
@@ -97,19 +98,31 @@ class Graphs(unittest.TestCase):
         folder = Path(self.folder.name)
         labels = {"sentiment": ["negative", "neutral", "positive"], "topic": ["a", "b", "c", "d", "e"]}
         heads = {head: {"labels": names} for head, names in labels.items()} | {"embedding": {}}
-        (folder / "config.json").write_text(json.dumps({"groundswell": {"heads": heads}}))
+        (folder / "config.json").write_text(json.dumps({"groundswell": {"heads": heads, "kinds": ["chats", "news", "reviews"]}}))
         onnx.save(graph.Writer(self.network).write(), folder / "model.onnx")
         begin = restore.Directory(folder)
         wanted = begin.labels_with({"topic": ["c", "own"], "intent": ["ask"]})
         self.assertEqual(wanted, {**labels, "topic": ["a", "b", "c", "d", "e", "own"], "intent": ["ask"]})
         network = Network(TINY, 50, 12, {**CLASSES, "topic": 6}).eval()
         begin.fill(network, wanted)
-        self.network.kinds = None
-        before, after = train.predict(self.network, self.rows), train.predict(network, self.rows)
-        for head in CLASSES:
-            np.testing.assert_allclose(after[head][:, : CLASSES[head]], before[head], atol=1e-5)
+        kinds = begin.added_by_kinds(network, {head: wanted[head] for head in labels})
+        self.same_but_for_new_labels(network)
+        self.network.kinds.doubts["topic"].data.zero_()  # which the new label has a part in
+        network.kinds = kinds
+        kinds.doubts["topic"].data.zero_()
+        kinds.addends["topic"].data[:, 5] = -100
+        self.same_but_for_new_labels(network)
         with self.assertRaisesRegex(SystemExit, "shape"):
             begin.fill(Network({**TINY, "hidden": 32}, 50, 12, CLASSES), labels)
+
+    def same_but_for_new_labels(self, network):
+        """With the kinds' part or, where `network` has none, without it."""
+        kept = self.network.kinds
+        self.network.kinds = kept if network.kinds is not None else None
+        before, after = train.predict(self.network, self.rows), train.predict(network, self.rows)
+        self.network.kinds = kept
+        for head in CLASSES:
+            np.testing.assert_allclose(after[head][:, : CLASSES[head]], before[head], atol=1e-4)
 
     def test_an_embedding_has_length_one(self):
         found = self.found("int8", [list(range(len(self.rows)))])["embedding"]
@@ -378,6 +391,29 @@ class Calibration(unittest.TestCase):
         after = kinds.answer("topic", torch.tensor(logits, dtype=torch.float32), shares, read).exp()
         np.testing.assert_allclose(after.detach(), before, atol=1e-5)
 
+    def test_a_kind_without_texts_on_dev_keeps_what_an_earlier_fit_found(self):
+        chance = np.random.default_rng(8)
+        logits, wanted = chance.normal(size=(300, 3)), chance.integers(0, 3, 300)
+        kinds = Kinds(2, 4, 10, {"topic": 3}, {})
+        with torch.no_grad():
+            kinds.factors["topic"][:] = torch.tensor([[0.5], [3.0]])
+            kinds.doubts["topic"][1] = 0.1
+        view = types.SimpleNamespace(shares=torch.eye(2)[[0] * 300], read={}, logits={"topic": torch.tensor(logits, dtype=torch.float32)})
+        examples = [texts.Example("x", "a", "en", {"topic": "xyz"[n]}) for n in wanted]
+        calibrate.Fit(examples, view, kinds, ["a", "b"], "topic", list("xyz"), self.CONFIG).run().fold()
+        self.assertNotAlmostEqual(kinds.factors["topic"][0].item(), 0.5, delta=0.05)
+        self.assertAlmostEqual(kinds.factors["topic"][1].item(), 3.0, delta=1e-3)
+        np.testing.assert_allclose(kinds.doubts["topic"].detach()[1], 0.1, atol=1e-6)
+
+    def test_what_is_put_in_place_of_what_was_fitted(self):
+        kinds = Kinds(2, 4, 10, {"topic": 3}, {})
+        kinds.doubts["topic"].data[1, :2] = 0.01
+        export.amend(kinds, ["a", "b"], {"topic": list("xyz")}, {
+            "topic": {"b": {"factor": 2.0, "doubt": 0.3, "addends": {"z": -1.5, "unknown": 9.0}}, "unknown": {"factor": 9.0}}})
+        self.assertEqual(kinds.factors["topic"][:, 0].tolist(), [1.0, 2.0])
+        np.testing.assert_allclose(kinds.doubts["topic"].detach(), [[0, 0, 0], [0.15, 0.15, 0]])
+        self.assertEqual(kinds.addends["topic"].tolist(), [[0, 0, 0], [0, 0, -1.5]])
+
     def test_chance_labels_bound_what_anybody_can_reach(self):
         labels = [f"shop.{n}" for n in range(4)]
         examples = [texts.Example("x", "one", "en", {"intent": labels[n % 4]}) for n in range(4000)]
@@ -430,6 +466,19 @@ class LinearTerms(unittest.TestCase):
                 read = terms.read(self.network.places(ids), torch.ones_like(ids))[0, names.index(example.source)]
                 read += 2 * kinds.addends["sentiment"][names.index(example.source), 2]
                 self.assertEqual(bool(read > 0), example.labels["sentiment"] == "positive")
+
+    def test_a_beginning_whose_kinds_are_not_all_at_hand_is_kept(self):
+        kept = Kinds(2, self.network.encoder.width, self.network.places_max(), {"sentiment": 3}, {})
+        torch.nn.init.normal_(kept.gate.weight)
+        for kinds, same in ((["food", "news"], True), (["food", "goods"], False)):
+            begin = types.SimpleNamespace(kinds=kinds, path="there", added_by_kinds=lambda network, labels: kept)
+            with tempfile.TemporaryDirectory() as folder:
+                linear.make(Path(folder), self.CONFIG, self.network, self.rows, self.examples,
+                            {"sentiment": ["negative", "neutral", "positive"]}, lambda line: None, begin)
+                found = torch.load(Path(folder) / "kinds.pt")
+                names = json.loads((Path(folder) / "kinds.json").read_text())
+            self.assertEqual(names, kinds)
+            self.assertEqual(torch.equal(found["gate.weight"], kept.gate.weight), same)
 
     def test_sources_of_one_nature_are_one_kind(self):
         self.assertEqual(linear.kind_of("more", self.CONFIG), "food")

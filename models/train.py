@@ -3,8 +3,8 @@
 DIR holds `text.train.jsonl.gz` and `text.dev.jsonl.gz` (see README.md for the fields). A run lives in
 `models/runs/NAME/`; the same command again goes on from its last checkpoint. The teachers are asked
 first (`teachers.py`); what they say is kept in the run. At the end linear terms come beside the
-network (`linear.py`). With `--begin DIRECTORY` training goes on from
-what was exported there, such as the model that ships, instead of from nothing.
+network (`linear.py`). With `--begin DIRECTORY` training goes on from what was exported there, such as
+the model that ships, instead of from nothing; what is not taught anew stays as it was there.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main():
     trainer = Trainer(run, config, tokenizer, labels, training, dev, taught, begin)
     trainer.fit()
     if not (run / "kinds.pt").exists():
-        linear.make(run, config, trainer.ended(), trainer.rows, training, labels, trainer.say)
+        linear.make(run, config, trainer.ended(), trainer.rows, training, labels, trainer.say, begin)
 
 
 def parse():

@@ -9,7 +9,8 @@
 //!    the topic is being filled, and on a backlog.
 //! 4. *memory*: after 200,000 events against after 20,000.
 //! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
-//!    bytes.
+//!    bytes; with one engine, and with one for each core.
+//!    *steps*: what the steps of a click alone take, without Kafka, and what share of the plain loop that allows.
 //! 6. *recommendations*: clicks a second with recommendations ÷ without, and how long the owners of items and categories
 //!    take after the last click; and recommendations asked for over HTTP while clicks flow at half of that.
 //! 7. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
@@ -27,6 +28,7 @@ mod look_ups;
 mod plain;
 mod progress;
 mod shoppers;
+mod steps;
 mod texts;
 mod trial;
 mod users;
@@ -94,7 +96,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     let texts = texts::read(file, TEXTS)?;
     println!("{} texts of {file}, {} characters on average", texts.len(), texts::mean_chars(&texts));
     let broker = Broker::start(overrides)?;
-    warm_up(&broker, &texts)?;
+    if parts.is_empty() || parts.iter().any(|part| part != "steps") {
+        warm_up(&broker, &texts)?;
+    }
     // First, because it makes the broker's compiler work most.
     if wanted("raw") {
         raw(&broker, &texts)?;
@@ -110,6 +114,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted("clicks") {
         clicks(&broker)?;
+    }
+    if wanted("steps") {
+        steps(&broker)?;
     }
     if wanted("recommendations") {
         recommendations(&broker)?;
@@ -212,23 +219,31 @@ fn clicks(broker: &Broker) -> Outcome<()> {
     let records = shoppers::clicks(CLICKS, CLICK_USERS);
     let bytes: usize = records.iter().map(|record| record.payload.len() + record.key.len()).sum();
     println!("{CLICKS} clicks of {CLICK_USERS} users, {} bytes on average", bytes / records.len());
+    let cores = std::thread::available_parallelism()?.get().min(broker::PARTITIONS as usize);
+    let several = format!("clicks.engines={cores}");
+    let settings = [&CLICKS_SETTINGS[..], &[&*several]].concat();
     for (supply, how) in [(Supply::Live, "live"), (Supply::Backlog, "backlog")] {
-        let (mut plain, mut pipeline) = (Vec::new(), Vec::new());
+        let (mut plain, mut one, mut each) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             plain.push(plain::rate(broker, &format!("plain-clicks-{how}{round}"), &records, supply)?);
-            let mut trial = clicks::Trial::start(broker, &format!("clicks-{how}{round}"), &CLICKS_SETTINGS)?;
-            pipeline.push(trial.rate(&records, supply)?);
-            trial.stop()?;
+            for (settings, rates, name) in [(&CLICKS_SETTINGS[..], &mut one, "one"), (&settings, &mut each, "each")] {
+                let mut trial = clicks::Trial::start(broker, &format!("clicks-{name}-{how}{round}"), settings)?;
+                rates.push(trial.rate(&records, supply)?);
+                trial.stop()?;
+            }
             println!(
-                "  round {round}: plain loop {:.0} records/s, pipeline {:.0} clicks/s",
-                plain[round], pipeline[round]
+                "  round {round}: plain loop {:.0} records/s, one engine {:.0} clicks/s, {cores} engines {:.0} clicks/s",
+                plain[round], one[round], each[round]
             );
         }
-        let (plain, pipeline) = (median(&mut plain), median(&mut pipeline));
-        println!(
-            "clicks, {how}: pipeline {pipeline:.0} clicks/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
-            pipeline / plain
-        );
+        let plain = median(&mut plain);
+        for (engines, rates) in [(1, &mut one), (cores, &mut each)] {
+            let pipeline = median(rates);
+            println!(
+                "clicks, {how}, {engines} engines: {pipeline:.0} clicks/s ÷ plain loop {plain:.0} records/s = {:.3} (goal: 0.5)",
+                pipeline / plain
+            );
+        }
     }
     Ok(())
 }
@@ -268,6 +283,28 @@ fn recommendations(broker: &Broker) -> Outcome<()> {
     answering.stop()?;
     println!("recommendations: {} look-ups at {rate:.0} clicks/s", took.len());
     told(&took, paths)
+}
+
+/// What a click costs before Kafka, channels and threads: with nothing else to do, the cores could do no more.
+fn steps(broker: &Broker) -> Outcome<()> {
+    let records = shoppers::clicks(CLICKS, CLICK_USERS);
+    let settings = broker.settings("steps", &CLICKS_SETTINGS)?;
+    let mut measured = Vec::new();
+    for _ in 0..ROUNDS {
+        measured.push(steps::measure(&settings, &records)?);
+    }
+    measured.sort_by_key(steps::Steps::sum);
+    let steps = measured[ROUNDS / 2];
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / records.len() as f64;
+    let named: Vec<String> = steps.named().map(|(name, time)| format!("{name} {:.2}", each(time))).into();
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    println!(
+        "steps: {:.2} µs a click on one core ({}): {cores} cores with nothing else to do have {:.0} clicks/s",
+        each(steps.sum()),
+        named.join(", "),
+        cores * 1e6 / each(steps.sum())
+    );
+    Ok(())
 }
 
 fn look_ups(broker: &Broker) -> Outcome<()> {

@@ -267,6 +267,7 @@ mod tests {
     fn settings() -> Clicks {
         let seconds = std::time::Duration::from_secs;
         Clicks {
+            engines: 1,
             session_gap: seconds(1800),
             grace: seconds(600),
             utc_offset_minutes: 480,

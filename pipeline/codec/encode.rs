@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use prost::{Message, Name};
 use serde::Serialize;
 
@@ -15,6 +15,11 @@ use crate::event::{Error, Fault, v1};
 const BLOCK_BYTES: usize = 64 * 1024;
 /// What is kept free for the next payload; one that takes more makes its block grow.
 const PAYLOAD_BYTES: usize = 1024;
+
+thread_local! {
+    /// JSON is written in pieces of a few bytes, which a vector takes faster than a block that may be shared.
+    static JSON: RefCell<Vec<u8>> = RefCell::default();
+}
 
 /// Encodes events of one message of `schemas/`. The same event is always the same bytes: its maps are ordered.
 #[derive(Debug)]
@@ -65,9 +70,11 @@ impl<T: Message + Name + Serialize> Encoder<T> {
 
     fn write(&self, event: &T, block: &mut BytesMut) {
         match &self.wire {
-            Wire::Json => {
-                serde_json::to_writer(block.writer(), event).expect("names are strings, and no field's form can fail")
-            }
+            Wire::Json => JSON.with_borrow_mut(|json| {
+                json.clear();
+                serde_json::to_writer(&mut *json, event).expect("names are strings, and no field's form can fail");
+                block.extend_from_slice(json);
+            }),
             Wire::Protobuf { prefix } => {
                 block.extend_from_slice(prefix);
                 event.encode_raw(block);

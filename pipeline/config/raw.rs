@@ -269,6 +269,9 @@ pub struct Text {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Clicks {
+    /// Engines of the stage in this process: each is a member of the group, reads partitions of its own and commits them by itself, on a thread of its own, with its share of `delivery.in_flight_records_max`, `delivery.in_flight_bytes_max` and `state.memory_bytes_max`. One engine fills about a core; more take more where cores and partitions are there for them. Local copies of the state lie in a directory for each.
+    #[schemars(range(min = 1, max = 64))]
+    pub engines: u32,
     /// Milliseconds without a click of the user after which the next one opens a new session. Shorter cuts visits with a pause in two; longer makes one of two visits, and a late click reaches further back. A purchase ends no session.
     #[schemars(range(min = 1000, max = 86_400_000))]
     pub session_gap_ms: u64,

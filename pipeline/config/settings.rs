@@ -267,6 +267,8 @@ pub struct Text {
 
 #[derive(Clone, Debug)]
 pub struct Clicks {
+    /// Members of the stage's group in this process.
+    pub engines: usize,
     /// A click this long after the last one opens a new session.
     pub session_gap: Duration,
     /// A click older than the newest of its partition by more than this is in no session.

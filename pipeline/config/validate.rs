@@ -65,6 +65,7 @@ fn clicks(raw: &raw::Clicks, judge: &mut Judge) -> Clicks {
     let purchase_model = model("clicks.purchase_model", &raw.purchase_model);
     let segment_model = model("clicks.segment_model", &raw.segment_model);
     Clicks {
+        engines: raw.engines as usize,
         session_gap: Duration::from_millis(raw.session_gap_ms),
         grace: Duration::from_millis(raw.grace_ms),
         utc_offset_minutes: raw.utc_offset_minutes,

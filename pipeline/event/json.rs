@@ -183,8 +183,46 @@ pub(crate) mod time {
         let Some(time) = time else { return serializer.serialize_none() };
         // Decoding refuses what lies outside; a time made by the program stops at the last one that can be written.
         let ms = to_ms(time).unwrap_or(if time.seconds < 0 { MS_MIN } else { MS_MAX });
-        let time = jiff::Timestamp::from_millisecond(ms).map_err(serde::ser::Error::custom)?;
-        serializer.collect_str(&format_args!("{time:.3}"))
+        let written = written(ms);
+        serializer.serialize_str(std::str::from_utf8(&written).map_err(serde::ser::Error::custom)?)
+    }
+
+    /// `2026-11-22T10:00:00.000Z`. An event has several times, and a formatter for all forms takes ten times as long as the
+    /// digits of this one.
+    pub(super) fn written(ms: i64) -> [u8; 24] {
+        let (year, month, day) = date(ms.div_euclid(86_400_000));
+        let of_day = ms.rem_euclid(86_400_000);
+        let mut written = *b"0000-00-00T00:00:00.000Z";
+        let parts = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, of_day / 3_600_000),
+            (14, 2, of_day / 60_000 % 60),
+            (17, 2, of_day / 1000 % 60),
+            (20, 3, of_day % 1000),
+        ];
+        for (at, digits, mut number) in parts {
+            for place in written[at..at + digits].iter_mut().rev() {
+                *place = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        written
+    }
+
+    /// Year, month and day of a day since 1970, in the Gregorian calendar. Years that begin in March have their leap day at
+    /// the end, and in eras of 400 of them all months lie alike.
+    fn date(days: i64) -> (i64, i64, i64) {
+        // From 0000-03-01 on.
+        let days = days + 719_468;
+        let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        (400 * era + year + i64::from(month <= 2), month, day)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
@@ -405,6 +443,15 @@ mod tests {
         {
             check(json, None);
         }
+    }
+
+    #[test]
+    fn times_are_written_as_a_calendar_library_writes_them() {
+        let expected = |ms| format!("{:.3}", jiff::Timestamp::from_millisecond(ms).unwrap());
+        let check = |ms: i64| assert_eq!(std::str::from_utf8(&time::written(ms)).unwrap(), expected(ms), "{ms}");
+        // Every day of more than an era, at another time each.
+        (-60_000..120_000_i64).for_each(|day| check(day * 86_400_000 + day.rem_euclid(7919) * 10_909));
+        [-62_135_596_800_000, 253_402_207_200_000, -1, 0, 951_868_799_999].into_iter().for_each(check);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::reviewers::{opinions, start_reviewers};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
-use super::start::{Running, start_stage};
+use super::start::{Running, start_engines};
 use crate::codec::{ClickDecoder, Encoder, PROFILE_FILES, SCORED_CLICK_FILES, SchemaFile};
 use crate::config::{InputKind, Settings};
 use crate::event::Error;
@@ -83,7 +83,8 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics: Vec<String> = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
-    let clicks = start_stage(settings, &served, stage.clone(), &registered, topics.clone(), health)?;
+    let engines = settings.clicks.engines;
+    let clicks = start_engines(engines, settings, &served, stage.clone(), &registered, topics.clone(), health)?;
     let (owners, follower) = start_owners(settings, topics, clicks.held())?.unzip();
     let look_ups = UserLookUps::new(&stage, &clicks, owners);
     let beside = lists.into_iter().chain(opinions).flatten().chain(follower);

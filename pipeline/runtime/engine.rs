@@ -78,6 +78,8 @@ pub struct Parts<S: Stage> {
     pub report: Report,
     /// `None`: the stage keeps no state.
     pub keeper: Option<Keeper>,
+    /// Which of the stage's engines it is.
+    pub number: usize,
     /// Told which partitions it has.
     pub held: Arc<Holdings>,
 }
@@ -97,6 +99,7 @@ pub struct Engine<S: Stage> {
     source: Option<Source>,
     report: Report,
     keeper: Option<Keeper>,
+    number: usize,
     held: Arc<Holdings>,
     next_checkpoint: Instant,
 
@@ -156,6 +159,7 @@ impl<S: Stage> Engine<S> {
             source: None,
             report: parts.report,
             keeper: parts.keeper,
+            number: parts.number,
             held: parts.held,
             next_checkpoint: Instant::now() + CHECKPOINT,
             partitions: HashMap::default(),
@@ -310,7 +314,7 @@ impl<S: Stage> Engine<S> {
             self.begin_tenure(name.clone(), |engine, tenure| engine.restore(tenure, &from, From::LocalCopy));
         }
         self.share_memory();
-        self.held.set(self.tenures.keys().cloned());
+        self.held.set(self.number, self.tenures.keys().cloned());
         self.report.assigned(&partitions, self.tenures.len());
     }
 
@@ -443,7 +447,7 @@ impl<S: Stage> Engine<S> {
             }
         }
         self.share_memory();
-        self.held.set(self.tenures.keys().cloned());
+        self.held.set(self.number, self.tenures.keys().cloned());
         let partitions = &self.partitions;
         self.scoring.retain(|tenure| partitions.contains_key(&tenure));
     }

@@ -1,6 +1,6 @@
 //! What is asked about users from outside, on its way to the engine that has their partition and back.
 //!
-//! The engine reads what is committed, which costs it about as much as a click; what is written from that is written by
+//! An engine reads what is committed, which costs it about as much as a click; what is written from that is written by
 //! whoever asked. A question that nobody waits for any more is passed over.
 
 use std::sync::Arc;
@@ -19,14 +19,37 @@ use crate::telemetry::UserMisplaced;
 /// Reads one partition's state; `None` where it holds nothing of the user.
 pub type Reader = Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>;
 
-/// A question as the engine takes it.
-pub struct Asked {
+/// What is asked.
+pub struct Question {
     /// Where the answer lies if it lies anywhere; none where that is not known.
     pub places: Vec<TopicPartition>,
     pub until: Instant,
     pub read: Reader,
     pub done: Box<dyn FnOnce(Looked) + Send>,
 }
+
+/// A question on its way through a stage's engines: there, each looks where the answer should lie; back, where none of them
+/// has it, each looks everywhere else. With the engine that has the place asked first, the way is mostly that short.
+pub struct Asked {
+    question: Question,
+    engines: Engines,
+    first: usize,
+    /// The engine that has it now, counted from the first.
+    at: usize,
+    back: bool,
+    /// The places that were found to be here.
+    here: Vec<TopicPartition>,
+    /// Some engine has a partition.
+    any: bool,
+    /// A partition in which the answer may lie is being read back.
+    restoring: bool,
+}
+
+/// Puts a question to one engine.
+pub type AskEngine = Arc<dyn Fn(Asked) + Send + Sync>;
+
+/// All engines of a stage, by number.
+pub type Engines = Arc<[AskEngine]>;
 
 /// What came of looking into the partitions of one instance.
 pub enum Looked {
@@ -47,39 +70,76 @@ pub struct Missing {
 }
 
 impl Asked {
-    /// `partitions`: those that this instance has, each with its state, if that is there.
-    pub fn answer<'a>(self, partitions: impl Iterator<Item = (&'a TopicPartition, Option<&'a mut State>)>) {
-        let Asked { places, until, mut read, done } = self;
-        if Instant::now() > until {
+    /// To be handed to the engine of this number.
+    pub fn new(question: Question, engines: Engines, first: usize) -> Asked {
+        Asked { question, engines, first, at: 0, back: false, here: Vec::new(), any: false, restoring: false }
+    }
+
+    /// `partitions`: those that this engine has, each with its state, if that is there.
+    pub fn answer<'a>(mut self, partitions: impl Iterator<Item = (&'a TopicPartition, Option<&'a mut State>)>) {
+        if Instant::now() > self.question.until {
             return;
         }
+        let places = &self.question.places;
         let (likely, others): (Vec<_>, Vec<_>) = partitions.partition(|(name, _)| places.contains(name));
-        // Without a partition of its own and without knowing of others', an instance cannot say that somebody is unknown.
-        let restoring = places.is_empty() && others.is_empty();
-        let mut missing = Missing { restoring, elsewhere: Vec::new() };
-        let is_here = |place: &&TopicPartition| !likely.iter().any(|(name, _)| *name == *place);
-        missing.elsewhere = places.iter().filter(is_here).cloned().collect();
-        for (_, state) in likely {
-            match state.map(&mut read) {
-                None => missing.restoring = true,
+        if !self.back {
+            self.any |= !likely.is_empty() || !others.is_empty();
+            if let Some(found) = self.look(likely) {
+                return (self.question.done)(Looked::Found { unwritten: found.1, misplaced: None });
+            }
+            if self.at + 1 < self.engines.len() {
+                self.at += 1;
+                return self.go();
+            }
+            let missing = self.missing();
+            // Where producers place keys in another way than is assumed, it may be anywhere.
+            if missing.restoring || !missing.elsewhere.is_empty() {
+                return (self.question.done)(Looked::Missing(missing));
+            }
+            self.back = true;
+        }
+        if let Some((name, unwritten)) = self.look(others) {
+            let misplaced = (!self.question.places.is_empty()).then_some(name);
+            return (self.question.done)(Looked::Found { unwritten, misplaced });
+        }
+        if self.at > 0 {
+            self.at -= 1;
+            return self.go();
+        }
+        let missing = self.missing();
+        (self.question.done)(Looked::Missing(missing));
+    }
+
+    fn look<'a>(
+        &mut self,
+        partitions: Vec<(&'a TopicPartition, Option<&'a mut State>)>,
+    ) -> Option<(TopicPartition, Unwritten)> {
+        for (name, state) in partitions {
+            if !self.back {
+                self.here.push(name.clone());
+            }
+            match state.map(&mut self.question.read) {
+                // Of those in which it should not lie only where any is as likely.
+                None => self.restoring |= !self.back || self.question.places.is_empty(),
                 Some(None) => {}
-                Some(Some(unwritten)) => return done(Looked::Found { unwritten, misplaced: None }),
+                Some(Some(unwritten)) => return Some((name.clone(), unwritten)),
             }
         }
-        // Where producers place keys in another way than is assumed, it may be anywhere.
-        if missing.elsewhere.is_empty() && !missing.restoring {
-            for (name, state) in others {
-                match state.map(&mut read) {
-                    None => missing.restoring |= places.is_empty(),
-                    Some(None) => {}
-                    Some(Some(unwritten)) => {
-                        let misplaced = (!places.is_empty()).then(|| name.clone());
-                        return done(Looked::Found { unwritten, misplaced });
-                    }
-                }
-            }
+        None
+    }
+
+    fn missing(&self) -> Missing {
+        let places = &self.question.places;
+        // Without a partition of its own and without knowing of others', an instance cannot say that somebody is unknown.
+        let restoring = self.restoring || places.is_empty() && !self.any;
+        Missing { restoring, elsewhere: places.iter().filter(|place| !self.here.contains(place)).cloned().collect() }
+    }
+
+    fn go(self) {
+        let engine = (self.first + self.at) % self.engines.len();
+        if let Some(ask) = self.engines.get(engine).cloned() {
+            ask(self);
         }
-        done(Looked::Missing(missing));
     }
 }
 
@@ -130,7 +190,7 @@ impl UserLookUps {
             }
             Looked::Missing(_) => reply(newcomer.map_or(Found::Unknown, Found::Here)),
         };
-        (self.ask)(Asked { places, until, read, done: Box::new(done) });
+        (self.ask)(Question { places, until, read, done: Box::new(done) });
     }
 
     fn reader(&self, name: &str, about: About) -> Reader {
@@ -173,4 +233,94 @@ fn recommended(stage: &ClicksStage, name: &str, visitor: Option<&Visitor>, limit
 /// An event of ours can be expressed: its numbers are finite and its times are times.
 fn json(event: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(event).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::state::{Kind, Kinds, Table};
+
+    const NAMES: Table<str, String> = Table::new(Kind::new(1, "names"));
+
+    /// A partition and the user that it holds, if its state is there.
+    type Held = (i32, Option<&'static str>);
+
+    fn place(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "clicks".into(), partition }
+    }
+
+    fn holding(user: &str) -> State {
+        let mut state = State::unbounded(Kinds::new(&[NAMES.kind()]), 0);
+        state.observe(0, |view| NAMES.put(view, user, user.to_owned()));
+        state.cut(0);
+        state.committed();
+        state
+    }
+
+    /// What comes of asking for `u` in these places, and which engines were asked, in their order.
+    fn asked(engines: &[&[Held]], places: &[i32], first: usize) -> (String, Vec<usize>) {
+        let (ways, visits): (Vec<AskEngine>, Vec<Receiver<Asked>>) = engines
+            .iter()
+            .map(|_| {
+                let (way, visits) = channel();
+                let way = Mutex::new(way);
+                let ask: AskEngine = Arc::new(move |asked| way.lock().unwrap().send(asked).unwrap());
+                (ask, visits)
+            })
+            .unzip();
+        let (told, answer) = channel();
+        let question = Question {
+            places: places.iter().copied().map(place).collect(),
+            until: Instant::now() + Duration::from_secs(600),
+            read: Box::new(|state| {
+                let user = NAMES.get(&mut state.committed_of(Side::Observe), "u")?;
+                Some(Box::new(move || serde_json::Value::from(user)))
+            }),
+            done: Box::new(move |looked| {
+                let words = match looked {
+                    Looked::Found { misplaced: None, .. } => "found".to_owned(),
+                    Looked::Found { misplaced: Some(place), .. } => format!("misplaced in {place}"),
+                    Looked::Missing(Missing { restoring: true, .. }) => "restoring".to_owned(),
+                    Looked::Missing(Missing { elsewhere, .. }) => format!("missing, {} elsewhere", elsewhere.len()),
+                };
+                told.send(words).unwrap();
+            }),
+        };
+        let engine_of = ways.clone();
+        engine_of[first](Asked::new(question, ways.into(), first));
+        let mut order = Vec::new();
+        while let Some((engine, asked)) = visits.iter().enumerate().find_map(|(n, v)| Some((n, v.try_recv().ok()?))) {
+            order.push(engine);
+            let names: Vec<TopicPartition> = engines[engine].iter().map(|(partition, _)| place(*partition)).collect();
+            let mut states: Vec<Option<State>> = engines[engine].iter().map(|(_, user)| user.map(holding)).collect();
+            asked.answer(names.iter().zip(states.iter_mut().map(Option::as_mut)));
+        }
+        (answer.try_recv().unwrap(), order)
+    }
+
+    #[test]
+    fn a_question_goes_to_the_engine_that_has_the_place_and_no_further_than_it_must() {
+        let other = Some("v");
+        let both: &[&[Held]] = &[&[(0, other), (1, other)], &[(2, Some("u")), (3, other)]];
+        for (engines, places, first, expected, order) in [
+            (both, &[2][..], 1, "found", &[1][..]),
+            (both, &[2], 0, "found", &[0, 1]),
+            (both, &[0], 0, "misplaced in clicks/2", &[0, 1]),
+            (both, &[], 0, "found", &[0, 1]),
+            (both, &[7], 0, "missing, 1 elsewhere", &[0, 1]),
+            (&[&[(0, other)], &[(1, other)]], &[1], 1, "missing, 0 elsewhere", &[1, 0, 1]),
+            (&[&[(0, other)], &[(1, None)]], &[1], 1, "restoring", &[1, 0]),
+            (&[&[(0, other)], &[(1, None)]], &[0], 0, "missing, 0 elsewhere", &[0, 1, 0]),
+            (&[&[(0, other)], &[(1, None)]], &[], 0, "restoring", &[0, 1, 0]),
+            (&[&[], &[]], &[], 0, "restoring", &[0, 1]),
+            (&[&[(0, other), (1, Some("u"))]], &[0], 0, "misplaced in clicks/1", &[0]),
+            (&[&[(0, other)]], &[0], 0, "missing, 0 elsewhere", &[0]),
+        ] {
+            assert_eq!(asked(engines, places, first), (expected.to_owned(), order.to_vec()), "{engines:?} {places:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! This says whom to ask and nothing more. What is right is decided by who has the partition: an instance that is asked
 //! about one that it does not have says so.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,20 +43,27 @@ pub fn owners_topic(settings: &Settings) -> Option<String> {
     Some(format!("{}-owners", settings.kafka.group_prefix))
 }
 
-/// The partitions that an engine has.
+/// The partitions that the engines of a stage have, and which engine has each.
 #[derive(Debug, Default)]
-pub struct Holdings(Mutex<BTreeSet<TopicPartition>>);
+pub struct Holdings(Mutex<BTreeMap<TopicPartition, usize>>);
 
 impl Holdings {
-    pub fn set(&self, partitions: impl Iterator<Item = TopicPartition>) {
-        *self.lock() = partitions.collect();
+    /// All that this engine has.
+    pub fn set(&self, engine: usize, partitions: impl Iterator<Item = TopicPartition>) {
+        let mut held = self.lock();
+        held.retain(|_, by| *by != engine);
+        held.extend(partitions.map(|partition| (partition, engine)));
+    }
+
+    pub fn engine(&self, partition: &TopicPartition) -> Option<usize> {
+        self.lock().get(partition).copied()
     }
 
     fn get(&self) -> BTreeSet<TopicPartition> {
-        self.lock().clone()
+        self.lock().keys().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<TopicPartition>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

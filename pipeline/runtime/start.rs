@@ -6,11 +6,11 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 
 use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
-use super::look_up::{Asked, UserLookUps};
+use super::look_up::{AskEngine, Asked, Engines, Question, UserLookUps};
 use super::models::Served;
 use super::owners::Holdings;
 use super::prepare::PreparePool;
-use super::report::{CommitReport, Report};
+use super::report::{CommitReport, Report, Together};
 use super::restore::{Keeper, KeeperOptions, Restored, unusable};
 use super::schemas::Registered;
 use crate::config::{Settings, State};
@@ -19,7 +19,7 @@ use crate::sink::{DeadLetters, Sink, SinkEvent, SinkOptions};
 use crate::source::{Room, Subscription};
 use crate::stages::Stage;
 use crate::state::{Kinds, Local};
-use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
+use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm, Seat};
 
 /// Questions that wait for an engine: as many as are let in over HTTP at a time. One that finds no room is dropped with its
 /// reply.
@@ -36,8 +36,8 @@ pub struct Running {
     look_ups: Option<UserLookUps>,
 }
 
-/// Puts a question to a stage's engine. Where it has ended or has too many, the question is dropped with its reply.
-pub(super) type Ask = Arc<dyn Fn(Asked) + Send + Sync>;
+/// Puts a question to a stage's engines. Where they have ended or have too many, the question is dropped with its reply.
+pub(super) type Ask = Arc<dyn Fn(Question) + Send + Sync>;
 
 impl Running {
     /// A thread that goes on until it is told to stop.
@@ -107,6 +107,76 @@ pub fn start_stage<S: Stage>(
     topics: Vec<String>,
     health: Arc<Health>,
 ) -> Result<Running, Error> {
+    start_engines(1, settings, models, stage, registered, topics, health)
+}
+
+/// The same with so many engines. Each is a member of the group, with partitions, a transactional id and local copies of its
+/// own, and its share of what the stage may take.
+pub(super) fn start_engines<S: Stage>(
+    engines: usize,
+    settings: &Settings,
+    models: &Served,
+    stage: Arc<S>,
+    registered: &Registered,
+    topics: Vec<String>,
+    health: Arc<Health>,
+) -> Result<Running, Error> {
+    let (held, together) = (Arc::new(Holdings::default()), Arc::new(Together::default()));
+    let mut members: Vec<(Running, AskEngine)> = Vec::new();
+    for engine in 0..engines {
+        let seat = Seat { stage: S::NAME, engine };
+        if engine > 0 {
+            health.unassigned(seat);
+        }
+        let part = Part { seat, engines, held: held.clone(), together: together.clone() };
+        match start_engine(part, &share(settings, engine, engines), models, &stage, registered, &topics, &health) {
+            Ok(member) => members.push(member),
+            Err(error) => {
+                members.iter().for_each(|(running, _)| running.stop());
+                // Why one could not start says more than how the others ended.
+                members.into_iter().for_each(|(running, _)| drop(running.join()));
+                return Err(error);
+            }
+        }
+    }
+    let (running, ways): (Vec<Running>, Vec<_>) = members.into_iter().unzip();
+    let ask = router(ways.into(), held.clone());
+    let first = running.into_iter().reduce(Running::with);
+    let first = first.ok_or_else(|| Error::new(Fault::Bug, format!("stage {} has no engine", S::NAME)))?;
+    Ok(Running { ask: Some(ask), held, ..first })
+}
+
+/// What an engine is to its stage.
+struct Part {
+    seat: Seat,
+    engines: usize,
+    held: Arc<Holdings>,
+    together: Arc<Together>,
+}
+
+/// The settings as one of several engines has them: a name of its own in the group, and its share of room and memory. The
+/// first keeps the instance's name, so that one engine finds what it has left whatever their number was or becomes.
+fn share(settings: &Settings, engine: usize, engines: usize) -> Settings {
+    let mut own = settings.clone();
+    if engine > 0 {
+        own.instance = format!("{}.engine-{}", settings.instance, engine + 1);
+    }
+    let share = |whole: usize| (whole / engines).max(1);
+    own.delivery.in_flight_records_max = share(own.delivery.in_flight_records_max);
+    own.delivery.in_flight_bytes_max = share(own.delivery.in_flight_bytes_max);
+    own.state.memory_bytes_max = share(own.state.memory_bytes_max);
+    own
+}
+
+fn start_engine<S: Stage>(
+    Part { seat, engines, held, together }: Part,
+    settings: &Settings,
+    models: &Served,
+    stage: &Arc<S>,
+    registered: &Registered,
+    topics: &[String],
+    health: &Arc<Health>,
+) -> Result<(Running, AskEngine), Error> {
     // Unbounded in form only: what passes through it is bounded by `Room`.
     let (signals, inbox) = unbounded::<Signal<S>>();
     let (ask, questions) = bounded(QUESTIONS_MAX);
@@ -119,10 +189,11 @@ pub fn start_stage<S: Stage>(
         ModelWarm { model: &model.name, version: &model.version, took: loading.elapsed() }.emit();
         health.model_warm(&model.name);
     }
-    let prepare = PreparePool::start(cores(), &stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
+    let threads = cores().div_ceil(engines);
+    let prepare = PreparePool::start(threads, stage, &registered.resolver(), sender(&signals, Signal::Prepared))?;
     let group = format!("{}-{}", settings.kafka.group_prefix, S::NAME);
     let kinds = Kinds::new(&stage.kinds());
-    let keeper = keeper(settings, &*stage, &kinds, &group, sender(&signals, Signal::Restored))?;
+    let keeper = keeper(settings, &**stage, &kinds, &group, sender(&signals, Signal::Restored))?;
     let sink = SinkOptions {
         kafka: settings.kafka.clone(),
         mode: settings.delivery.mode,
@@ -133,18 +204,17 @@ pub fn start_stage<S: Stage>(
         dead_letters: letters.clone(),
         changelog: !kinds.is_empty(),
     };
-    let sink = Sink::start(sink, reported(CommitReport::new(S::NAME, health.clone(), &settings.outputs), &signals))?;
+    let sink = Sink::start(sink, reported(CommitReport::new(seat, health.clone(), &settings.outputs), &signals))?;
     let subscription = Subscription {
         stage: S::NAME,
         kafka: settings.kafka.clone(),
         group,
         instance: settings.instance.clone(),
-        topics,
+        topics: topics.to_vec(),
         revoke_max: settings.delivery.transaction_timeout * 2,
     };
-    let held = Arc::new(Holdings::default());
     let engine = Engine::new(Parts {
-        stage,
+        stage: stage.clone(),
         room: room.clone(),
         prepare,
         scoring,
@@ -154,12 +224,14 @@ pub fn start_stage<S: Stage>(
         inbox,
         questions,
         start_source: source_starter(subscription, room, signals.clone()),
-        report: Report::new(S::NAME, health),
+        report: Report::new(seat, health.clone(), together),
         keeper,
-        held: held.clone(),
+        number: seat.engine,
+        held,
     });
+    let name = if seat.engine == 0 { String::new() } else { format!("-{}", seat.engine + 1) };
     let thread = thread::Builder::new()
-        .name(format!("engine-{}", S::NAME))
+        .name(format!("engine-{}{name}", S::NAME))
         .spawn(move || engine.run())
         .map_err(|e| Error::new(Fault::Bug, format!("cannot start the engine thread: {e}")))?;
     let ask = asker(ask, sender(&signals, |()| Signal::Asked));
@@ -167,7 +239,7 @@ pub fn start_stage<S: Stage>(
         // An engine that has ended needs no stop.
         let _ = signals.send(Signal::Stop);
     };
-    Ok(Running { ask: Some(ask), held, ..Running::new(stop, thread) })
+    Ok((Running::new(stop, thread), ask))
 }
 
 /// What a stage with state needs beside the others: none where it has no kinds.
@@ -215,11 +287,21 @@ fn reported<S: Stage>(report: CommitReport, signals: &Sender<Signal<S>>) -> impl
     }
 }
 
-/// Hands a question over, then wakes the engine.
-fn asker(questions: Sender<Asked>, wake: impl Fn(()) + Send + Sync + 'static) -> Ask {
+/// Hands a question to one engine, then wakes it.
+fn asker(questions: Sender<Asked>, wake: impl Fn(()) + Send + Sync + 'static) -> AskEngine {
     Arc::new(move |asked| {
         if questions.try_send(asked).is_ok() {
             wake(());
+        }
+    })
+}
+
+/// Hands a question to the engine that has the first place in which the answer may lie; to the first where none has.
+fn router(engines: Engines, held: Arc<Holdings>) -> Ask {
+    Arc::new(move |question: Question| {
+        let first = question.places.first().and_then(|place| held.engine(place)).unwrap_or(0);
+        if let Some(ask) = engines.get(first).cloned() {
+            ask(Asked::new(question, engines.clone(), first));
         }
     })
 }
@@ -232,5 +314,22 @@ fn sender<S: Stage, T>(
     let signals = signals.clone();
     move |value| {
         let _ = signals.send(wrap(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_engine_keeps_the_name_and_each_has_its_share() {
+        let sets = ["instance.name=a", "delivery.in_flight_records_max=1000", "state.memory_bytes_max=4000000"];
+        let settings = crate::config::load(None, &sets.map(str::to_owned), std::iter::empty()).unwrap();
+        let names = [0, 1, 2].map(|engine| share(&settings, engine, 3).instance);
+        assert_eq!(names, ["a", "a.engine-2", "a.engine-3"]);
+        let second = share(&settings, 1, 3);
+        assert_eq!((second.delivery.in_flight_records_max, second.state.memory_bytes_max), (333, 1_333_333));
+        let only = share(&settings, 0, 1);
+        assert_eq!((only.delivery.in_flight_records_max, only.state.memory_bytes_max), (1000, 4_000_000));
     }
 }

@@ -44,7 +44,7 @@ pub trait Stage: Send + Sync + 'static {
         0
     }
 
-    /// Tells of what was counted since the last time. Called several times a second, by the thread that observes.
+    /// Tells of what was counted since the last time. Called several times a second, by each engine.
     fn report(&self) {}
 
     /// Decodes, validates and cleans one record. A rejection becomes a dead letter.

@@ -24,8 +24,10 @@ pub(super) struct DueQueue {
     near: BTreeSet<(i64, Bytes)>,
     near_max: usize,
     bytes: usize,
-    /// Every item from here on is on disk; none where nothing is there.
+    /// Every item from here on is on disk, or among `far`; none where nothing is there.
     horizon: Option<(i64, Bytes)>,
+    /// On their way to disk, where one write takes as long as many.
+    far: Vec<(i64, Bytes)>,
     disk: Option<DueRows>,
 }
 
@@ -62,12 +64,12 @@ impl DueQueue {
 
     pub fn insert(&mut self, due_ms: i64, key: Bytes) -> Result<(), StateError> {
         let item = (due_ms, key);
-        if let (Some(horizon), Some(disk)) = (&self.horizon, &self.disk)
-            && item >= *horizon
-        {
-            return disk.insert([(self.id, item.0, item.1)]);
-        }
         let bytes = weight(&item.1);
+        if self.disk.is_some() && self.horizon.as_ref().is_some_and(|horizon| item >= *horizon) {
+            self.bytes += bytes;
+            self.far.push(item);
+            return if self.far.len() > self.near_max / 32 + 1 { self.write_far() } else { Ok(()) };
+        }
         if self.near.insert(item) {
             self.bytes += bytes;
         }
@@ -84,7 +86,14 @@ impl DueQueue {
         disk.insert(far.into_iter().map(|(due_ms, key)| (self.id, due_ms, key)))
     }
 
+    fn write_far(&mut self) -> Result<(), StateError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        self.bytes -= self.far.iter().map(|(_, key)| weight(key)).sum::<usize>();
+        disk.insert(self.far.drain(..).map(|(due_ms, key)| (self.id, due_ms, key)))
+    }
+
     fn load(&mut self) -> Result<(), StateError> {
+        self.write_far()?;
         let Some(disk) = &self.disk else { return Ok(()) };
         let mut items = disk.take(self.id, self.near_max / 2 + 1)?;
         // One more than was asked for says where the rest begins.

@@ -1,6 +1,8 @@
 //! Kinds of state, and how an entry is written: the same bytes in the changelog and in the local copy.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
+
+use super::Made;
 
 /// Ids up to this are a stage's own.
 const ID_MAX: u8 = 100;
@@ -119,14 +121,22 @@ pub struct Stored(Bytes);
 
 impl Stored {
     pub(super) fn new(version: u8, due_ms: Option<i64>, payload: &[u8]) -> Stored {
-        let mut bytes = BytesMut::with_capacity(2 + due_ms.map_or(0, |_| 8) + payload.len());
-        bytes.put_u8(version);
-        bytes.put_u8(if due_ms.is_some() { HAS_DUE } else { 0 });
+        Stored::with(version, due_ms, payload.len(), |bytes| bytes.extend_from_slice(payload))
+    }
+
+    pub(super) fn made(version: u8, due_ms: Option<i64>, value: &dyn Made) -> Stored {
+        Stored::with(version, due_ms, value.written_len(), |bytes| value.write(bytes))
+    }
+
+    fn with(version: u8, due_ms: Option<i64>, len: usize, write: impl FnOnce(&mut Vec<u8>)) -> Stored {
+        let mut bytes = Vec::with_capacity(2 + due_ms.map_or(0, |_| 8) + len);
+        bytes.push(version);
+        bytes.push(if due_ms.is_some() { HAS_DUE } else { 0 });
         if let Some(due_ms) = due_ms {
-            bytes.put_i64(due_ms);
+            bytes.extend_from_slice(&due_ms.to_be_bytes());
         }
-        bytes.put_slice(payload);
-        Stored(bytes.freeze())
+        write(&mut bytes);
+        Stored(bytes.into())
     }
 
     /// `None` where the bytes are no entry.
@@ -150,7 +160,13 @@ impl Stored {
     }
 
     pub fn payload(&self) -> Bytes {
-        self.0.slice(if self.0[1] & HAS_DUE == 0 { 2.. } else { 10.. })
+        self.clone().into_payload()
+    }
+
+    pub fn into_payload(self) -> Bytes {
+        let mut bytes = self.0;
+        bytes.advance(if bytes[1] & HAS_DUE == 0 { 2 } else { 10 });
+        bytes
     }
 
     pub fn bytes(&self) -> &Bytes {

@@ -12,15 +12,15 @@ use super::{Stored, Value};
 
 /// Something a stage remembers.
 pub trait Made: Any + Send + Sync {
-    fn write(&self) -> Vec<u8>;
-    /// How long that is, in bytes.
+    fn write(&self, into: &mut Vec<u8>);
+    /// How long what it writes is, in bytes.
     fn written_len(&self) -> usize;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 impl<M: Message + 'static> Made for M {
-    fn write(&self) -> Vec<u8> {
-        self.encode_to_vec()
+    fn write(&self, into: &mut Vec<u8>) {
+        self.encode_raw(into);
     }
 
     fn written_len(&self) -> usize {
@@ -56,7 +56,15 @@ pub(super) enum Entry {
 
 impl Fresh {
     pub fn write(&self) -> Stored {
-        Stored::new(self.version, self.due_ms, &self.value.write())
+        Stored::made(self.version, self.due_ms, &*self.value)
+    }
+}
+
+impl dyn Made {
+    pub fn written(&self) -> Vec<u8> {
+        let mut written = Vec::with_capacity(self.written_len());
+        self.write(&mut written);
+        written
     }
 }
 
@@ -71,7 +79,7 @@ impl Entry {
     pub fn held(self) -> Held {
         match self {
             Entry::Fresh(fresh) => Held::Made(fresh.value),
-            Entry::Stored(stored) => Held::Written(Value { version: stored.version(), bytes: stored.payload() }),
+            Entry::Stored(stored) => Held::Written(Value { version: stored.version(), bytes: stored.into_payload() }),
         }
     }
 }

@@ -15,6 +15,8 @@ use super::made::Fresh;
 const CHANGE_OVERHEAD: usize = 192;
 /// What a value takes as it is, over what it takes written: fields at their full width, vectors with room to grow.
 const HELD_FACTOR: usize = 2;
+/// Puts of one key between two measurements of its value.
+const MEASURE_EVERY: u8 = 15;
 
 /// A key and what it holds from now on; `None` is its deletion.
 pub type Change = (Bytes, Option<Stored>);
@@ -42,8 +44,13 @@ struct Changed {
 }
 
 struct Newest {
+    /// The key that it stands under: a hot key's bytes are shared by all its changes.
+    key: Bytes,
     sequence: u64,
     value: Option<Fresh>,
+    /// What the value holds in memory, and how many times since it was measured the key was put.
+    held: usize,
+    unmeasured: u8,
     /// Where the last cut that holds the key has it: the cut's number and the place.
     folded: (u64, usize),
 }
@@ -61,25 +68,23 @@ impl Overlay {
 
     /// Sequences never fall.
     pub fn put(&mut self, sequence: u64, key: &[u8], value: Option<Fresh>) {
-        let held = value.as_ref().map_or(0, |fresh| fresh.value.written_len() * HELD_FACTOR);
-        let bytes = CHANGE_OVERHEAD + key.len() + held;
-        self.waiting_bytes += bytes;
-        let newest = Newest { sequence, value: value.clone(), folded: (0, 0) };
-        // A hot key's bytes are shared by all its changes.
-        let (key, replaced) = match self.newest.get_key_value(key).map(|(key, _)| key.clone()) {
-            Some(key) => {
-                let replaced = self.newest.get_mut(&key).map(|before| {
-                    let newest = Newest { folded: before.folded, ..newest };
-                    std::mem::replace(before, newest)
-                });
-                (key, replaced)
+        let (key, held, replaced) = match self.newest.get_mut(key) {
+            Some(newest) => {
+                let (held, unmeasured) = newest.next_held(value.as_ref());
+                let (key, folded) = (newest.key.clone(), newest.folded);
+                let next = Newest { key: key.clone(), sequence, value: value.clone(), held, unmeasured, folded };
+                (key, held, Some(std::mem::replace(newest, next)))
             }
             None => {
-                let key = Bytes::copy_from_slice(key);
+                let (key, held) = (Bytes::copy_from_slice(key), held(value.as_ref()));
+                let value = value.clone();
+                let newest = Newest { key: key.clone(), sequence, value, held, unmeasured: 0, folded: (0, 0) };
                 self.newest.insert(key.clone(), newest);
-                (key, None)
+                (key, held, None)
             }
         };
+        let bytes = CHANGE_OVERHEAD + key.len() + held;
+        self.waiting_bytes += bytes;
         self.replaced.push(replaced);
         self.changes.push_back(Changed { sequence, key, value, bytes });
     }
@@ -145,6 +150,21 @@ impl Overlay {
     pub fn bytes(&self) -> usize {
         self.waiting_bytes + self.cut_bytes
     }
+}
+
+impl Newest {
+    /// What the key's next value holds. Measuring walks through the whole value, and from one record to the next it hardly
+    /// grows: so a hot key is measured now and then.
+    fn next_held(&self, value: Option<&Fresh>) -> (usize, u8) {
+        match (value, self.held) {
+            (Some(_), 1..) if self.unmeasured < MEASURE_EVERY => (self.held, self.unmeasured + 1),
+            _ => (held(value), 0),
+        }
+    }
+}
+
+fn held(value: Option<&Fresh>) -> usize {
+    value.map_or(0, |fresh| fresh.value.written_len() * HELD_FACTOR)
 }
 
 #[cfg(test)]

@@ -369,6 +369,20 @@ impl State {
         self.stored(key).map(Entry::Stored)
     }
 
+    /// When the entry is due as the newest record sees it.
+    pub(super) fn visible_due(&mut self, side: Side, key: &[u8]) -> Option<i64> {
+        match self.changes(side).overlay.get(key) {
+            Some(value) => value.and_then(|fresh| fresh.due_ms),
+            None => {
+                let found = self.store.due_ms(key);
+                found.unwrap_or_else(|error| {
+                    self.check(Err(error));
+                    None
+                })
+            }
+        }
+    }
+
     /// Has the entry come up when it is due. `before`: when its key is known to come up already.
     pub(super) fn ensure_due(&mut self, side: Side, key: &[u8], due_ms: i64, before: Option<i64>) {
         let Self { kinds, observed, concluded, .. } = self;

@@ -1,5 +1,6 @@
 //! What a stage sees of its state: values under keys of bytes, and typed tables over them.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -100,21 +101,26 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
     }
 
     pub fn get(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> Option<V> {
-        let held = tables.get(self.kind, &bytes_of(key))?;
+        let held = with_bytes(key, |key| tables.get(self.kind, key))?;
         self.read(tables, held)
     }
 
+    /// Whether there is something under the key, without reading it.
+    pub fn contains(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> bool {
+        with_bytes(key, |key| tables.get(self.kind, key)).is_some()
+    }
+
     pub fn put(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: V) {
-        tables.put(self.kind, &bytes_of(key), Arc::new(value));
+        with_bytes(key, |key| tables.put(self.kind, key, Arc::new(value)));
     }
 
     /// For kinds that fire.
     pub fn put_until(&self, tables: &mut (impl Tables + ?Sized), key: &K, value: V, due_ms: i64) {
-        tables.put_until(self.kind, &bytes_of(key), Arc::new(value), due_ms);
+        with_bytes(key, |key| tables.put_until(self.kind, key, Arc::new(value), due_ms));
     }
 
     pub fn delete(&self, tables: &mut (impl Tables + ?Sized), key: &K) {
-        tables.delete(self.kind, &bytes_of(key));
+        with_bytes(key, |key| tables.delete(self.kind, key));
     }
 
     /// Key and value of something that fell due; `None` if it is of another kind.
@@ -131,25 +137,39 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
 
     fn read(&self, tables: &mut (impl ReadTables + ?Sized), held: Held) -> Option<V> {
         match held {
-            Held::Written(value) => self.decode(tables, &value),
+            Held::Written(value) => self.decode(tables, value),
             Held::Made(made) => match made.clone().as_any().downcast::<V>() {
                 Ok(value) => Some(Arc::unwrap_or_clone(value)),
                 // Put as another type of the same kind.
                 Err(_) => {
-                    self.decode(tables, &Value { version: self.kind.newest_version(), bytes: made.write().into() })
+                    self.decode(tables, Value { version: self.kind.newest_version(), bytes: made.written().into() })
                 }
             },
         }
     }
 
-    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), value: &Value) -> Option<V> {
+    fn decode(&self, tables: &mut (impl ReadTables + ?Sized), Value { version, bytes }: Value) -> Option<V> {
         let decoded = match self.upgrade {
-            Some(upgrade) if value.version != self.kind.newest_version() => upgrade(value.version, &value.bytes),
-            _ => V::decode(&*value.bytes),
+            Some(upgrade) if version != self.kind.newest_version() => upgrade(version, &bytes),
+            // Fields of bytes are parts of these, without a copy.
+            _ => V::decode(bytes),
         };
         let name = self.kind.name();
-        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {}: {e}", value.version))).ok()
+        decoded.map_err(|e| tables.fail(format!("a value of state kind {name}, version {version}: {e}"))).ok()
     }
+}
+
+/// A record asks several times: the memory for its keys is kept.
+fn with_bytes<K: Key + ?Sized, R>(key: &K, act: impl FnOnce(&[u8]) -> R) -> R {
+    thread_local! {
+        static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut bytes = BYTES.take();
+    bytes.clear();
+    key.write(&mut bytes);
+    let done = act(&bytes);
+    BYTES.set(bytes);
+    done
 }
 
 fn bytes_of<K: Key + ?Sized>(key: &K) -> Vec<u8> {

@@ -69,7 +69,7 @@ fn made(text: &str) -> Arc<dyn Made> {
 
 fn bytes(held: Held) -> Bytes {
     match held {
-        Held::Made(made) => made.write().into(),
+        Held::Made(made) => made.written().into(),
         Held::Written(value) => value.bytes,
     }
 }
@@ -142,12 +142,12 @@ impl Tables for Model {
     }
 
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {
-        let stored = Stored::new(1, kind.expiry(self.stream_time()), &value.write());
+        let stored = Stored::new(1, kind.expiry(self.stream_time()), &value.written());
         self.entries.insert(full_key(self.side, kind.id(), key), stored);
     }
 
     fn put_until(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>, due_ms: i64) {
-        self.entries.insert(full_key(self.side, kind.id(), key), Stored::new(1, Some(due_ms), &value.write()));
+        self.entries.insert(full_key(self.side, kind.id(), key), Stored::new(1, Some(due_ms), &value.written()));
     }
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {
@@ -464,5 +464,5 @@ fn the_two_sides_do_not_see_each_other() {
     });
     assert!(seen.is_none());
     let seen = state.observe(|view| view.get(PLAIN, b"k").map(bytes));
-    assert_eq!(seen, Some(made("observed").write().into()));
+    assert_eq!(seen, Some(made("observed").written().into()));
 }

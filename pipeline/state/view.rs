@@ -50,7 +50,7 @@ impl<'a> View<'a> {
         let fresh = value.map(|(due_ms, value)| Fresh { version: kind.newest_version(), due_ms, value });
         state.keyed(side, kind.id(), key, |state, key| {
             if let Some(due_ms) = fresh.as_ref().and_then(|fresh| fresh.due_ms) {
-                let before = state.visible(side, key).and_then(|entry| entry.due_ms());
+                let before = state.visible_due(side, key);
                 state.ensure_due(side, key, due_ms, before);
             }
             state.changes(side).overlay.put(sequence, key, fresh);

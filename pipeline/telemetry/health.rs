@@ -1,6 +1,7 @@
 //! Whether the process lives and whether it does its work.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,30 @@ use super::events::TableRead;
 /// How long a table that is being read keeps a process from being ready. What hangs on it works with what has been read
 /// by then, which is better than nothing.
 const READING_MAX: Duration = Duration::from_secs(120);
+
+/// One of the engines of a stage in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub stage: &'static str,
+    /// From 0.
+    pub engine: usize,
+}
+
+/// The only engine of its stage, or the first.
+impl From<&'static str> for Seat {
+    fn from(stage: &'static str) -> Seat {
+        Seat { stage, engine: 0 }
+    }
+}
+
+impl fmt::Display for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.engine {
+            0 => write!(f, "stage `{}`", self.stage),
+            engine => write!(f, "engine {} of stage `{}`", engine + 1, self.stage),
+        }
+    }
+}
 
 /// What the parts of the program know of their own state, for those who ask from outside. Written a few times a second,
 /// read a few times a minute: a small lock serves.
@@ -22,13 +47,13 @@ pub struct Health {
 struct State {
     /// Models that are not warm yet.
     cold: BTreeSet<String>,
-    /// Stages whose consumer group has not answered yet. Once it has, having no partition to read is as good as any: with
-    /// more instances than partitions, some stand by.
-    unassigned: BTreeSet<&'static str>,
+    /// Engines whose consumer group has not answered yet. Once it has, having no partition to read is as good as any: with
+    /// more members than partitions, some stand by.
+    unassigned: BTreeSet<Seat>,
     /// Tables that have not been read to their ends yet, and since when they are being read.
     reading: BTreeMap<&'static str, Instant>,
-    /// By stage: since when its oldest epoch has waited for its commit.
-    uncommitted_since: BTreeMap<&'static str, Instant>,
+    /// By engine: since when its oldest epoch has waited for its commit.
+    uncommitted_since: BTreeMap<Seat, Instant>,
     /// `Err` with the time since when no broker answers.
     broker: Result<(), Instant>,
     fatal: Option<String>,
@@ -45,7 +70,7 @@ impl Health {
     ) -> Self {
         let state = State {
             cold: models.into_iter().collect(),
-            unassigned: stages.into_iter().collect(),
+            unassigned: stages.into_iter().map(Seat::from).collect(),
             reading: BTreeMap::new(),
             uncommitted_since: BTreeMap::new(),
             broker: Err(now),
@@ -68,14 +93,14 @@ impl Health {
         self.state().cold.insert(model.to_owned());
     }
 
-    /// The group has said which partitions are this instance's, be it none.
-    pub fn assigned(&self, stage: &'static str) {
-        self.state().unassigned.remove(stage);
+    /// The group has said which partitions are this engine's, be it none.
+    pub fn assigned(&self, engine: impl Into<Seat>) {
+        self.state().unassigned.remove(&engine.into());
     }
 
-    /// The partitions are lost, or the group was left.
-    pub fn unassigned(&self, stage: &'static str) {
-        self.state().unassigned.insert(stage);
+    /// The group is still to be joined, its partitions are lost, or it was left.
+    pub fn unassigned(&self, engine: impl Into<Seat>) {
+        self.state().unassigned.insert(engine.into());
     }
 
     /// A table is about to be read from its beginning: what hangs on it says less than it will.
@@ -90,12 +115,12 @@ impl Health {
         TableRead { table, complete: true }.emit();
     }
 
-    /// Since when the stage's oldest epoch that is not committed has waited; `None` when all are.
-    pub fn uncommitted(&self, stage: &'static str, since: Option<Instant>) {
+    /// Since when the engine's oldest epoch that is not committed has waited; `None` when all are.
+    pub fn uncommitted(&self, engine: impl Into<Seat>, since: Option<Instant>) {
         let mut state = self.state();
         match since {
-            Some(since) => drop(state.uncommitted_since.insert(stage, since)),
-            None => drop(state.uncommitted_since.remove(stage)),
+            Some(since) => drop(state.uncommitted_since.insert(engine.into(), since)),
+            None => drop(state.uncommitted_since.remove(&engine.into())),
         }
     }
 
@@ -132,7 +157,7 @@ impl Health {
         let mut missing: Vec<String> = state.fatal.iter().map(|error| format!("fatal: {error}")).collect();
         missing.extend(state.cold.iter().map(|model| format!("model `{model}` is not warm")));
         missing.extend(state.broker.err().map(|since| format!("no broker has answered for {:.1} s", seconds(since))));
-        missing.extend(state.unassigned.iter().map(|stage| format!("stage `{stage}` has no assignment yet")));
+        missing.extend(state.unassigned.iter().map(|engine| format!("{engine} has no assignment yet")));
         let reading = state.reading.iter().map(|(table, since)| (table, seconds(*since)));
         let reading = reading.filter(|(_, seconds)| *seconds < READING_MAX.as_secs_f64());
         missing.extend(reading.map(|(table, seconds)| format!("table `{table}` is being read since {seconds:.1} s")));
@@ -191,6 +216,19 @@ mod tests {
         health.model_cold("text");
         health.unassigned("text");
         assert_eq!(health.ready(now).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn every_engine_of_a_stage_counts() {
+        let now = Instant::now();
+        let health = running(now);
+        let second = Seat { stage: "text", engine: 1 };
+        health.unassigned(second);
+        assert_eq!(health.ready(now).unwrap_err(), ["engine 2 of stage `text` has no assignment yet"]);
+        health.assigned(second);
+        health.uncommitted(second, Some(now));
+        health.uncommitted("text", None);
+        assert!(health.ready(now + 31 * SECOND).is_err(), "the first has nothing to commit, and the second waits");
     }
 
     #[test]

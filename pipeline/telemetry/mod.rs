@@ -13,7 +13,7 @@ mod names;
 mod recorder;
 
 pub use events::*;
-pub use health::Health;
+pub use health::{Health, Seat};
 pub use log::init;
 pub use names::{ALL, Kind, Metric};
 pub use recorder::{Metrics, recorder, reference};

@@ -46,6 +46,11 @@ impl Metric {
         metrics::gauge!(self.name, self.labelled(values)).set(value);
     }
 
+    /// Moves a gauge by so much.
+    pub(super) fn shift(&self, values: &[&str], by: f64) {
+        metrics::gauge!(self.name, self.labelled(values)).increment(by);
+    }
+
     /// Records a value in a histogram.
     pub(super) fn record(&self, values: &[&str], value: f64) {
         metrics::histogram!(self.name, self.labelled(values)).record(value);
@@ -104,7 +109,7 @@ pub(super) static SOURCE_PAUSED: Metric = Metric {
     kind: Kind::Gauge,
     unit: Unit::Count,
     labels: &["stage"],
-    help: "1 while reading is paused because a bound on what is in flight is reached.",
+    help: "Engines whose reading is paused because a bound on what is in flight is reached; a stage has one unless it is told to have more.",
 };
 pub(super) static BROKER_ERRORS: Metric = Metric {
     name: "groundswell_broker_errors_total",

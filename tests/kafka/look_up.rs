@@ -143,6 +143,8 @@ impl Stand {
             format!("http.listen={address}"),
             format!("http.advertised_url=http://{address}"),
             format!("http.elsewhere={elsewhere}"),
+            // One of them is two members of the group.
+            format!("clicks.engines={}", place + 1),
         ];
         Instance::start(self.folder.path(), name, &self.config, &sets, &[("LOOK_UP_TOKEN", TOKEN)])
     }

@@ -41,7 +41,7 @@ pub struct ClicksStage {
     pub recommender: Option<Recommender>,
     /// What users say in their reviews; `None`: profiles say nothing of it.
     pub opinions: Option<Arc<SharedOpinions>>,
-    /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
+    /// Not told yet. Engines that share the stage wait for the lock as long as a count takes.
     pub counts: Mutex<ClicksObserved>,
     pub mix: Mutex<Mix>,
 }
@@ -383,6 +383,7 @@ mod tests {
         ClicksStage {
             decoders: [("clicks".to_owned(), ClickDecoder::new(&input, None).unwrap())].into_iter().collect(),
             settings: config::Clicks {
+                engines: 1,
                 session_gap: Duration::from_secs(1800),
                 grace: Duration::from_secs(600),
                 utc_offset_minutes: 0,

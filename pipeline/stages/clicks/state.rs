@@ -3,6 +3,7 @@
 //! Every record is a Protobuf message whose field numbers never change meaning: what an older program wrote reads as it
 //! was, what it did not know yet reads as zero.
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::state::{Kind, Table};
@@ -49,8 +50,10 @@ pub struct User {
 /// A brand that a user has looked at.
 #[derive(Clone, PartialEq, Message)]
 pub struct Brand {
-    #[prost(string, tag = "1")]
-    pub name: String,
+    /// UTF-8. A part of the bytes that it was read from, so that the copies of a user that are made from click to click share
+    /// it.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
     #[prost(int64, tag = "2")]
     pub last_ms: i64,
     /// Weights of clicks, decayed to `last_ms`.

@@ -2,7 +2,7 @@
 //! seen from its last click.
 
 use super::session::Rules;
-use super::state::{Ended, Entity, History, Memory, Past, Session, Tally, User};
+use super::state::{CLICKS_MAX, Ended, Entity, History, Memory, Past, Session, Tally, User};
 use crate::event::v1::Action;
 
 /// How many of the last clicks are features one by one.
@@ -126,14 +126,39 @@ struct Firsts(Vec<(bool, bool)>);
 
 impl Firsts {
     fn of(session: &Session) -> Self {
-        let clicks = &session.clicks;
-        let firsts = clicks.iter().enumerate().map(|(place, click)| {
-            let before = &clicks[..place];
-            let item = before.iter().rev().all(|other| other.item != click.item);
-            let category = click.category != 0 && before.iter().rev().all(|other| other.category != click.category);
-            (item, category)
-        });
+        let (mut items, mut categories) = (Distinct::default(), Distinct::default());
+        let firsts = session
+            .clicks
+            .iter()
+            .map(|click| (items.insert(click.item), click.category != 0 && categories.insert(click.category)));
         Self(firsts.collect())
+    }
+}
+
+/// Numbers of items or categories, none of which is 0, as many as a session remembers clicks. They are hashes already.
+struct Distinct([u64; 2 * CLICKS_MAX]);
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Self([0; 2 * CLICKS_MAX])
+    }
+}
+
+impl Distinct {
+    /// False where it was there.
+    fn insert(&mut self, id: u64) -> bool {
+        let first = id as usize % self.0.len();
+        let (before, from) = self.0.split_at_mut(first);
+        for place in from.iter_mut().chain(before) {
+            if *place == id {
+                return false;
+            }
+            if *place == 0 {
+                *place = id;
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -83,7 +83,7 @@ impl Rebalanced {
     }
 }
 
-/// Reading was paused or taken up again, because of the bounds on what is in flight.
+/// One of a stage's engines has paused its reading or taken it up again, because of the bounds on what is in flight.
 #[derive(Debug)]
 pub struct SourcePaused {
     pub stage: &'static str,
@@ -93,7 +93,7 @@ pub struct SourcePaused {
 impl SourcePaused {
     pub fn emit(&self) {
         let &Self { stage, paused } = self;
-        names::SOURCE_PAUSED.set(&[stage], f64::from(u8::from(paused)));
+        names::SOURCE_PAUSED.shift(&[stage], if paused { 1.0 } else { -1.0 });
         debug!(stage, paused, "back-pressure changed");
     }
 }

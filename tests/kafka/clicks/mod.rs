@@ -31,7 +31,16 @@ const BURST: usize = 50;
 
 #[test]
 fn kills_joins_leaves_and_damage_do_not_show_in_sessions() -> Outcome<()> {
-    let scenario = Scenario::new("clicks-kill")?;
+    run(&Scenario::new("clicks-kill", 1)?)
+}
+
+/// Every process is two members of the group.
+#[test]
+fn kills_joins_leaves_and_damage_do_not_show_with_two_engines_each() -> Outcome<()> {
+    run(&Scenario::new("clicks-engines", 2)?)
+}
+
+fn run(scenario: &Scenario) -> Outcome<()> {
     println!("GROUNDSWELL_SEED={}", scenario.seed);
     let done = AtomicBool::new(false);
     let (written, disturbed) = thread::scope(|scope| {
@@ -53,7 +62,7 @@ fn kills_joins_leaves_and_damage_do_not_show_in_sessions() -> Outcome<()> {
 /// An instance comes back to a local copy in which every file is damaged, and to none at all.
 #[test]
 fn sessions_outlive_a_local_copy_that_is_damaged_or_gone() -> Outcome<()> {
-    let scenario = Scenario::new("clicks-damage")?;
+    let scenario = Scenario::new("clicks-damage", 1)?;
     println!("GROUNDSWELL_SEED={}", scenario.seed);
     let mut written = Written::default();
     for (part, how) in ["none", "flip", "cut", "gone"].into_iter().enumerate() {
@@ -85,13 +94,15 @@ struct Scenario {
     folder: TempDir,
     config: PathBuf,
     schema: u32,
+    /// Of each instance.
+    engines: usize,
     seed: u64,
     events: usize,
     kills: usize,
 }
 
 impl Scenario {
-    fn new(tag: &'static str) -> Outcome<Scenario> {
+    fn new(tag: &'static str, engines: usize) -> Outcome<Scenario> {
         let (kafka, registry) = (Kafka::shared()?, Registry::shared()?);
         let schema = registry.register(&format!("{tag}-framed-value"), "PROTOBUF", WRITERS_CLICK, &[])?;
         let folder = TempDir::new()?;
@@ -113,6 +124,7 @@ impl Scenario {
             folder,
             config,
             schema,
+            engines,
             seed: from_env("GROUNDSWELL_SEED", fastrand::u64(..)),
             events: from_env("GROUNDSWELL_CLICKS_EVENTS", 4000),
             kills: from_env("GROUNDSWELL_CLICKS_KILLS", 5),
@@ -177,7 +189,7 @@ impl Scenario {
     }
 
     fn start(&self, name: &str) -> Outcome<Instance> {
-        Instance::start(self.folder.path(), name, &self.config, &[], &[])
+        Instance::start(self.folder.path(), name, &self.config, &[format!("clicks.engines={}", self.engines)], &[])
     }
 
     fn stop(&self, instance: &mut Instance) -> Outcome<()> {
@@ -189,8 +201,13 @@ impl Scenario {
     }
 
     fn damage(&self, name: &str, how: &str) -> Outcome<()> {
-        let directory = self.folder.path().join("state").join(format!("{}-clicks-{name}", self.tag));
-        damage(&directory, how, self.seed ^ 2)
+        let state = self.folder.path().join("state");
+        let first = [name.to_owned()].into_iter();
+        let members = first.chain((2..=self.engines).map(|engine| format!("{name}.engine-{engine}")));
+        for member in members {
+            damage(&state.join(format!("{}-clicks-{member}", self.tag)), how, self.seed ^ 2)?;
+        }
+        Ok(())
     }
 
     /// Of all instances, those that were killed included.

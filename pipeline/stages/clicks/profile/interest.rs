@@ -1,5 +1,7 @@
 //! Interests that decay.
 
+use bytes::Bytes;
+
 use crate::event::v1::Action;
 use crate::stages::clicks::click::Click;
 use crate::stages::clicks::session::Rules;
@@ -45,12 +47,20 @@ impl Liked for Brand {
     }
 }
 
+impl Brand {
+    /// The name as text, which it was made from.
+    pub fn written(&self) -> String {
+        String::from_utf8_lossy(&self.name).into_owned()
+    }
+}
+
 /// Each with its share of the whole, the strongest first.
 pub fn shares<'a, T: Liked>(liked: &'a [T], at_ms: i64, rules: &Rules) -> Vec<(&'a T, f64)> {
     let now = |liked: &T| f64::from(liked.interest()) * decay(at_ms - liked.as_of_ms(), rules);
-    let sum: f64 = liked.iter().map(now).sum();
-    let mut shares: Vec<(&T, f64)> =
-        liked.iter().filter(|liked| liked.interest() > 0.0).map(|liked| (liked, now(liked) / sum)).collect();
+    let mut shares: Vec<(&T, f64)> = liked.iter().map(|liked| (liked, now(liked))).collect();
+    let sum: f64 = shares.iter().map(|(_, now)| now).sum();
+    shares.retain(|(liked, _)| liked.interest() > 0.0);
+    shares.iter_mut().for_each(|(_, share)| *share /= sum);
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
     shares
 }
@@ -71,10 +81,10 @@ impl User {
 
     /// Where there is no room, the brand clicked longest ago leaves.
     fn like_brand(&mut self, name: &str, at_ms: i64, weight: f32, rules: &Rules) {
-        let known = self.brands.iter().position(|brand| brand.name == name);
+        let known = self.brands.iter().position(|brand| brand.name == name.as_bytes());
         let mut brand = match known {
             Some(place) => self.brands.remove(place),
-            None => Brand { name: name.to_owned(), last_ms: at_ms, interest: 0.0 },
+            None => Brand { name: Bytes::copy_from_slice(name.as_bytes()), last_ms: at_ms, interest: 0.0 },
         };
         brand.interest = added(brand.interest, brand.last_ms, at_ms, weight, rules);
         brand.last_ms = brand.last_ms.max(at_ms);

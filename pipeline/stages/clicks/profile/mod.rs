@@ -63,7 +63,7 @@ pub fn observe(
 /// Profiles show categories by name, and users remember them by number.
 fn name_category(tables: &mut impl Tables, click: &Click) {
     let (Some(id), Some(name)) = (click.category, &click.event.category) else { return };
-    if CATEGORY_NAMES.get(tables, &id.0).is_none() {
+    if !CATEGORY_NAMES.contains(tables, &id.0) {
         CATEGORY_NAMES.put(tables, &id.0, name.clone());
     }
 }
@@ -92,7 +92,7 @@ fn profile(
         .filter_map(|(memory, share)| Some(named(share, CATEGORY_NAMES.get(tables, &memory.id)?)));
     v1::Profile {
         categories: categories.collect(),
-        brands: brands.into_iter().take(INTERESTS_MAX).map(|(brand, share)| named(share, brand.name.clone())).collect(),
+        brands: brands.into_iter().take(INTERESTS_MAX).map(|(brand, share)| named(share, brand.written())).collect(),
         user: name.to_owned(),
         updated_time: time(at_ms),
         first_time: time(sums.first_ms),
