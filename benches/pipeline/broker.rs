@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use groundswell::config::{self, Settings};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 use super::Outcome;
@@ -67,6 +68,7 @@ impl Broker {
             format!("inputs.clicks.topics=[\"{trial}-clicks\"]"),
             format!("outputs.clicks={trial}-clicks-scored"),
             format!("outputs.profiles={trial}-profiles"),
+            format!("outputs.recommendations={trial}-recommendations"),
             format!("state.directory={}", self.folder(trial).display()),
             "instance.name=bench".into(),
         ];
@@ -92,6 +94,20 @@ impl Broker {
         let mut config = self.client();
         config.set("linger.ms", "5").set("queue.buffering.max.messages", "2000000");
         Ok(config.create()?)
+    }
+
+    /// Of what will become visible in a topic from now on.
+    pub fn reader(&self, topic: &str) -> Outcome<BaseConsumer> {
+        let mut config = self.client();
+        config.set("group.id", format!("{topic}-reader")).set("enable.auto.commit", "false");
+        let reader: BaseConsumer = config.set("isolation.level", "read_committed").create()?;
+        let mut ends = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            let (_, end) = reader.fetch_watermarks(topic, partition, Duration::from_secs(10))?;
+            ends.add_partition_offset(topic, partition, Offset::Offset(end))?;
+        }
+        reader.assign(&ends)?;
+        Ok(reader)
     }
 
     /// Gives these records to whoever reads the topic in `consume`. How long that takes, from when the first of them can

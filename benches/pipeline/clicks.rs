@@ -6,20 +6,14 @@ use std::time::{Duration, Instant};
 use groundswell::config::Settings;
 use groundswell::runtime::{self, Passage, Purchase, Purpose, Running, UserLookUps};
 use groundswell::telemetry::Health;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::Outcome;
-use super::broker::{Broker, PARTITIONS, Record, Supply};
-
-const COMMITTED_LOOK: Duration = Duration::from_millis(20);
-const STUCK_AFTER: Duration = Duration::from_secs(120);
+use super::broker::{Broker, Record, Supply};
+use super::progress::Progress;
 
 pub struct Trial<'a> {
     broker: &'a Broker,
-    input: String,
-    group: BaseConsumer,
-    end: usize,
+    progress: Progress,
     running: Running,
     began: Instant,
 }
@@ -53,27 +47,26 @@ impl<'a> Trial<'a> {
         if settings.recommendations.enabled {
             broker.create_topics(std::slice::from_ref(&settings.outputs.recommendations))?;
         }
-        Self::over(broker, &settings, 0)
+        let progress = Progress::new(broker, &format!("{name}-clicks"), &input)?;
+        Self::over(broker, &settings, progress)
     }
 
-    fn over(broker: &'a Broker, settings: &Settings, end: usize) -> Outcome<Trial<'a>> {
-        let name = &settings.kafka.group_prefix;
+    fn over(broker: &'a Broker, settings: &Settings, progress: Progress) -> Outcome<Trial<'a>> {
         let began = Instant::now();
         let purchase = Purchase::load(settings)?;
         let health = Arc::new(Health::new([], ["clicks"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start_clicks(settings, purchase.as_ref(), health)?;
-        let group = broker.client().set("group.id", format!("{name}-clicks")).create()?;
-        Ok(Trial { broker, input: format!("{name}-clicks"), group, end, running, began })
+        Ok(Trial { broker, progress, running, began })
     }
 
     /// Ends it and starts it anew on the same topics, with the local copies of its state or without.
     pub fn again(self, name: &str, overrides: &[&str], keep: bool) -> Outcome<Trial<'a>> {
-        let (broker, end) = (self.broker, self.end);
-        self.stop()?;
+        let Trial { broker, progress, running, .. } = self;
+        end(running)?;
         if !keep {
             std::fs::remove_dir_all(broker.folder(name))?;
         }
-        Self::over(broker, &broker.settings(name, overrides)?, end)
+        Self::over(broker, &broker.settings(name, overrides)?, progress)
     }
 
     /// Seconds from the start until these clicks, one for each partition, are through: then the state has been read back.
@@ -95,13 +88,14 @@ impl<'a> Trial<'a> {
 
     /// Clicks a second, until the last of them is committed, which is when its result is visible.
     pub fn rate(&mut self, clicks: &[Record], supply: Supply) -> Outcome<f64> {
-        self.end += clicks.len();
-        let took = self.broker.feed(&self.input, clicks, supply, || self.wait_until_committed())?;
-        if supply == Supply::Backlog {
-            // The marker that ends a transaction takes an offset in each partition.
-            self.end += PARTITIONS as usize;
-        }
-        Ok(clicks.len() as f64 / took.as_secs_f64())
+        self.progress.rate(self.broker, clicks, supply, || self.running.is_finished())
+    }
+
+    /// Waits until the owners of items and categories have taken all that the clicks committed so far have counted.
+    pub fn wait_for_owners(&self, name: &str) -> Outcome<()> {
+        let (group, topic) = (format!("{name}-recommend"), format!("{name}-recommend-counts"));
+        let mut owners = Progress::new(self.broker, &group, &topic)?;
+        owners.through(|| self.running.is_finished())
     }
 
     pub fn look_ups(&self) -> Option<UserLookUps> {
@@ -114,35 +108,20 @@ impl<'a> Trial<'a> {
 
     /// The topic that it reads.
     pub fn input(&self) -> &str {
-        &self.input
+        self.progress.topic()
     }
 
     /// Waits until so many more clicks, which were written by somebody else, are committed.
     pub fn wrote(&mut self, clicks: usize) -> Outcome<()> {
-        self.end += clicks;
-        self.wait_until_committed()
-    }
-
-    fn wait_until_committed(&self) -> Outcome<()> {
-        let asked = Instant::now();
-        loop {
-            let mut partitions = TopicPartitionList::new();
-            partitions.add_partition_range(&self.input, 0, PARTITIONS - 1);
-            let committed = self.group.committed_offsets(partitions, Duration::from_secs(5))?;
-            let offsets: i64 = committed.elements().iter().filter_map(|e| e.offset().to_raw()).filter(|o| *o > 0).sum();
-            let left = self.end.saturating_sub(usize::try_from(offsets)?);
-            if left == 0 {
-                return Ok(());
-            }
-            if self.running.is_finished() || asked.elapsed() > STUCK_AFTER {
-                return Err(format!("{left} of {} offsets are not committed, and no more come", self.end).into());
-            }
-            std::thread::sleep(COMMITTED_LOOK);
-        }
+        self.progress.wrote(clicks, || self.running.is_finished())
     }
 
     pub fn stop(self) -> Outcome<()> {
-        self.running.stop();
-        Ok(self.running.join()?)
+        end(self.running)
     }
+}
+
+fn end(running: Running) -> Outcome<()> {
+    running.stop();
+    Ok(running.join()?)
 }

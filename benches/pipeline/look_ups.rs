@@ -20,17 +20,26 @@ use super::clicks::Trial;
 pub const CLIENTS: usize = 4;
 /// Of each, from the beginning of one question to that of the next: a page that is shown somewhere.
 const ASK_EVERY: Duration = Duration::from_millis(20);
-pub const PATHS: [&str; 3] = ["profiles", "sessions", "recommendations"];
+/// What an engine is asked for with the settings of the clicks' part, where nothing is recommended.
+pub const PATHS: [&str; 2] = ["profiles", "sessions"];
 
 /// A trial's stage, answering on a port of its own.
 pub struct Answering<'a> {
     trial: Trial<'a>,
     server: Server,
     users: u32,
+    paths: &'static [&'static str],
 }
 
 impl<'a> Answering<'a> {
-    pub fn start(broker: &'a Broker, name: &str, overrides: &[&str], users: u32) -> Outcome<Answering<'a>> {
+    /// `paths`: what is asked for.
+    pub fn start(
+        broker: &'a Broker,
+        name: &str,
+        overrides: &[&str],
+        users: u32,
+        paths: &'static [&'static str],
+    ) -> Outcome<Answering<'a>> {
         let trial = Trial::start(broker, name, overrides)?;
         let look_ups = Arc::new(LookUps::new(&broker.settings(name, overrides)?.http)?);
         let stage = trial.look_ups().ok_or("nothing can be looked up")?;
@@ -38,12 +47,12 @@ impl<'a> Answering<'a> {
         let health = Arc::new(Health::new([], ["clicks"], Duration::from_secs(30), Instant::now()));
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = api::serve(any_port, health, super::trial::metrics().clone(), look_ups)?;
-        Ok(Answering { trial, server, users })
+        Ok(Answering { trial, server, users, paths })
     }
 
     /// Clicks a second as fast as they come, while nobody asks (`clients` of 0) or so many do.
     pub fn rate(&mut self, clicks: &[Record], clients: usize) -> Outcome<f64> {
-        let asked = Asking::start(self.server.address(), clients, self.users);
+        let asked = Asking::start(self.server.address(), clients, self.users, self.paths);
         let rate = self.trial.rate(clicks, Supply::Live)?;
         asked.stop()?;
         Ok(rate)
@@ -52,7 +61,7 @@ impl<'a> Answering<'a> {
     /// Seconds from question to answer, by what was asked, while clicks come at this rate.
     pub fn latency(&mut self, clicks: &[Record], rate: f64, time: Duration) -> Outcome<Vec<Took>> {
         let count = ((rate * time.as_secs_f64()) as usize).min(clicks.len());
-        let asked = Asking::start(self.server.address(), CLIENTS, self.users);
+        let asked = Asking::start(self.server.address(), CLIENTS, self.users, self.paths);
         self.trial.paced(&clicks[..count], rate)?;
         asked.stop()
     }
@@ -78,7 +87,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn start(address: SocketAddr, clients: usize, users: u32) -> Asking {
+    fn start(address: SocketAddr, clients: usize, users: u32, paths: &'static [&'static str]) -> Asking {
         let stop = Arc::new(AtomicBool::new(false));
         let client = |seed: usize| {
             let stop = stop.clone();
@@ -87,7 +96,7 @@ impl Asking {
                 let mut took = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let begun = Instant::now();
-                    let path = PATHS[rng.usize(..PATHS.len())];
+                    let path = paths[rng.usize(..paths.len())];
                     // As often as they click.
                     let user = (rng.f32().powi(2) * users as f32) as u32;
                     let status = ask(address, &format!("/v1/{path}/user-{user}")).map_err(|error| error.to_string())?;

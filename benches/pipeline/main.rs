@@ -10,24 +10,31 @@
 //! 4. *memory*: after 200,000 events against after 20,000.
 //! 5. *clicks*: clicks with sessions, features, the purchase model, profiles and state ÷ the plain loop over the same
 //!    bytes.
-//! 6. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
+//! 6. *recommendations*: clicks a second with recommendations ÷ without, and how long the owners of items and categories
+//!    take after the last click; and recommendations asked for over HTTP while clicks flow at half of that.
+//! 7. *look-ups*: users asked about over HTTP while clicks flow at half of what is possible: p50 and p99; and clicks a
 //!    second with somebody asking ÷ with nobody.
-//! 7. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
+//! 8. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
 //!    takes to come back.
+//! 9. *alerts*: scored texts a second through the alerts stage, and at half of that, how soon a planted surge's alert is
+//!    visible.
 
+mod alerts;
 mod alone;
 mod broker;
 mod clicks;
 mod look_ups;
 mod plain;
+mod progress;
 mod shoppers;
 mod texts;
 mod trial;
 mod users;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use alerts::Talk;
 use broker::{Broker, Supply};
 use trial::Trial;
 
@@ -48,12 +55,21 @@ const WARM_RATE: f64 = 1300.0;
 const RAW_SETTINGS: [&str; 3] = ["delivery.in_flight_records_max=65536", "cache.bytes_max=0", "batch.tokens_max=65536"];
 const CLICKS: usize = 500_000;
 const CLICK_USERS: u32 = 50_000;
-/// Some epochs' worth. What recommendations cost is another question.
+/// Some epochs' worth. What recommendations cost is asked apart.
 const CLICKS_SETTINGS: [&str; 2] = ["delivery.in_flight_records_max=16384", "recommendations.enabled=false"];
-/// With recommendations, which are ranked when they are asked for.
-const LOOK_UPS_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
+/// The same with recommendations.
+const RECOMMEND_SETTINGS: [&str; 1] = ["delivery.in_flight_records_max=16384"];
 const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
+/// Fewer: they take longer.
+const RECOMMEND_CLICKS: usize = 100_000;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
+/// So short that a run has many; compared with as many of them as an hour has minutes.
+const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=5000", "alerts.warm_up_ms=300000", "alerts.grace_ms=5000"];
+const ALERTS_PAST: Duration = Duration::from_secs(330);
+const ALERTS_FIRST_RATE: f64 = 1000.0;
+const ALERTS_FIRST: Duration = Duration::from_secs(60);
+const ALERTS_FOR: Duration = Duration::from_secs(100);
+const ALERTS_SURGES: usize = 120;
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
 fn main() -> ExitCode {
@@ -95,11 +111,17 @@ fn run(arguments: &[String]) -> Outcome<()> {
     if wanted("clicks") {
         clicks(&broker)?;
     }
+    if wanted("recommendations") {
+        recommendations(&broker)?;
+    }
     if wanted("look-ups") {
         look_ups(&broker)?;
     }
     if wanted("users") {
         users::measure(&broker)?;
+    }
+    if wanted("alerts") {
+        alerts(&broker, &texts)?;
     }
     Ok(())
 }
@@ -211,9 +233,47 @@ fn clicks(broker: &Broker) -> Outcome<()> {
     Ok(())
 }
 
+fn recommendations(broker: &Broker) -> Outcome<()> {
+    let records = shoppers::clicks(RECOMMEND_CLICKS, CLICK_USERS);
+    let (mut without, mut with, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let mut trial = clicks::Trial::start(broker, &format!("plainly{round}"), &CLICKS_SETTINGS)?;
+        without.push(trial.rate(&records, Supply::Backlog)?);
+        trial.stop()?;
+        let name = format!("recommended{round}");
+        let mut trial = clicks::Trial::start(broker, &name, &RECOMMEND_SETTINGS)?;
+        let clicks_per_second = trial.rate(&records, Supply::Backlog)?;
+        with.push(clicks_per_second);
+        let waited = Instant::now();
+        trial.wait_for_owners(&name)?;
+        let behind = waited.elapsed().as_secs_f64();
+        whole.push(records.len() as f64 / (records.len() as f64 / clicks_per_second + behind));
+        trial.stop()?;
+        println!(
+            "  round {round}: without {:.0} clicks/s, with {:.0} clicks/s, owners through {behind:.1} s later",
+            without[round], with[round]
+        );
+    }
+    let (without, with, whole) = (median(&mut without), median(&mut with), median(&mut whole));
+    println!(
+        "recommendations: clicks with them {with:.0} clicks/s ÷ without {without:.0} clicks/s = {:.3}; until the owners are through {whole:.0} clicks/s",
+        with / without
+    );
+    let paths = &["recommendations"];
+    let (name, rate) = ("recommended-look-ups", with / 2.0);
+    let mut answering = look_ups::Answering::start(broker, name, &RECOMMEND_SETTINGS, CLICK_USERS, paths)?;
+    let (before, during) = records.split_at(records.len() / 4);
+    answering.rate(before, 0)?;
+    let took = answering.latency(during, rate, LATENCY_FOR)?;
+    answering.stop()?;
+    println!("recommendations: {} look-ups at {rate:.0} clicks/s", took.len());
+    told(&took, paths)
+}
+
 fn look_ups(broker: &Broker) -> Outcome<()> {
     let records = shoppers::clicks(CLICKS, CLICK_USERS);
-    let mut answering = look_ups::Answering::start(broker, "look-ups", &LOOK_UPS_SETTINGS, CLICK_USERS)?;
+    let mut answering =
+        look_ups::Answering::start(broker, "look-ups", &CLICKS_SETTINGS, CLICK_USERS, &look_ups::PATHS)?;
     let part = records.len() / (2 * ROUNDS + 1);
     let mut parts = records.chunks(part);
     let mut next = || parts.next().ok_or("more clicks are needed");
@@ -235,14 +295,55 @@ fn look_ups(broker: &Broker) -> Outcome<()> {
     answering.stop()?;
     let found = took.iter().filter(|took| took.found).count();
     println!("look-ups: {} at {:.0} clicks/s, {found} of them of users who are known", took.len(), alone / 2.0);
-    for path in look_ups::PATHS {
-        let mut seconds: Vec<f64> = took.iter().filter(|took| took.path == path).map(|took| took.seconds).collect();
+    told(&took, &look_ups::PATHS)
+}
+
+/// Prints how long look-ups took, a line a path.
+fn told(took: &[look_ups::Took], paths: &[&str]) -> Outcome<()> {
+    for path in paths {
+        let mut seconds: Vec<f64> = took.iter().filter(|took| took.path == *path).map(|took| took.seconds).collect();
         if seconds.is_empty() {
             return Err(format!("nobody asked for {path}").into());
         }
         seconds.sort_by(f64::total_cmp);
         let at = |quantile: f64| seconds[((seconds.len() - 1) as f64 * quantile) as usize] * 1000.0;
         println!("  {path}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms", at(0.5), at(0.99), at(1.0));
+    }
+    Ok(())
+}
+
+/// The rate depends on how many texts a bucket has, so it is measured twice: roughly, and with as many as at half of it.
+fn alerts(broker: &Broker, texts: &[String]) -> Outcome<()> {
+    let mut first = alerts::Trial::start(broker, "alerts-first", &ALERTS_SETTINGS)?;
+    let roughly = first.rate(&Talk::new(texts).go_on(ALERTS_FIRST_RATE, ALERTS_FIRST))?;
+    first.stop()?;
+    let load = roughly / 2.0;
+    let mut talk = Talk::new(texts);
+    let mut trial = alerts::Trial::start(broker, "alerts", &ALERTS_SETTINGS)?;
+    let rate = trial.rate(&talk.go_on(load, ALERTS_PAST))?;
+    println!("alerts: {rate:.0} scored texts/s (backlog), five scopes and more each");
+    let (said, surges) = talk.surge(load, ALERTS_FOR, ALERTS_SURGES);
+    println!(
+        "  {:.0} texts/s with {} surges, {:.2} of that",
+        said.len() as f64 / ALERTS_FOR.as_secs_f64(),
+        surges.len(),
+        load / rate
+    );
+    let told = trial.tell(&said, &surges)?;
+    trial.stop()?;
+    println!("alerts: of {} surges {} were told of", told.surges, told.from_bucket.len());
+    for (from, mut took) in [("the end of its bucket", told.from_bucket), ("its first text", told.from_first)] {
+        if took.is_empty() {
+            return Err("no alert became visible".into());
+        }
+        took.sort_by(f64::total_cmp);
+        let at = |quantile: f64| took[((took.len() - 1) as f64 * quantile) as usize];
+        println!(
+            "  from {from} to the visible alert: p50 {:.0} ms, p99 {:.0} ms, max {:.0} ms",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
     }
     Ok(())
 }

@@ -7,31 +7,23 @@ use groundswell::event::{Encoding, HeadAnswer, ModelId, Prediction};
 use groundswell::infer::{Activation, Backend, Factory, Head, HeadKind, Inputs, ModelError};
 use groundswell::runtime::{self, Loaded, Models, Running};
 use groundswell::telemetry::{self, Health, Metrics};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::Outcome;
 use super::broker::{Broker, PARTITIONS, Supply};
+use super::progress::Progress;
 use super::texts::review;
 
 /// Enough for the broker's Java to have compiled what is hot.
 const WARM_RECORDS: usize = 3000;
-/// How often it is asked what is committed: while more than `LAST_RECORDS` are left, and at the end.
-const COMMITTED_LOOK_FAR: Duration = Duration::from_millis(200);
-const COMMITTED_LOOK: Duration = Duration::from_millis(20);
-const LAST_RECORDS: usize = 2000;
 const STUCK_AFTER: Duration = Duration::from_secs(120);
 
 pub struct Trial<'a> {
     broker: &'a Broker,
-    input: String,
+    progress: Progress,
     output: String,
-    /// Never subscribed: it only asks what the pipeline's group has committed.
-    group: BaseConsumer,
-    /// Offsets of all partitions together behind the last record.
-    end: usize,
     running: Running,
 }
 
@@ -70,8 +62,8 @@ impl<'a> Trial<'a> {
         let names = models.loaded.iter().map(|model| model.name.clone());
         let health = Arc::new(Health::new(names, ["text"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start_text(&settings, &models, health)?;
-        let group = broker.client().set("group.id", format!("{name}-text")).create()?;
-        let mut trial = Trial { broker, input, output: settings.outputs.reviews, group, end: 0, running };
+        let progress = Progress::new(broker, &format!("{name}-text"), &input)?;
+        let mut trial = Trial { broker, progress, output: settings.outputs.reviews, running };
         let warm: Vec<String> = (0..WARM_RECORDS).map(|n| format!("warm {n}")).collect();
         trial.rate(&warm, Supply::Live)?;
         Ok(trial)
@@ -79,42 +71,15 @@ impl<'a> Trial<'a> {
 
     /// Texts a second, until the last of them is committed, which is when its result is visible.
     pub fn rate(&mut self, texts: &[String], supply: Supply) -> Outcome<f64> {
-        self.end += texts.len();
-        let took = self.broker.feed(&self.input, texts, supply, || self.wait_until_committed())?;
-        if supply == Supply::Backlog {
-            // The marker that ends a transaction takes an offset in each partition.
-            self.end += PARTITIONS as usize;
-        }
-        Ok(texts.len() as f64 / took.as_secs_f64())
-    }
-
-    /// Asks for the group's offsets instead of reading what came out: a reader would take its share of the cores, and so
-    /// does asking, which is why it is done rarely until the end is near.
-    fn wait_until_committed(&self) -> Outcome<()> {
-        let asked = Instant::now();
-        loop {
-            let mut partitions = TopicPartitionList::new();
-            partitions.add_partition_range(&self.input, 0, PARTITIONS - 1);
-            let committed = self.group.committed_offsets(partitions, Duration::from_secs(5))?;
-            let offsets =
-                committed.elements().iter().filter_map(|e| e.offset().to_raw()).filter(|o| *o > 0).sum::<i64>();
-            let left = self.end.saturating_sub(offsets as usize);
-            if left == 0 {
-                return Ok(());
-            }
-            if self.running.is_finished() || asked.elapsed() > STUCK_AFTER {
-                return Err(format!("{left} of {} offsets are not committed, and no more come", self.end).into());
-            }
-            std::thread::sleep(if left < LAST_RECORDS { COMMITTED_LOOK } else { COMMITTED_LOOK_FAR });
-        }
+        self.progress.rate(self.broker, texts, supply, || self.running.is_finished())
     }
 
     /// Seconds from writing to visible, of each event, at a steady rate.
     pub fn latency(&mut self, texts: &[String], rate: f64, time: Duration) -> Outcome<Vec<f64>> {
         let count = (rate * time.as_secs_f64()) as usize;
         let producer = self.broker.producer()?;
-        let reader = self.reader()?;
-        let input = self.input.clone();
+        let reader = self.broker.reader(&self.output)?;
+        let input = self.progress.topic().to_owned();
         let mut seconds = Vec::with_capacity(count);
         std::thread::scope(|scope| {
             let sender = scope.spawn(move || {
@@ -150,24 +115,6 @@ impl<'a> Trial<'a> {
     pub fn stop(self) -> Outcome<()> {
         self.running.stop();
         Ok(self.running.join()?)
-    }
-
-    /// Of what will become visible from now on.
-    fn reader(&self) -> Outcome<BaseConsumer> {
-        let reader: BaseConsumer = self
-            .broker
-            .client()
-            .set("group.id", format!("{}-reader", self.output))
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
-            .create()?;
-        let mut ends = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            let (_, end) = reader.fetch_watermarks(&self.output, partition, Duration::from_secs(10))?;
-            ends.add_partition_offset(&self.output, partition, Offset::Offset(end))?;
-        }
-        reader.assign(&ends)?;
-        Ok(reader)
     }
 
     /// Reads so many scored events; tells of each when it was written, which the pipeline takes as its event time.

@@ -14,7 +14,7 @@ use super::danger::Role;
 use crate::config::{InputKind, Kafka, Settings};
 use crate::event::{Error, Fault};
 use crate::kafka::{broker_error, client_config};
-use crate::runtime::{Purpose, changelog, owners_topic, passages, remembers, repartition, watched};
+use crate::runtime::{Purpose, changelog, owners_topic, passages, recommends, remembers, repartition, watched};
 use crate::stages::Stage;
 use crate::stages::alerts::AlertsStage;
 
@@ -200,8 +200,7 @@ pub fn wanted(settings: &Settings) -> Vec<(String, Role)> {
     let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
     let tables = clicks.then(|| (settings.outputs.profiles.clone(), Role::Table));
     let passages = passages(settings);
-    // Recommendations are made where there is a passage for them.
-    let recommendations = (!passages.is_empty()).then(|| (settings.outputs.recommendations.clone(), Role::Output));
+    let recommendations = recommends(settings).then(|| (settings.outputs.recommendations.clone(), Role::Output));
     let owners = owners_topic(settings).filter(|_| clicks).map(|topic| (topic, Role::Table));
     let passages = passages.into_iter().map(|passage| {
         let role = match passage.purpose {
@@ -326,6 +325,23 @@ mod tests {
             ("groundswell-recommend-groundswell-recommend-counts-changelog", Role::Changelog),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_topics_of_users_reviews_are_wanted_where_profiles_tell_of_them() {
+        let of = |sets: &[&str]| {
+            let names = wanted(&settings(sets)).into_iter();
+            names.filter(|(name, _)| name.contains("reviewers")).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]), []);
+        let sets = ["clicks.include_reviews=true", "recommendations.enabled=false"];
+        let expected = [
+            ("groundswell-reviewers-opinions", Role::Passage),
+            ("groundswell-reviewers-sums", Role::Table),
+            ("groundswell-reviewers-groundswell-reviewers-opinions-changelog", Role::Changelog),
+        ];
+        assert_eq!(of(&sets), expected.map(|(name, role)| (name.to_owned(), role)));
+        assert!(!wanted(&settings(&sets)).iter().any(|(name, _)| name == "recommendations"));
     }
 
     #[test]

@@ -276,6 +276,8 @@ mod tests {
             interest_half_life: std::time::Duration::from_secs(14 * 86_400),
             profile_interval: std::time::Duration::from_secs(60),
             segment_model: None,
+            include_reviews: false,
+            reviews_bytes_max: 1 << 20,
         }
     }
 
@@ -325,6 +327,7 @@ mod tests {
         let redaction = Redaction { kinds: Vec::new(), patterns: Vec::new(), user: UserRedaction::Keep };
         let stage = ClicksStage {
             recommender: None,
+            opinions: None,
             decoders: [(TOPIC.to_owned(), decoder(InputFormat::Protobuf, &[]))].into_iter().collect(),
             settings: settings(),
             payload_bytes_max: 10_000,

@@ -69,10 +69,30 @@ pub struct AlertRule {
     pub name: String,
     pub signal: Signal,
     pub scopes: Vec<ScopeKind>,
+    pub looks_for: LooksFor,
     pub ratio_min: f64,
     pub events_min: u64,
     pub pending: Duration,
     pub keep: Duration,
+}
+
+impl AlertRule {
+    /// Whether it has anything to say of scopes of this kind that count this.
+    pub fn watches(&self, kind: ScopeKind, counted: Counted) -> bool {
+        self.scopes.contains(&kind) && self.signal.counted() == counted
+    }
+}
+
+/// What of a series is an alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LooksFor {
+    /// More than expected, in the last bucket or in the last 5, 15 and 60 together: also small numbers, also little by
+    /// little.
+    #[default]
+    Surge,
+    /// Anything out of the ordinary for this series, less as well as more: what `groundswell detect` calls an alert.
+    Anomaly,
 }
 
 /// Alerts that nobody is told of for a while.
@@ -118,6 +138,10 @@ pub enum Signal {
     Volume,
     /// Of the texts with a sentiment, those that are negative.
     NegativeShare,
+    /// How badly customers speak, from the mean score of their texts.
+    MeanSentiment,
+    /// Different writers in a bucket.
+    Users,
     /// Clicks of any kind in a bucket.
     Clicks,
     /// Purchases in a bucket.
@@ -132,6 +156,10 @@ pub enum Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     Texts,
+    /// Texts with a sentiment; the hits among them are by how much the mean score is below 1, as a part of 2.
+    Sentiment,
+    /// Writers of texts.
+    Users,
     Clicks,
     Purchases,
     /// Carts and purchases; the carts are the hits among them.
@@ -140,13 +168,24 @@ pub enum Counted {
 }
 
 impl Counted {
-    pub const ALL: [Counted; 5] =
-        [Counted::Texts, Counted::Clicks, Counted::Purchases, Counted::Checkouts, Counted::DeadLetters];
+    pub const ALL: [Counted; 7] = [
+        Counted::Texts,
+        Counted::Sentiment,
+        Counted::Users,
+        Counted::Clicks,
+        Counted::Purchases,
+        Counted::Checkouts,
+        Counted::DeadLetters,
+    ];
+    /// What is counted of texts.
+    pub const OF_TEXTS: [Counted; 3] = [Counted::Texts, Counted::Sentiment, Counted::Users];
 
     /// As it stands in a scope.
     pub fn name(self) -> &'static str {
         match self {
             Counted::Texts => "texts",
+            Counted::Sentiment => "sentiment",
+            Counted::Users => "users",
             Counted::Clicks => "clicks",
             Counted::Purchases => "purchases",
             Counted::Checkouts => "checkouts",
@@ -169,6 +208,8 @@ impl Signal {
         match self {
             Signal::Volume => "volume",
             Signal::NegativeShare => "negative_share",
+            Signal::MeanSentiment => "mean_sentiment",
+            Signal::Users => "users",
             Signal::Clicks => "clicks",
             Signal::Purchases => "purchases",
             Signal::CartShare => "cart_share",
@@ -179,6 +220,8 @@ impl Signal {
     pub fn counted(self) -> Counted {
         match self {
             Signal::Volume | Signal::NegativeShare => Counted::Texts,
+            Signal::MeanSentiment => Counted::Sentiment,
+            Signal::Users => Counted::Users,
             Signal::Clicks => Counted::Clicks,
             Signal::Purchases => Counted::Purchases,
             Signal::CartShare => Counted::Checkouts,
@@ -188,8 +231,10 @@ impl Signal {
 
     pub fn statistic(self) -> Statistic {
         match self {
-            Signal::NegativeShare | Signal::CartShare => Statistic::Share,
-            Signal::Volume | Signal::Clicks | Signal::Purchases | Signal::DeadLetters => Statistic::Count,
+            Signal::NegativeShare | Signal::MeanSentiment | Signal::CartShare => Statistic::Share,
+            Signal::Volume | Signal::Users | Signal::Clicks | Signal::Purchases | Signal::DeadLetters => {
+                Statistic::Count
+            }
         }
     }
 }
@@ -265,7 +310,8 @@ fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge)
         judge.missing(
             &key,
             "signal",
-            "\"volume\", \"negative_share\", \"clicks\", \"purchases\", \"cart_share\" or \"dead_letters\"",
+            "\"volume\", \"negative_share\", \"mean_sentiment\", \"users\", \"clicks\", \"purchases\", \"cart_share\" or \
+             \"dead_letters\"",
         );
         return None;
     };
@@ -273,6 +319,7 @@ fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge)
         name: name.to_owned(),
         signal,
         scopes: written.scopes.clone().unwrap_or_else(|| ScopeKind::ALL.to_vec()),
+        looks_for: written.looks_for.unwrap_or_default(),
         ratio_min: written.ratio_min.unwrap_or(RATIO_MIN),
         events_min: written.events_min.unwrap_or(EVENTS_MIN),
         pending: Duration::from_millis(written.pending_ms.unwrap_or(bucket_ms)),

@@ -32,7 +32,7 @@ use std::path::Path;
 
 use crate::event;
 
-pub use alerts::{AlertRule, Alerts, Counted, Inhibition, Matching, ScopeKind, Signal, Silence, Statistic};
+pub use alerts::{AlertRule, Alerts, Counted, Inhibition, LooksFor, Matching, ScopeKind, Signal, Silence, Statistic};
 pub use fault::{Fault, Faults, Place};
 pub use http::{Elsewhere, Http, Partitioner};
 pub use key::Key;

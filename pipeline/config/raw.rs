@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::alerts::{ScopeKind, Signal};
+use super::alerts::{LooksFor, ScopeKind, Signal};
 use super::http;
 use super::recommendations;
 use super::settings::{
@@ -293,6 +293,11 @@ pub struct Clicks {
     pub profile_interval_ms: u64,
     /// A directory with `segments.json`, which holds the centres that a user's numbers are compared with, and their names; or `off`: nobody is in a segment.
     pub segment_model: String,
+    /// Has profiles say what their users' own reviews say, where a review names its user as clicks do. The text stage then writes a topic more, in the transaction of the scored review, and it has to be given topics: `groundswell topics --create` makes them.
+    pub include_reviews: bool,
+    /// Bytes of memory for what this instance knows of users' reviews: some two hundred for each user who has written one. Those that nobody asks for leave first.
+    #[schemars(range(min = 1_048_576, max = 68_719_476_736_u64))]
+    pub reviews_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -340,14 +345,16 @@ pub struct Alerts {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AlertRule {
-    /// What is compared with its past: `volume`, the texts in a bucket; `negative_share`, the negative ones among those with a sentiment; `clicks` and `purchases` in a bucket; `cart_share`, the carts among carts and purchases, which rises where carts are not bought; `dead_letters`, records that could not be processed. Required.
+    /// What is compared with its past: `volume`, the texts in a bucket; `negative_share`, the negative ones among those with a sentiment; `mean_sentiment`, the mean score of those, which is an alert where it falls; `users`, different writers in a bucket; `clicks` and `purchases` in a bucket; `cart_share`, the carts among carts and purchases, which rises where carts are not bought; `dead_letters`, records that could not be processed. Required.
     pub signal: Option<Signal>,
     /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
-    /// How many times as much as expected it must be, at least; of a share, how many times the odds: from 15 % to 19 %, from 60 % to 66 %. Absent: 1.3.
+    /// What of it is an alert. `surge`: more than expected (of `mean_sentiment`, worse), in the last bucket or in the last 5, 15 and 60 together, also of small numbers. `anomaly`: anything out of the ordinary for this series, less as well as more, as `groundswell detect` has it; it takes 150 buckets to know the series, about a kilobyte for each scope, and says nothing before a bucket's grace has passed. Absent: `surge`.
+    pub looks_for: Option<LooksFor>,
+    /// How many times as much as expected it must be, at least; of a share, how many times the odds, as from 15 % to 19 % or from 60 % to 66 %; for an anomaly, also how many times as little. Of `mean_sentiment`, the share is the distance from 1, of 2 at most. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub ratio_min: Option<f64>,
-    /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected. Absent: 5.
+    /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected, or below it for an anomaly. Absent: 5.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub events_min: Option<u64>,
     /// Milliseconds that it must last before it fires. Absent: as long as a bucket.

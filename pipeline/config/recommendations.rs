@@ -49,10 +49,7 @@ pub struct Written {
     /// Neighbours of an item, and popular items of a category, that every instance reads. Four times as many are counted by whoever owns the item, exactly; beyond that the lightest leave.
     #[schemars(range(min = 1, max = 1000))]
     pub neighbours_max: usize,
-    /// Milliseconds of event time for which counts wait for more of the same before they are handed to their owner. Longer writes less and learns later.
-    #[schemars(range(min = 0, max = 3_600_000))]
-    pub flush_ms: u64,
-    /// The same of a list that has changed before it is published.
+    /// Milliseconds of event time for which a list that has changed waits for further changes before it is published; thirty times as long while less than a quarter of it is new. Longer writes less and learns later.
     #[schemars(range(min = 0, max = 3_600_000))]
     pub publish_ms: u64,
     /// How much is given for what was seen together with what the user clicked.
@@ -111,7 +108,6 @@ pub struct Recommendations {
     pub half_life: Duration,
     pub popularity_half_life: Duration,
     pub neighbours_max: usize,
-    pub flush: Duration,
     pub publish: Duration,
     pub seen_together: f64,
     pub seen_before: f64,
@@ -154,7 +150,6 @@ pub fn recommendations(raw: &Written, judge: &mut Judge) -> Recommendations {
         half_life: ms(raw.half_life_ms),
         popularity_half_life: ms(raw.popularity_half_life_ms),
         neighbours_max: raw.neighbours_max,
-        flush: ms(raw.flush_ms),
         publish: ms(raw.publish_ms),
         seen_together: raw.seen_together,
         seen_before: raw.seen_before,

@@ -285,6 +285,10 @@ pub struct Clicks {
     pub profile_interval: Duration,
     /// The directory of the segments' centres; `None`: nobody is in a segment.
     pub segment_model: Option<PathBuf>,
+    /// Profiles tell of their users' reviews.
+    pub include_reviews: bool,
+    /// Memory for what is known of them.
+    pub reviews_bytes_max: usize,
 }
 
 #[derive(Clone, Debug)]

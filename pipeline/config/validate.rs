@@ -74,6 +74,8 @@ fn clicks(raw: &raw::Clicks, judge: &mut Judge) -> Clicks {
         interest_half_life: Duration::from_millis(raw.interest_half_life_ms),
         profile_interval: Duration::from_millis(raw.profile_interval_ms),
         segment_model,
+        include_reviews: raw.include_reviews,
+        reviews_bytes_max: raw.reviews_bytes_max,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Has the level moved: at once, or little by little.
 
+use serde::{Deserialize, Serialize};
+
 /// The mean of about this many readings moves fast…
 const FAST: f64 = 16.0;
 /// …and a sum of this allowance a reading moves slowly: half of the shift that is looked for, one spread (Page,
@@ -13,7 +15,7 @@ const PLACE_MAX: f64 = 1.5;
 /// A moving average of places (Roberts, Control Chart Tests Based on Geometric Moving Averages, 1959) for jumps, and a
 /// cumulative sum in either direction for drifts. Both are statistics, not probabilities: how far out they are is
 /// learned by a [`super::tail::Tail`], because a series' readings depend on each other and no table fits.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Change {
     mean: f32,
     up: f32,

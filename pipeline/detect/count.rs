@@ -1,5 +1,7 @@
 //! Counts: is this many, or this few, what the past lets expect?
 
+use serde::{Deserialize, Serialize};
+
 use super::P_MIN;
 use super::special::incomplete_beta;
 
@@ -20,7 +22,7 @@ const REACH_EVENTS: f64 = 3.0;
 /// Expected is what level and season say; the model learns by which factor that is off. All sums fade, so that they hold
 /// the past at the weight of `memory` readings (a conjugate model with a discount factor: West & Harrison, Bayesian
 /// Forecasting and Dynamic Models, 2nd edition 1997, section 10.8).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct CountModel {
     readings: f32,
     events: f32,

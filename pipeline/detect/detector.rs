@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use super::change::Change;
 use super::count::CountModel;
 use super::level::{Interval, Level};
@@ -28,7 +30,7 @@ const UNREST_MIN: f64 = 0.3;
 const VALUE_MAX: f64 = 1e100;
 
 /// What is remembered of one series.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Detector {
     readings: u32,
     level: Level,
@@ -50,7 +52,7 @@ pub struct Detector {
     peak: Peak,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Tails {
     bursts: Tail,
     season: Tail,
@@ -67,6 +69,7 @@ impl Detector {
         };
         let season = self.season.expected(time_ms);
         let (expected_low, expected_high) = self.expected(reading, value, season);
+        let expected = self.middle(reading, value, season);
         let model = self.model(settings, reading, season);
         let place = self.level.observe(value, f64::from(settings.memory_readings));
         let tests = self.tests(value, place, season, model);
@@ -76,7 +79,18 @@ impl Detector {
         let p_value = if self.readings <= settings.warm_up_readings { 1.0 } else { combined(reading, &tests) };
         let (height, alert) = self.peak.observe((1.0 / p_value).log10(), threshold(settings), settings.rest_readings);
         let score = height / (height + threshold(settings));
-        Verdict { expected_low, expected_high, tests, p_value, score, alert }
+        Verdict { expected_low, expected_high, expected, tests, p_value, score, alert }
+    }
+
+    /// For whoever keeps it: about a kilobyte. What is written by a layout of the fields is read by the same one only.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Writing numbers into memory does not fail.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// `None` for what [`Detector::to_bytes`] has not written.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Detector> {
+        postcard::from_bytes(bytes).ok()
     }
 
     /// The reading as the quantity that the tests look at: a share as its distance from what is expected of so many
@@ -93,8 +107,18 @@ impl Detector {
     fn missing(&self, time_ms: i64) -> Verdict {
         let season = self.season.expected(time_ms);
         let (expected_low, expected_high) = self.expected(Reading::Value(0.0), self.level.value_at(0.0), season);
+        let expected = self.middle(Reading::Value(0.0), self.level.value_at(0.0), season);
         let tests = [1.0; Test::ALL.len()];
-        Verdict { expected_low, expected_high, tests, p_value: 1.0, score: 0.0, alert: false }
+        Verdict { expected_low, expected_high, expected, tests, p_value: 1.0, score: 0.0, alert: false }
+    }
+
+    fn middle(&self, reading: Reading, value: f64, season: Option<Expected>) -> f64 {
+        match reading {
+            Reading::Share { .. } => self.shares.mean(),
+            _ if self.readings == 0 => value,
+            Reading::Count(_) => self.level.value_at(season.map_or(0.0, |season| season.mean)).max(0.0),
+            Reading::Value(_) => self.level.value_at(season.map_or(0.0, |season| season.mean)),
+        }
     }
 
     fn expected(&self, reading: Reading, value: f64, season: Option<Expected>) -> (f64, f64) {

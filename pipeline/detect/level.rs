@@ -1,6 +1,8 @@
 //! Where a series is and how wide it swings, robustly: Huber's location and scale (Huber, Robust Estimation of a
 //! Location Parameter, 1964), followed with exponentially fading memory; and between what its next reading is expected.
 
+use serde::{Deserialize, Serialize};
+
 /// A reading pulls the level by at most this many spreads…
 const PULL_MAX: f64 = 3.0;
 /// …and widens the spread by at most this multiple of it, so that one outlier does not hide the next, while a new level
@@ -13,7 +15,7 @@ const SPREAD_PART_MIN: f64 = 1e-3;
 /// …and at least this, in the series' unit.
 const SPREAD_MIN: f64 = 1e-9;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Level {
     centre: f64,
     /// Mean absolute deviation.
@@ -69,7 +71,7 @@ const INTERVAL_READINGS_MAX: f32 = 2_000.0;
 
 /// The two outer quantiles of how far readings lie from what was expected, followed by stochastic approximation (Robbins
 /// & Monro, 1951): each is moved so that a share of `(1 - COVERAGE) / 2` lies beyond it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Interval {
     low: f32,
     high: f32,

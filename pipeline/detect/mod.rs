@@ -111,6 +111,8 @@ pub struct Verdict {
     /// 98 of 100 readings are expected from `expected_low` to `expected_high`; both are the reading itself for the first.
     pub expected_low: f64,
     pub expected_high: f64,
+    /// The middle of it, from level and season.
+    pub expected: f64,
     /// By test, in the order of [`Test::ALL`]: the probability of a reading as far out; 1 where it says nothing.
     pub tests: [f64; Test::ALL.len()],
     /// Combined; 1 during the warm-up.

@@ -1,5 +1,7 @@
 //! How new a value is: a histogram between the smallest and the largest value seen, which widens when one is exceeded.
 
+use serde::{Deserialize, Serialize};
+
 /// Bins between the extremes.
 pub const BINS: usize = 24;
 /// What a bin's neighbours count for: values near one that is known are not new.
@@ -9,7 +11,7 @@ const WEIGHT_MAX: f32 = 4_000.0;
 /// What lies beyond the extremes is measured in this part of the distance between them.
 const SPAN_PARTS: f64 = 10.0;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Novelty {
     low: f64,
     high: f64,

@@ -1,5 +1,7 @@
 //! Is this beyond all that was seen?
 
+use serde::{Deserialize, Serialize};
+
 use super::P_MIN;
 
 /// Distances beyond the extremes are measured in this part of what lies between them: `1 + 10 · distance / span`…
@@ -15,7 +17,7 @@ const READINGS_MAX: f64 = 20_000.0;
 const RECORDS_PRIOR: f64 = 2.0;
 
 /// The smallest and the largest value seen, and how often either was exceeded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Extremes {
     low: f64,
     high: f64,

@@ -4,6 +4,9 @@
 //! days however often a reading comes; a slot speaks once it was seen on two days. The day of the week is a difference
 //! from that profile, and speaks once it was seen in two weeks.
 
+use serde::{Deserialize, Serialize};
+use serde_big_array::BigArray;
+
 const SLOTS: usize = 48;
 const SLOT_MS: i64 = 86_400_000 / SLOTS as i64;
 const DAY_MS: i64 = 86_400_000;
@@ -18,7 +21,7 @@ const WEEKS_MIN: u8 = 2;
 const SPREAD_MIN: f64 = 0.1;
 
 /// Sums over the slot or the day that is under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Open {
     at: i64,
     sum: f32,
@@ -26,11 +29,14 @@ struct Open {
     readings: f32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Season {
     // By slot.
+    #[serde(with = "BigArray")]
     means: [f32; SLOTS],
+    #[serde(with = "BigArray")]
     spreads: [f32; SLOTS],
+    #[serde(with = "BigArray")]
     days: [u8; SLOTS],
     // By day of the week.
     differences: [f32; 7],

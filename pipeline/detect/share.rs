@@ -1,5 +1,7 @@
 //! Shares: are so many hits of so many trials what the past lets expect?
 
+use serde::{Deserialize, Serialize};
+
 use super::P_MIN;
 use super::special::ln_gamma;
 
@@ -17,7 +19,7 @@ const DEVIATIONS: f64 = 2.326;
 
 /// Hits among trials, with a chance that is Beta distributed: the next number of hits is Beta-binomial (Skellam, 1948).
 /// The sums fade as those of [`super::count::CountModel`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ShareModel {
     hits: f32,
     misses: f32,
@@ -67,6 +69,11 @@ impl ShareModel {
         let (mean, deviation) = self.predict(of);
         let share = |hits: f64| (hits / of).clamp(0.0, 1.0);
         (share(mean - DEVIATIONS * deviation), share(mean + DEVIATIONS * deviation))
+    }
+
+    /// The share that is expected.
+    pub fn mean(&self) -> f64 {
+        self.predict(1.0).0
     }
 
     fn p_value(&self, hits: u64, of: u64) -> f64 {

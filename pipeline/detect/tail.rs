@@ -5,6 +5,8 @@
 //! and Pickands, 1975, with shape 0: the statistics that come here are logarithms or bounded; the use for streams is that of
 //! Siffer et al., Anomaly Detection in Streams with Extreme Value Theory, KDD 2017).
 
+use serde::{Deserialize, Serialize};
+
 use super::P_MIN;
 
 /// Share of the past above the threshold. Of 140 readings that is four, of a day of 5-minute buckets nine.
@@ -27,7 +29,7 @@ const START: f32 = 64.0;
 const STEP: f32 = 3.0;
 
 /// Statistics are never negative.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Tail {
     threshold: f32,
     /// Mean excess, and how many exceedances it stands for. In the beginning, the largest statistic.

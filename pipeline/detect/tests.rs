@@ -208,3 +208,23 @@ fn a_verdict_depends_on_what_came_before_it_only() {
         assert_eq!(values(&other)[..end], whole[..end]);
     }
 }
+
+#[test]
+fn what_was_written_goes_on_as_if_it_had_not_been() {
+    let mut dice = Dice::new(12);
+    let (settings, mut kept, mut written) = (Settings::default(), Detector::default(), Detector::default());
+    for at in 0..2_000 {
+        written = Detector::from_bytes(&written.to_bytes()).unwrap();
+        let count = dice.poisson(if at == 1_500 { 90.0 } else { 30.0 });
+        let [one, other] =
+            [&mut kept, &mut written].map(|detector| detector.observe(&settings, at * STEP_MS, Reading::Count(count)));
+        assert_eq!(one, other, "reading {at}");
+    }
+    let bytes = written.to_bytes();
+    assert!((900..1_300).contains(&bytes.len()), "{} bytes", bytes.len());
+    assert!(Detector::from_bytes(&bytes[..bytes.len() - 1]).is_none());
+    // Whoever changes the layout gives the kind of state that keeps it another version.
+    assert_eq!(Detector::default().to_bytes().len(), LAYOUT_BYTES);
+}
+
+const LAYOUT_BYTES: usize = 948;

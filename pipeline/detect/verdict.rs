@@ -1,5 +1,7 @@
 //! Many tests, one probability; one incident, one peak.
 
+use serde::{Deserialize, Serialize};
+
 /// The weighted harmonic mean of the tests' p-values (Wilson, The harmonic mean p-value for combining dependent tests,
 /// PNAS 2019). It needs no independence, is led by the smallest, and is near the Cauchy combination of Liu & Xie (JASA
 /// 2020) where that is small. For any dependence whatever, e · ln K times it is a valid p-value of K tests (Vovk & Wang,
@@ -23,7 +25,7 @@ pub fn guaranteed(harmonic_mean: f64, tests: usize) -> f64 {
 
 /// After an alert, scores that are no higher are held back for a while: what goes on is the same incident, and a reader
 /// is told once. A higher score is a new peak.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Peak {
     /// Of the last alert; fades to 0 when it has rested.
     height: f32,

@@ -8,6 +8,7 @@ use super::look_up::UserLookUps;
 use super::models::Served;
 use super::owners::start_owners;
 use super::recommend::{recommender, start_recommend};
+use super::reviewers::{opinions, start_reviewers};
 use super::schemas::Registered;
 use super::scoring::ServedModel;
 use super::segments;
@@ -76,14 +77,16 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let registered = Registered::new(settings)?;
     let stage = Arc::new(clicks_stage(settings, purchase, &registered)?);
     let lists = stage.recommender.as_ref().map(|recommender| recommender.lists.clone());
-    let beside = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
+    let lists = lists.map(|lists| start_recommend(settings, lists, health.clone())).transpose()?;
+    let opinions = stage.opinions.clone();
+    let opinions = opinions.map(|opinions| start_reviewers(settings, opinions, health.clone())).transpose()?;
     let clicks = settings.inputs.iter().filter(|input| input.kind == InputKind::Click);
     let topics: Vec<String> = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
     let clicks = start_stage(settings, &served, stage.clone(), &registered, topics.clone(), health)?;
     let (owners, follower) = start_owners(settings, topics, clicks.held())?.unzip();
     let look_ups = UserLookUps::new(&stage, &clicks, owners);
-    let beside = beside.into_iter().flatten().chain(follower);
+    let beside = lists.into_iter().chain(opinions).flatten().chain(follower);
     Ok(beside.fold(clicks, Running::with).answering(look_ups))
 }
 
@@ -110,6 +113,7 @@ pub fn clicks_stage(
         scored: output(settings, registered, &settings.outputs.clicks, &SCORED_CLICK_FILES)?,
         profiles: output(settings, registered, &settings.outputs.profiles, &PROFILE_FILES)?,
         recommender: recommender(settings, registered)?,
+        opinions: opinions(settings),
         counts: Mutex::default(),
         mix: Mutex::default(),
     })

@@ -55,8 +55,8 @@ pub enum Signal<S: Stage> {
     Inferred(Done<Work>),
     Sink(SinkEvent),
     Restored(Restored),
-    /// Somebody outside asks what is committed.
-    Asked(Asked),
+    /// There is a question among [`Parts::questions`]: wakes the engine, which looks there before anything else.
+    Asked,
     /// Finish what is under way, then end.
     Stop,
 }
@@ -71,6 +71,8 @@ pub struct Parts<S: Stage> {
     pub letters: DeadLetters,
     pub delivery: Delivery,
     pub inbox: Receiver<Signal<S>>,
+    /// What somebody outside asks about what is committed. Apart from the inbox, so that it waits behind no backlog.
+    pub questions: Receiver<Asked>,
     /// Starts the source once the sink is ready.
     pub start_source: Box<dyn FnOnce() -> Result<Source, Error> + Send>,
     pub report: Report,
@@ -90,6 +92,7 @@ pub struct Engine<S: Stage> {
     letters: DeadLetters,
     delivery: Delivery,
     inbox: Receiver<Signal<S>>,
+    questions: Receiver<Asked>,
     start_source: Option<Box<dyn FnOnce() -> Result<Source, Error> + Send>>,
     source: Option<Source>,
     report: Report,
@@ -148,6 +151,7 @@ impl<S: Stage> Engine<S> {
             letters: parts.letters,
             delivery: parts.delivery,
             inbox: parts.inbox,
+            questions: parts.questions,
             start_source: Some(parts.start_source),
             source: None,
             report: parts.report,
@@ -223,6 +227,7 @@ impl<S: Stage> Engine<S> {
     }
 
     fn handle(&mut self, signal: Signal<S>) -> Result<(), Error> {
+        self.answer_questions();
         match signal {
             Signal::Source(event) => self.on_source(event),
             Signal::Prepared(ready) => {
@@ -236,14 +241,19 @@ impl<S: Stage> Engine<S> {
             }
             Signal::Sink(event) => self.on_sink(event),
             Signal::Restored(restored) => self.on_restored(restored),
-            Signal::Asked(asked) => {
-                asked.answer(self.partitions.values_mut().map(Partition::remembered));
-                Ok(())
-            }
+            // Answered before this was looked at.
+            Signal::Asked => Ok(()),
             Signal::Stop => {
                 self.begin_stop();
                 Ok(())
             }
+        }
+    }
+
+    /// Somebody waits for each: they go before whatever else waits, and as often as a signal is taken.
+    fn answer_questions(&mut self) {
+        while let Ok(asked) = self.questions.try_recv() {
+            asked.answer(self.partitions.values_mut().map(Partition::remembered));
         }
     }
 
@@ -548,6 +558,7 @@ impl<S: Stage> Engine<S> {
         if entries.is_empty() {
             return;
         }
+        changelog.extend(self.stage.gather(&mut entries.iter_mut().map(|entry| &mut entry.outputs)));
         self.epoch_number += 1;
         self.committing = Some(Committing { tenures, freed, since: now, submits: 1 });
         self.submit(Epoch {

@@ -8,6 +8,7 @@
 use crate::config::{InputKind, Settings};
 use crate::stages::Stage;
 use crate::stages::recommend::OwnerStage;
+use crate::stages::reviewers::ReviewersStage;
 
 /// A topic that the program makes for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +27,43 @@ pub enum Purpose {
 
 /// All that the configuration needs.
 pub fn passages(settings: &Settings) -> Vec<Passage> {
-    let clicks = settings.inputs.iter().any(|input| input.kind == InputKind::Click);
-    if !clicks || !settings.recommendations.enabled {
-        return Vec::new();
+    let repartition = |topic, owner| Passage { topic, purpose: Purpose::Repartition { owner } };
+    let table = |topic| Passage { topic, purpose: Purpose::Table };
+    let mut passages = Vec::new();
+    if recommends(settings) {
+        passages.push(repartition(recommend_counts(settings), OwnerStage::NAME));
+        passages.push(table(recommend_lists(settings)));
     }
-    vec![
-        Passage { topic: recommend_counts(settings), purpose: Purpose::Repartition { owner: OwnerStage::NAME } },
-        Passage { topic: recommend_lists(settings), purpose: Purpose::Table },
-    ]
+    if tells_of_reviews(settings) {
+        passages.push(repartition(reviewers_opinions(settings), ReviewersStage::NAME));
+        passages.push(table(reviewers_table(settings)));
+    }
+    passages
+}
+
+/// Whether anything is recommended: there are clicks to recommend at.
+pub fn recommends(settings: &Settings) -> bool {
+    reads(settings, InputKind::Click) && settings.recommendations.enabled
+}
+
+/// Whether profiles tell of reviews: there are both, and somebody wants it.
+pub(super) fn tells_of_reviews(settings: &Settings) -> bool {
+    let both = reads(settings, InputKind::Click) && reads(settings, InputKind::Review);
+    both && settings.clicks.include_reviews
+}
+
+fn reads(settings: &Settings, kind: InputKind) -> bool {
+    settings.inputs.iter().any(|input| input.kind == kind)
+}
+
+/// From the scored reviews to those who sum up users.
+pub(super) fn reviewers_opinions(settings: &Settings) -> String {
+    format!("{}-{}-opinions", settings.kafka.group_prefix, ReviewersStage::NAME)
+}
+
+/// From them to every instance that makes profiles.
+pub(super) fn reviewers_table(settings: &Settings) -> String {
+    format!("{}-{}-sums", settings.kafka.group_prefix, ReviewersStage::NAME)
 }
 
 /// From the clicks to the owners of items and categories.

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::follow::{Table, follow};
 use super::models::Served;
@@ -11,6 +12,9 @@ use crate::event::Error;
 use crate::stages::Stage;
 use crate::stages::recommend::{OwnerStage, Recommender, Rules, SharedLists, period_name};
 use crate::telemetry::{Health, ListsRead};
+
+/// What the table is called in health and metrics.
+const NAME: &str = "lists";
 
 /// What recommends at clicks; `None` where the configuration wants none.
 pub fn recommender(settings: &Settings, registered: &Registered) -> Result<Option<Recommender>, Error> {
@@ -41,19 +45,25 @@ pub fn start_recommend(
     let learning = Rules::from(&settings.recommendations).learning;
     let stage = Arc::new(OwnerStage { learning, lists_topic: recommend_lists(settings).into() });
     let (models, registered) = (Served::none(), Registered::new(settings)?);
-    let owner = start_stage(settings, &models, stage, &registered, vec![recommend_counts(settings)], health)?;
-    Ok(vec![owner, follow(settings, OwnerStage::NAME, "lists", recommend_lists(settings), Lists(lists))?])
+    let owner = start_stage(settings, &models, stage, &registered, vec![recommend_counts(settings)], health.clone())?;
+    health.reading(NAME, Instant::now());
+    let table = Lists { lists, health };
+    Ok(vec![owner, follow(settings, OwnerStage::NAME, NAME, recommend_lists(settings), table)?])
 }
 
 /// The table of lists, as the recommender reads it.
-struct Lists(Arc<SharedLists>);
+struct Lists {
+    lists: Arc<SharedLists>,
+    health: Arc<Health>,
+}
 
 impl Table for Lists {
     fn take(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        self.0.take(key, value)
+        self.lists.take(key, value)
     }
 
     fn complete(&mut self, read: u64, unreadable: u64) {
-        ListsRead { read, unreadable, lists: self.0.len(), bytes: self.0.bytes() }.emit();
+        self.health.read(NAME);
+        ListsRead { read, unreadable, lists: self.lists.len(), bytes: self.lists.bytes() }.emit();
     }
 }

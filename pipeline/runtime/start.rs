@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 
 use super::cores;
 use super::engine::{Engine, Parts, Signal, source_starter};
@@ -21,6 +21,10 @@ use crate::stages::Stage;
 use crate::state::{Kinds, Local};
 use crate::telemetry::{Health, LocalCopiesDiscarded, ModelWarm};
 
+/// Questions that wait for an engine: as many as are let in over HTTP at a time. One that finds no room is dropped with its
+/// reply.
+const QUESTIONS_MAX: usize = 32;
+
 /// A stage at work.
 pub struct Running {
     stop: Box<dyn Fn() + Send + Sync>,
@@ -32,7 +36,7 @@ pub struct Running {
     look_ups: Option<UserLookUps>,
 }
 
-/// Puts a question to a stage's engine. Where it has ended, the question is dropped with its reply.
+/// Puts a question to a stage's engine. Where it has ended or has too many, the question is dropped with its reply.
 pub(super) type Ask = Arc<dyn Fn(Asked) + Send + Sync>;
 
 impl Running {
@@ -105,6 +109,7 @@ pub fn start_stage<S: Stage>(
 ) -> Result<Running, Error> {
     // Unbounded in form only: what passes through it is bounded by `Room`.
     let (signals, inbox) = unbounded::<Signal<S>>();
+    let (ask, questions) = bounded(QUESTIONS_MAX);
     let room = Arc::new(Room::new(settings.delivery.in_flight_records_max, settings.delivery.in_flight_bytes_max));
     let letters = DeadLetters::new(&settings.outputs.dead_letters, S::NAME, settings.dead_letters.payload.clone());
     let inferred = sender(&signals, Signal::Inferred);
@@ -147,6 +152,7 @@ pub fn start_stage<S: Stage>(
         letters,
         delivery: settings.delivery.clone(),
         inbox,
+        questions,
         start_source: source_starter(subscription, room, signals.clone()),
         report: Report::new(S::NAME, health),
         keeper,
@@ -156,7 +162,7 @@ pub fn start_stage<S: Stage>(
         .name(format!("engine-{}", S::NAME))
         .spawn(move || engine.run())
         .map_err(|e| Error::new(Fault::Bug, format!("cannot start the engine thread: {e}")))?;
-    let ask: Ask = Arc::new(sender(&signals, Signal::Asked));
+    let ask = asker(ask, sender(&signals, |()| Signal::Asked));
     let stop = move || {
         // An engine that has ended needs no stop.
         let _ = signals.send(Signal::Stop);
@@ -207,6 +213,15 @@ fn reported<S: Stage>(report: CommitReport, signals: &Sender<Signal<S>>) -> impl
         }
         to_engine(event);
     }
+}
+
+/// Hands a question over, then wakes the engine.
+fn asker(questions: Sender<Asked>, wake: impl Fn(()) + Send + Sync + 'static) -> Ask {
+    Arc::new(move |asked| {
+        if questions.try_send(asked).is_ok() {
+            wake(());
+        }
+    })
 }
 
 /// A callback that turns what a part says into a signal. The engine may have ended: then nobody needs to know.

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::models::Models;
+use super::passages::{reviewers_opinions, tells_of_reviews};
 use super::schemas::Registered;
 use super::start::{Running, start_stage};
 use crate::codec::{Decoder, Encoder, SCORED_FILES};
@@ -40,5 +41,6 @@ pub fn text_stage(settings: &Settings, models: &Models, registered: &Registered)
         models: models.text_models(),
         reviews: output(Kind::Review)?,
         chats: output(Kind::Chat)?,
+        opinions: tells_of_reviews(settings).then(|| reviewers_opinions(settings).into()),
     })
 }

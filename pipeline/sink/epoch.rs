@@ -29,7 +29,8 @@ pub struct Epoch {
     pub number: u64,
     /// In each partition's order.
     pub entries: Vec<Entry>,
-    /// What the epoch changes in the stage's state, produced behind the entries' outputs. None of it can be set aside.
+    /// What the epoch changes in the stage's state, and what its records say together, produced behind the entries'
+    /// outputs. None of it can be set aside.
     pub changelog: Vec<Output>,
     /// Once it is committed: the last record of the changelog in each partition of it.
     pub acknowledged: Vec<Acknowledged>,
@@ -449,7 +450,7 @@ fn first_change(epoch: &Epoch) -> usize {
 /// Without it the state could not be rebuilt.
 fn change_too_large(change: &Output) -> Error {
     let (topic, bytes) = (&change.topic, change.bytes());
-    Error::new(Fault::Config, format!("an entry of the state of {bytes} bytes is larger than topic {topic} takes"))
+    Error::new(Fault::Config, format!("a record of {bytes} bytes is larger than topic {topic} takes"))
         .hint(format!("raise max.message.bytes of {topic}"))
 }
 

@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod clicks;
 pub mod recommend;
+pub mod reviewers;
 pub mod text;
 
 use jiff::Timestamp;
@@ -62,4 +63,10 @@ pub trait Stage: Send + Sync + 'static {
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection>;
+
+    /// What the records of an epoch say better together. Called when it is cut, with the outputs of each: takes out what is
+    /// not to be written as it is, and gives what is written for it, which is never set aside.
+    fn gather(&self, _: &mut dyn Iterator<Item = &mut Vec<Output>>) -> Vec<Output> {
+        Vec::new()
+    }
 }

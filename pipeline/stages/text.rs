@@ -7,6 +7,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
+use super::reviewers::Opinions;
 use super::{Prepare, Stage};
 use crate::codec::{Decoded, Decoder, Encoder, TextEvent};
 use crate::config::{self, Kind};
@@ -49,6 +50,8 @@ pub struct TextStage {
     pub models: Vec<TextModel>,
     pub reviews: TextOutput,
     pub chats: TextOutput,
+    /// Where it is told what users feel, by user; `None`: nowhere.
+    pub opinions: Option<Arc<str>>,
 }
 
 /// A text on its way: the scored event but for its scores.
@@ -92,13 +95,17 @@ impl Stage for TextStage {
             add_answer(&mut scored, model, prediction);
         }
         let output = self.output(kind);
-        Ok(vec![Output {
+        let mut outputs = vec![Output {
             topic: output.topic.clone(),
             partition: None,
             key: key(kind, &scored, record),
             payload: Some(output.encoder.encode(&scored)),
             headers: Vec::new(),
-        }])
+        }];
+        if let (Some(topic), Kind::Review) = (&self.opinions, kind) {
+            outputs.extend(Opinions::of(&scored).map(|(user, opinions)| opinions.output(topic, user)));
+        }
+        Ok(outputs)
     }
 }
 

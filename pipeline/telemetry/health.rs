@@ -4,6 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::events::TableRead;
+
+/// How long a table that is being read keeps a process from being ready. What hangs on it works with what has been read
+/// by then, which is better than nothing.
+const READING_MAX: Duration = Duration::from_secs(120);
+
 /// What the parts of the program know of their own state, for those who ask from outside. Written a few times a second,
 /// read a few times a minute: a small lock serves.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ struct State {
     /// Stages whose consumer group has not answered yet. Once it has, having no partition to read is as good as any: with
     /// more instances than partitions, some stand by.
     unassigned: BTreeSet<&'static str>,
+    /// Tables that have not been read to their ends yet, and since when they are being read.
+    reading: BTreeMap<&'static str, Instant>,
     /// By stage: since when its oldest epoch has waited for its commit.
     uncommitted_since: BTreeMap<&'static str, Instant>,
     /// `Err` with the time since when no broker answers.
@@ -38,6 +46,7 @@ impl Health {
         let state = State {
             cold: models.into_iter().collect(),
             unassigned: stages.into_iter().collect(),
+            reading: BTreeMap::new(),
             uncommitted_since: BTreeMap::new(),
             broker: Err(now),
             fatal: None,
@@ -67,6 +76,18 @@ impl Health {
     /// The partitions are lost, or the group was left.
     pub fn unassigned(&self, stage: &'static str) {
         self.state().unassigned.insert(stage);
+    }
+
+    /// A table is about to be read from its beginning: what hangs on it says less than it will.
+    pub fn reading(&self, table: &'static str, now: Instant) {
+        self.state().reading.insert(table, now);
+        TableRead { table, complete: false }.emit();
+    }
+
+    /// All that was in the table has been read.
+    pub fn read(&self, table: &'static str) {
+        self.state().reading.remove(table);
+        TableRead { table, complete: true }.emit();
     }
 
     /// Since when the stage's oldest epoch that is not committed has waited; `None` when all are.
@@ -112,6 +133,9 @@ impl Health {
         missing.extend(state.cold.iter().map(|model| format!("model `{model}` is not warm")));
         missing.extend(state.broker.err().map(|since| format!("no broker has answered for {:.1} s", seconds(since))));
         missing.extend(state.unassigned.iter().map(|stage| format!("stage `{stage}` has no assignment yet")));
+        let reading = state.reading.iter().map(|(table, since)| (table, seconds(*since)));
+        let reading = reading.filter(|(_, seconds)| *seconds < READING_MAX.as_secs_f64());
+        missing.extend(reading.map(|(table, seconds)| format!("table `{table}` is being read since {seconds:.1} s")));
         let age_max = self.commit_age_max;
         let oldest = state.uncommitted_since.values().min().copied();
         let stuck = oldest.filter(|since| now.saturating_duration_since(*since) > age_max);
@@ -180,6 +204,17 @@ mod tests {
         assert_eq!(missing, ["the oldest epoch has waited 31.0 s for its commit; at most 30.0 s are usual"]);
         health.uncommitted("text", None);
         assert_eq!(health.ready(now + 31 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn a_table_that_is_being_read_is_waited_for_and_not_for_ever() {
+        let now = Instant::now();
+        let health = running(now);
+        health.reading("lists", now);
+        assert_eq!(health.ready(now + SECOND).unwrap_err(), ["table `lists` is being read since 1.0 s"]);
+        assert_eq!(health.ready(now + READING_MAX), Ok(()));
+        health.read("lists");
+        assert_eq!(health.ready(now + SECOND), Ok(()));
     }
 
     #[test]

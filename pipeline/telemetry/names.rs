@@ -226,12 +226,19 @@ pub(super) static LOOK_UP_SECONDS: Metric = Metric {
     labels: &["about", "outcome"],
     help: "From a question about a user over HTTP to its answer: found, unknown, redirected or passed_on to the instance that has the user, restoring where that is not ready, nowhere where no instance that has the user can be reached, busy where too many wait, late where no answer came in time, refused where it was no question.",
 };
+pub(super) static TABLE_READING: Metric = Metric {
+    name: "groundswell_table_reading",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["table"],
+    help: "1 while a table that every instance reads is read from its beginning (lists: of recommendations; reviewers: what users say in reviews), 0 once that is done.",
+};
 pub(super) static BOARD_SIZE: Metric = Metric {
     name: "groundswell_board_size_bytes",
     kind: Kind::Gauge,
     unit: Unit::Bytes,
     labels: &["board"],
-    help: "Alerts or trends that this instance has read back to answer with, overhead included.",
+    help: "Alerts, trends, or what users say in reviews (reviewers) that this instance has read back to answer with, overhead included.",
 };
 pub(super) static BOARD_LIMIT: Metric = Metric {
     name: "groundswell_board_limit_bytes",
@@ -597,6 +604,7 @@ pub static ALL: &[&Metric] = &[
     &RECOMMENDATION_LISTS_SIZE,
     &RECOMMENDATION_LISTS_LIMIT,
     &LOOK_UP_SECONDS,
+    &TABLE_READING,
     &BOARD_SIZE,
     &BOARD_LIMIT,
     &ALERT_TEXTS,

@@ -8,4 +8,5 @@ mod harness;
 mod kill;
 mod look_up;
 mod notify;
+mod reviewers;
 mod state;

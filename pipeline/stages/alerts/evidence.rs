@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::anomaly;
 use super::look::{Look, quantity};
 use super::state::{Mix, Track, Watched};
 use super::terms;
-use crate::config::{AlertRule, Alerts, Statistic};
+use crate::config::{AlertRule, Alerts, LooksFor, Signal, Statistic};
 use crate::detect::rise::{self, Window};
 use crate::event::json::time;
 use crate::event::v1;
@@ -40,8 +41,13 @@ pub fn evidence(basis: &Basis) -> v1::Evidence {
         parameters: parameters(settings, rule),
         ..v1::Evidence::default()
     };
+    let shown = look.shown(track.window as usize);
+    if shown.is_some_and(|window| anomaly::is_less(rule, &window)) {
+        // What is not there has no words.
+        (evidence.terms, evidence.parts) = Default::default();
+    }
     evidence.samples = diverse(&track.samples, &evidence.terms, settings.samples_max);
-    if let Some(window) = look.shown(track.window as usize) {
+    if let Some(window) = shown {
         compare(&mut evidence, rule, &window, settings.bucket_ms());
     }
     evidence
@@ -58,6 +64,13 @@ fn compare(evidence: &mut v1::Evidence, rule: &AlertRule, window: &Window, bucke
     evidence.expected_low = window.low / of;
     evidence.expected_high =
         if rule.signal.statistic() == Statistic::Share { (window.high / of).min(1.0) } else { window.high };
+    if rule.signal == Signal::MeanSentiment {
+        // By how much it is below 1, as a part of 2.
+        let score = |part: f64| 1.0 - 2.0 * part;
+        (evidence.observed, evidence.expected) = (score(evidence.observed), score(evidence.expected));
+        (evidence.expected_low, evidence.expected_high) =
+            (score(evidence.expected_high), score(evidence.expected_low.max(0.0)));
+    }
     evidence.texts = window.events;
     evidence.window_ms = window.buckets * bucket_ms;
 }
@@ -91,8 +104,14 @@ pub fn discounted(watched: &Watched, since: i64, now: i64) -> f64 {
     if all > 0.0 { ((all - counted) / all).clamp(0.0, 1.0) } else { 0.0 }
 }
 
+/// Whether a driving term is in a text.
+pub fn holds_any(text: &str, drivers: &[v1::Driver]) -> bool {
+    let text = text.to_lowercase();
+    drivers.iter().any(|driver| text.contains(&driver.name))
+}
+
 /// Texts that differ, those with most of the driving terms first.
-fn diverse(samples: &[v1::Sample], drivers: &[v1::Driver], most: usize) -> Vec<v1::Sample> {
+pub fn diverse(samples: &[v1::Sample], drivers: &[v1::Driver], most: usize) -> Vec<v1::Sample> {
     let with = |sample: &v1::Sample| {
         let text = sample.text.to_lowercase();
         drivers.iter().filter(|driver| text.contains(&driver.name)).count()
@@ -122,6 +141,7 @@ fn parameters(settings: &Alerts, rule: &AlertRule) -> BTreeMap<String, String> {
         ("false_discovery_rate", settings.false_discovery_rate.to_string()),
         ("ratio_min", rule.ratio_min.to_string()),
         ("events_min", rule.events_min.to_string()),
+        ("looks_for", if rule.looks_for == LooksFor::Surge { "surge" } else { "anomaly" }.to_owned()),
         ("pending_ms", ms(rule.pending)),
         ("keep_ms", ms(rule.keep)),
     ]

@@ -231,7 +231,7 @@ impl Track {
 /// By how much it is more, and by how many texts.
 fn severity(rule: &AlertRule, window: &Window) -> Severity {
     let x = quantity(rule, window);
-    let beyond = x - window.expected;
+    let beyond = (x - window.expected).abs();
     // A share cannot rise by more than what is left of it: twice as many negative ones of one half is all.
     let factor = match rule.signal.statistic() {
         Statistic::Count => x / window.expected.max(1e-9),
@@ -241,6 +241,8 @@ fn severity(rule: &AlertRule, window: &Window) -> Severity {
             odds(share) / odds(usual)
         }
     };
+    // What is less by a factor is as much out of the ordinary.
+    let factor = if x < window.expected { 1.0 / factor.max(1e-9) } else { factor };
     if factor >= CRITICAL.0 && beyond >= CRITICAL.1 {
         Severity::Critical
     } else if factor >= WARNING.0 && beyond >= WARNING.1 {

@@ -1,7 +1,8 @@
 //! A scope's last buckets against its past, under one rule.
 
+use super::anomaly;
 use super::state::Watched;
-use crate::config::{AlertRule, Statistic};
+use crate::config::{AlertRule, LooksFor, Statistic};
 use crate::detect::rise::{self, WINDOWS, Window};
 
 /// While an alert goes on, so much of the excess that a rule asks for is enough…
@@ -38,6 +39,9 @@ impl Look {
 
     /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
     pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
+        if rule.looks_for == LooksFor::Anomaly {
+            return self.windows[0].is_some_and(|window| anomaly::is_outside(rule, &window));
+        }
         let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
         self.windows
             .iter()
@@ -53,7 +57,7 @@ impl Look {
 
     /// Since when it is out of the ordinary.
     pub fn since(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> i64 {
-        let Some(past) = &watched.rise else { return now };
+        let Some(past) = watched.rise.as_ref().filter(|_| rule.looks_for == LooksFor::Surge) else { return now };
         let first = told.map_or(past.first, |told| past.first.max(told + 1));
         let at = |at: i64| rise::sums(&watched.cells, at, at + 1);
         match rule.signal.statistic() {

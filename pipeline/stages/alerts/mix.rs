@@ -16,6 +16,11 @@ const PRIOR: f64 = 1.0;
 /// A driver is at least so many times as frequent as before, in so many texts.
 const LIFT_MIN: f64 = 1.5;
 const TEXTS_MIN: f64 = 2.0;
+/// A term that is told of without an alert is in so many texts of late, so many times as frequent as before, and so many
+/// standard deviations (Poisson) beyond what was expected of it.
+const RISING_TEXTS: f64 = 5.0;
+const RISING_LIFT: f64 = 2.0;
+const RISING_DEVIATIONS: f64 = 5.0;
 /// A lift beyond this is "new".
 const LIFT_MAX: f64 = 100.0;
 
@@ -51,10 +56,20 @@ impl Mix {
     /// The terms that are more frequent among the texts of late than before, those that explain most first.
     pub fn drivers(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
-        let mut found: Vec<(f64, v1::Driver)> =
-            self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect();
-        found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
-        joined(found.into_iter().map(|(_, driver)| driver).collect(), most)
+        strongest(self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect(), most)
+    }
+
+    /// The terms that have risen against their own past by more than chance explains, the strongest first.
+    pub fn rising(&self, most: usize) -> Vec<v1::Driver> {
+        let all = self.all.clone().unwrap_or_default();
+        let risen = self.terms.iter().filter_map(|term| {
+            let Rated { count, lift, score } = rated(&all, term, Signal::Volume);
+            let expected = count / lift.max(1e-9);
+            let beyond = (count - expected) / expected.max(1.0).sqrt();
+            let risen = count >= RISING_TEXTS && lift >= RISING_LIFT && beyond >= RISING_DEVIATIONS;
+            risen.then(|| (score, named(&term.name, count, lift)))
+        });
+        strongest(risen.collect(), most)
     }
 
     /// The values of other dimensions by their part of what is too much, largest first.
@@ -68,9 +83,9 @@ impl Mix {
             .parts
             .iter()
             .map(|part| {
-                let (_, driver) = rated(&all, part, signal);
+                let Rated { count, lift, .. } = rated(&all, part, signal);
                 let share = (self.excess(&all, part, signal) / total).clamp(0.0, 1.0);
-                v1::Driver { excess_share: share, ..driver }
+                v1::Driver { excess_share: share, ..named(&part.name, count, lift) }
             })
             .filter(|driver| driver.excess_share >= 0.1)
             .collect();
@@ -97,8 +112,15 @@ impl Mix {
     }
 }
 
+/// Texts of late, times as frequent as before, and how much that says.
+struct Rated {
+    count: f64,
+    lift: f64,
+    score: f64,
+}
+
 /// Of late: of a share, only the negative ones speak.
-fn rated(all: &Rate, rate: &Rate, signal: Signal) -> (f64, v1::Driver) {
+fn rated(all: &Rate, rate: &Rate, signal: Signal) -> Rated {
     let (count, of) = match signal.statistic() {
         Statistic::Count => (rate.fast, all.fast),
         Statistic::Share => (rate.fast_negative, all.fast_negative),
@@ -110,12 +132,21 @@ fn rated(all: &Rate, rate: &Rate, signal: Signal) -> (f64, v1::Driver) {
     let usual = (before + PRIOR) / (before_of + PRIOR * 20.0);
     let lift = (count / of / usual).min(LIFT_MAX);
     let score = if lift > 1.0 { count * lift.ln() } else { 0.0 };
-    (score, v1::Driver { name: rate.name.clone(), count, lift, excess_share: 0.0 })
+    Rated { count, lift, score }
+}
+
+fn named(name: &str, count: f64, lift: f64) -> v1::Driver {
+    v1::Driver { name: name.to_owned(), count, lift, excess_share: 0.0 }
+}
+
+fn strongest(mut found: Vec<(f64, v1::Driver)>, most: usize) -> Vec<v1::Driver> {
+    found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
+    joined(found.into_iter().map(|(_, driver)| driver).collect(), most)
 }
 
 fn driver(all: &Rate, term: &Rate, signal: Signal) -> Option<(f64, v1::Driver)> {
-    let (score, driver) = rated(all, term, signal);
-    (driver.lift >= LIFT_MIN && driver.count >= TEXTS_MIN).then_some((score, driver))
+    let Rated { count, lift, score } = rated(all, term, signal);
+    (lift >= LIFT_MIN && count >= TEXTS_MIN).then(|| (score, named(&term.name, count, lift)))
 }
 
 /// Overlapping pairs of Chinese characters that are as frequent are one phrase; words that a pair of words holds as often

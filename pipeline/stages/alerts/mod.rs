@@ -7,9 +7,11 @@
 //! event time.
 //!
 //! One bucket's way: [`seen`] takes a text apart, [`partial`] counts it, [`bucket`] puts the parts together without copies
-//! and bursts of few writers, [`look`] compares with the past that [`crate::detect::rise`] holds, [`lifecycle`] makes an
+//! and bursts of few writers, [`look`] compares with the past that [`crate::detect::rise`] holds, or [`anomaly`] with all that
+//! [`crate::detect::Detector`] knows, [`lifecycle`] makes an
 //! alert of it, [`rollup`] finds the one that is told of an incident, and [`publish`] writes it with its [`evidence`].
 
+mod anomaly;
 mod board;
 mod bucket;
 mod evidence;
@@ -31,6 +33,8 @@ mod sums;
 mod terms;
 mod words;
 
+#[cfg(test)]
+mod anomaly_tests;
 #[cfg(test)]
 mod clicks_tests;
 #[cfg(test)]

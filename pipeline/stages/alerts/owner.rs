@@ -14,9 +14,11 @@ use super::bucket::Bucket;
 use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
-use super::state::{CLOSE, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, Source, Track, Watched};
-use super::{partial, scope, sketch};
-use crate::config::{AlertRule, Alerts, ScopeKind, Statistic};
+use super::state::{
+    CLOSE, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
+};
+use super::{anomaly, partial, scope, sketch};
+use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
 use crate::detect::Fdr;
 use crate::detect::rise::{Cell, LAG, RECENT, Rise};
 use crate::event::v1;
@@ -159,17 +161,22 @@ impl<T: Tables> Scoped<'_, T> {
             .filter(|open| newest || *open == at)
             .map(|at| (at, self.bucket(at)))
             .collect();
-        if let Some((at, bucket)) = open.iter().find(|(open, _)| *open == at) {
+        let shown = open.iter().find(|(open, _)| *open == at && publish::has_trend(&self.name, self.settings));
+        if let Some((at, bucket)) = shown {
             out.push(Emit::Trend(publish::trend(&self.name, *at, bucket, true, self.settings)));
         }
         if !newest || watched.rise.is_none() {
             return;
         }
         let mut seen = watched.clone();
-        open.iter().for_each(|(at, bucket)| seen.cells.push(cell(*at, bucket)));
+        open.iter().for_each(|(at, bucket)| seen.cells.push(self.cell(*at, bucket)));
         let level = self.fdr().level();
         let mut mix = None;
         for rule in &self.settings.rules {
+            if rule.looks_for == LooksFor::Anomaly {
+                // Half a bucket is less than expected.
+                continue;
+            }
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
             let mut track = track(watched, &rule.name);
             let look = Look::new(rule, &seen, at, track.told(), self.settings.bucket_ms());
@@ -199,7 +206,7 @@ impl<T: Tables> Scoped<'_, T> {
         let bucket = self.bucket(at);
         OPEN.delete(self.tables, &(self.name.clone(), at));
         watched.open.retain(|open| *open != at);
-        watched.learn(at, &bucket, self.settings);
+        watched.learn(self.cell(at, &bucket), self.settings);
         self.owner.first = Some(self.owner.first.map_or(at, |first| first.min(at)));
         let mut mix = None;
         if bucket.tally.count > 0 {
@@ -207,23 +214,47 @@ impl<T: Tables> Scoped<'_, T> {
             new.add(at, &bucket, self.settings.bucket_ms());
             MIXES.put(self.tables, &self.key(), new.clone());
             mix = Some(new);
-            out.push(Emit::Trend(publish::trend(&self.name, at, &bucket, false, self.settings)));
         }
-        self.judge(&mut watched, at, &bucket, mix, out);
-        if watched.tracks.iter().any(Track::holds) {
-            // An alert must be able to end without another text.
+        if bucket.tally.count > 0 && publish::has_trend(&self.name, self.settings) {
+            let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
+            if let Some(mix) = mix.as_ref().filter(|_| self.is_known(&watched, at)) {
+                publish::hot(&mut trend, mix, &bucket);
+            }
+            out.push(Emit::Trend(trend));
+        }
+        let expects = self.judge(&mut watched, at, &bucket, mix, out);
+        if watched.tracks.iter().any(Track::holds) || expects {
+            // An alert must be able to end without another text, and begin where there is none.
             let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
             self.close_at(at + 1, due_ms);
         }
         SCOPES.put(self.tables, &self.key(), watched);
     }
 
-    fn judge(&mut self, watched: &mut Watched, at: i64, bucket: &Bucket, mut mix: Option<Mix>, out: &mut Vec<Emit>) {
+    /// True where the next bucket is to be closed whatever it holds.
+    fn judge(
+        &mut self,
+        watched: &mut Watched,
+        at: i64,
+        bucket: &Bucket,
+        mut mix: Option<Mix>,
+        out: &mut Vec<Emit>,
+    ) -> bool {
         let bucket_ms = self.settings.bucket_ms();
+        let mut expects = false;
         for rule in &self.settings.rules {
             let mut track = track(watched, &rule.name);
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
-            let look = Look::new(rule, watched, at, track.told(), bucket_ms);
+            let look = match rule.looks_for {
+                // That a bucket holds something is a part of the p-value.
+                LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
+                LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
+                LooksFor::Anomaly => {
+                    let (look, waits) = self.anomaly(rule, &self.cell(at, bucket));
+                    expects |= waits;
+                    look
+                }
+            };
             let level = if track.holds() {
                 None
             } else {
@@ -257,6 +288,32 @@ impl<T: Tables> Scoped<'_, T> {
             }
             put_track(watched, track);
         }
+        expects
+    }
+
+    /// What the detector says of a bucket, and whether it waits for the next one.
+    fn anomaly(&mut self, rule: &AlertRule, cell: &Cell) -> (Look, bool) {
+        let key = (self.key(), rule.name.clone());
+        let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
+        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms());
+        let waits = series.empty < anomaly::EMPTY_MAX;
+        SERIES.put(self.tables, &key, series);
+        (look, waits)
+    }
+
+    /// A bucket as the scope counts.
+    fn cell(&self, at: i64, bucket: &Bucket) -> Cell {
+        let v1::Tally { count, judged, score_milli, .. } = bucket.tally;
+        let (events, hits, all) = match scope::counted(&self.name) {
+            Counted::Users => (bucket.users() as f64, 0.0, bucket.users() as f64),
+            Counted::Sentiment => {
+                let mean = score_milli as f64 / 1000.0 / (judged.max(1)) as f64;
+                let events = bucket.effective.min(judged as f64);
+                (events, events * (1.0 - mean.clamp(-1.0, 1.0)) / 2.0, judged as f64)
+            }
+            _ => (bucket.effective, bucket.effective_negative, count as f64),
+        };
+        Cell { at, events: events as f32, hits: hits as f32, all: all as f32 }
     }
 
     /// What the closed buckets were about.
@@ -301,17 +358,27 @@ impl<T: Tables> Scoped<'_, T> {
         publish::alert(self.tables, &finding, out);
     }
 
+    /// Whether what is usual in the scope is known.
+    fn is_known(&self, watched: &Watched, at: i64) -> bool {
+        let warm_up = self.settings.warm_up.as_millis() as i64;
+        watched.rise.as_ref().is_some_and(|rise| (at + 1 - rise.first) * self.settings.bucket_ms() >= warm_up)
+    }
+
     /// Whether a rule looks at the scope, and if so, whether as one that is new.
     fn tested(&self, rule: &AlertRule, watched: &Watched, at: i64) -> Option<bool> {
         let kind = scope::kind(&self.name);
+        if rule.looks_for == LooksFor::Anomaly {
+            // Its detector warms up by itself.
+            return rule.watches(kind, scope::counted(&self.name)).then_some(false);
+        }
         let first = watched.rise.as_ref()?.first;
-        let (bucket_ms, warm_up) = (self.settings.bucket_ms(), self.settings.warm_up.as_millis() as i64);
-        if !rule.scopes.contains(&kind) || rule.signal.counted() != scope::counted(&self.name) {
+        if !rule.watches(kind, scope::counted(&self.name)) {
             return None;
         }
-        if (at + 1 - first) * bucket_ms >= warm_up {
+        if self.is_known(watched, at) {
             return Some(false);
         }
+        let (bucket_ms, warm_up) = (self.settings.bucket_ms(), self.settings.warm_up.as_millis() as i64);
         let may_emerge = matches!(kind, ScopeKind::Topic | ScopeKind::Intent | ScopeKind::BrandTopic);
         let known_for = (first - self.owner.first?) * bucket_ms;
         (may_emerge && known_for >= warm_up.max(bucket_ms)).then_some(true)
@@ -331,7 +398,8 @@ impl<T: Tables> Scoped<'_, T> {
 impl Watched {
     /// Puts the bucket among the closed ones, and learns those that have become the past. While a confirmed alert is under
     /// way nothing is learned, until it is the new normal.
-    fn learn(&mut self, at: i64, bucket: &Bucket, settings: &Alerts) {
+    fn learn(&mut self, cell: Cell, settings: &Alerts) {
+        let at = cell.at;
         let bucket_ms = settings.bucket_ms();
         let new_normal = settings.new_normal.as_millis() as i64;
         let lasts_ms = |track: &Track| (at - track.since) * bucket_ms;
@@ -355,15 +423,11 @@ impl Watched {
         }
         let kept = rise.learned_to.min(at + 1) - (RECENT - LAG);
         self.cells.retain(|cell| cell.at >= kept);
-        if bucket.tally.count > 0 {
-            self.cells.push(cell(at, bucket));
+        if cell.all > 0.0 {
+            self.cells.push(cell);
         }
         self.closed_to = at + 1;
     }
-}
-
-fn cell(at: i64, bucket: &Bucket) -> Cell {
-    Cell { at, events: bucket.effective as f32, hits: bucket.effective_negative as f32, all: bucket.tally.count as f32 }
 }
 
 fn revision(from: &FromSource) -> u32 {

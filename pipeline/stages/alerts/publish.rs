@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::bucket::Bucket;
-use super::evidence::{Basis, PARTS_MAX, discounted, evidence, series};
+use super::evidence::{Basis, PARTS_MAX, discounted, diverse, evidence, holds_any, series};
 use super::lifecycle::{Change, Moment};
 use super::state::{ALERTS, Active, CONFIRMED, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
 use super::{rollup, scope};
-use crate::config::{AlertRule, Alerts, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
 use crate::event::json::time;
 use crate::event::v1;
 use crate::state::Tables;
@@ -17,6 +17,9 @@ use crate::state::Tables;
 /// be asked.
 const EXPLAINS: f64 = 0.7;
 const EXPLAINS_ELSEWHERE: f64 = 0.5;
+/// Of a bucket.
+const HOT_TERMS: usize = 5;
+const HOT_SAMPLES: usize = 2;
 /// What an alert has taken in, by name.
 const TAKES_IN_MAX: usize = 64;
 
@@ -224,6 +227,10 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
 pub fn explained_by(scope: &str, rule: &AlertRule, mix: &Mix) -> Option<String> {
+    if rule.looks_for == LooksFor::Anomaly {
+        // An excess is what the parts are of, and this may be the lack of something.
+        return None;
+    }
     let parts = mix.parts(rule.signal, PARTS_MAX);
     let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
@@ -253,6 +260,24 @@ fn silenced_by(
     settings.silences.iter().find(covers).map(|silence| silence.name.clone())
 }
 
+/// Hot topics: the words that have risen in a scope, and texts of the bucket that have them.
+pub fn hot(trend: &mut v1::Trend, mix: &Mix, bucket: &Bucket) {
+    trend.terms = mix.rising(HOT_TERMS);
+    if !trend.terms.is_empty() {
+        let mut samples = diverse(&bucket.samples, &trend.terms, HOT_SAMPLES);
+        samples.retain(|sample| holds_any(&sample.text, &trend.terms));
+        trend.samples = samples;
+    }
+}
+
+/// Whether a scope's buckets are told of: sentiment and writers are told of with the texts.
+pub fn has_trend(scope: &str, settings: &Alerts) -> bool {
+    match scope::counted(scope) {
+        Counted::Sentiment | Counted::Users => !settings.scopes(Counted::Texts).contains(&scope::kind(scope)),
+        _ => true,
+    }
+}
+
 /// A bucket of a scope as a dashboard shows it.
 pub fn trend(scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings: &Alerts) -> v1::Trend {
     let v1::Tally { count, negative, positive, judged, score_milli } = bucket.tally;
@@ -270,5 +295,7 @@ pub fn trend(scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings:
         negative_share: of_judged(negative as f64),
         mean_score: of_judged(score_milli as f64 / 1000.0),
         users: bucket.users(),
+        terms: Vec::new(),
+        samples: Vec::new(),
     }
 }

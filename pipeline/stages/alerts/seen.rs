@@ -55,7 +55,10 @@ impl Seen {
         let fingerprint = terms::fingerprint(text).or_else(|| terms::fingerprint_of_vector(&scored.embedding));
         Some(Seen {
             at_ms: scored.event_time.as_ref().and_then(time::to_ms)?,
-            scopes: about.scopes(Counted::Texts, &settings.scopes(Counted::Texts)),
+            scopes: Counted::OF_TEXTS
+                .into_iter()
+                .flat_map(|counted| about.scopes(counted, &settings.scopes(counted)))
+                .collect(),
             sentiment,
             user: scored.user.as_deref().filter(|user| !user.is_empty()).map(|user| hash::of(user.as_bytes())),
             fingerprint,
@@ -138,7 +141,7 @@ pub mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{AlertRule, ScopeKind, Signal};
+    use crate::config::{AlertRule, LooksFor, ScopeKind, Signal};
 
     /// The defaults, in short.
     pub fn settings() -> Alerts {
@@ -146,6 +149,7 @@ pub mod tests {
             name: name.into(),
             signal,
             scopes: ScopeKind::ALL.to_vec(),
+            looks_for: LooksFor::Surge,
             ratio_min: 1.3,
             events_min: 5,
             pending: Duration::from_secs(60),

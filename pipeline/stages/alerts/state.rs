@@ -31,9 +31,12 @@ pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36
 /// Alerts as they were written last, by id.
 pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
 /// Confirmed alerts that something provisional stands in the place of, by id: it may be taken back.
-pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(40, "alert-confirmed").expires_after(WEEK_MS));
+pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(41, "alert-confirmed").expires_after(WEEK_MS));
 /// By group.
 pub const GROUPS: Table<str, Group> = Table::new(Kind::new(38, "alert-groups").expires_after(WEEK_MS));
+/// By group, scope and rule, of rules that look for anomalies.
+pub const SERIES: Table<((String, String), String), Series> =
+    Table::new(Kind::new(40, "alert-series").expires_after(MONTH_MS));
 /// One record, under the empty key.
 pub const OWNER: Table<str, Owner> = Table::new(Kind::new(39, "alert-owner"));
 
@@ -54,6 +57,7 @@ pub fn kinds() -> Vec<Kind> {
         CONFIRMED.kind(),
         GROUPS.kind(),
         OWNER.kind(),
+        SERIES.kind(),
     ]
 }
 
@@ -142,6 +146,20 @@ pub struct Track {
     /// It was told as firing before its buckets were closed: the end of the one with which it fires if it goes on.
     #[prost(int64, tag = "19")]
     pub early_ms: i64,
+}
+
+/// A scope's buckets as the detector for one series has them.
+#[derive(Clone, PartialEq, Message)]
+pub struct Series {
+    /// As [`crate::detect::Detector::to_bytes`] writes it.
+    #[prost(bytes = "vec", tag = "1")]
+    pub detector: Vec<u8>,
+    /// The bucket that is read next.
+    #[prost(int64, tag = "2")]
+    pub next: i64,
+    /// Buckets without an event, up to the last one.
+    #[prost(uint32, tag = "3")]
+    pub empty: u32,
 }
 
 /// What texts of a scope are about: of late and before.

@@ -419,3 +419,37 @@ fn silence_ends_what_fires_and_live_texts_are_not_too_late_after_it() {
     let all = &Ended::of(out).trends[&("all".to_owned(), clock(idle + 60))];
     assert_eq!((all.count, all.provisional), (again.len() as u64, false));
 }
+
+/// As many texts as ever, but more and more of them speak of the same.
+#[test]
+fn words_that_rise_are_hot_topics_of_their_scope_without_any_alert() {
+    let settings = settings();
+    let mut shop = Shop::new(31, 6, 30.0);
+    let mut all = texts(&mut shop, 240, 0, 0, Surge::default());
+    for text in all.iter_mut().filter(|text| text.product.as_deref() == Some("p2")) {
+        let minute = (time::to_ms(&text.event_time.unwrap()).unwrap() - START) / MINUTE;
+        if minute >= 200 && shop.rng.f64() < 0.6 {
+            let (said, own) = (text.text.clone().unwrap(), shop.rng.u32(..));
+            text.text = Some(format!("退款一直没到账 {own} refund pending {said}"));
+        }
+    }
+    let ended = run(&settings, &seen(&all, &settings), 1, 1);
+    let hot = |scope: &str, minutes: std::ops::Range<i64>| -> Vec<&v1::Trend> {
+        let at = |trend: &v1::Trend| (time::to_ms(&trend.start_time.unwrap()).unwrap() - START) / MINUTE;
+        let of = ended.trends.values().filter(|trend| trend.scope == scope && minutes.contains(&at(trend)));
+        of.filter(|trend| !trend.terms.is_empty()).collect()
+    };
+    let told = hot("product=p2", 205..225);
+    assert!(told.len() >= 15, "{} of 20 buckets", told.len());
+    let names: Vec<&str> = told[5].terms.iter().map(|term| term.name.as_str()).collect();
+    assert!(names.iter().any(|name| name.contains("退款")), "{names:?}");
+    assert!(names.iter().any(|name| name.contains("refund")), "{names:?}");
+    assert!(told[5].terms[0].lift > 2.0, "{:?}", told[5].terms);
+    let samples: Vec<&v1::Sample> = told.iter().flat_map(|trend| &trend.samples).collect();
+    assert!(!samples.is_empty() && samples.iter().all(|sample| sample.text.contains("refund")), "{samples:?}");
+    assert!(samples.iter().all(|sample| sample.origin.is_some()));
+    for quiet in ["product=p1", "product=p4"] {
+        let told = hot(quiet, 70..240);
+        assert!(told.len() <= 2, "{quiet}: {:?}", told[0].terms);
+    }
+}

@@ -25,6 +25,16 @@ pub fn english(said: &Said) -> String {
     let window = minutes(evidence.window_ms);
     let (noun, hits) = english_nouns(said.signal);
     let mut text = match said.signal.statistic() {
+        _ if said.signal == Signal::MeanSentiment => format!(
+            "{}: the mean sentiment of {} {noun} in {window} is {}, {} expected ({} to {}), since {}.",
+            named(said.scope, &EN),
+            round(evidence.texts),
+            score(evidence.observed),
+            score(evidence.expected),
+            score(evidence.expected_low),
+            score(evidence.expected_high),
+            clock(said.since_ms)
+        ),
         Statistic::Count => format!(
             "{}: {} {noun} in {window}, {} expected ({}–{}), since {}.",
             named(said.scope, &EN),
@@ -69,8 +79,18 @@ pub fn chinese(said: &Said) -> String {
     let window = chinese_minutes(evidence.window_ms);
     let (noun, hits) = chinese_nouns(said.signal);
     let mut text = match said.signal.statistic() {
+        _ if said.signal == Signal::MeanSentiment => format!(
+            "{}：{window}内 {} {noun}的平均情感为 {}，预期 {}（{} 至 {}），始于 {}。",
+            named(said.scope, &ZH),
+            round(evidence.texts),
+            score(evidence.observed),
+            score(evidence.expected),
+            score(evidence.expected_low),
+            score(evidence.expected_high),
+            clock(said.since_ms)
+        ),
         Statistic::Count => format!(
-            "{}：{window}内有 {} {noun}，预期 {} 条（{}–{}），始于 {}。",
+            "{}：{window}内有 {} {noun}，预期 {}（{}–{}），始于 {}。",
             named(said.scope, &ZH),
             round(evidence.observed),
             round(evidence.expected),
@@ -106,6 +126,8 @@ pub fn chinese(said: &Said) -> String {
 fn english_nouns(signal: Signal) -> (&'static str, &'static str) {
     match signal {
         Signal::Volume | Signal::NegativeShare => ("texts", "negative"),
+        Signal::MeanSentiment => ("texts", ""),
+        Signal::Users => ("writers", ""),
         Signal::Clicks => ("clicks", ""),
         Signal::Purchases => ("purchases", ""),
         Signal::CartShare => ("carts and purchases", "carts, not purchases"),
@@ -116,6 +138,8 @@ fn english_nouns(signal: Signal) -> (&'static str, &'static str) {
 fn chinese_nouns(signal: Signal) -> (&'static str, &'static str) {
     match signal {
         Signal::Volume | Signal::NegativeShare => ("条", "负面"),
+        Signal::MeanSentiment => ("条", ""),
+        Signal::Users => ("位用户", ""),
         Signal::Clicks => ("次点击", ""),
         Signal::Purchases => ("次购买", ""),
         Signal::CartShare => ("次加购与购买", "加购而非购买"),
@@ -166,6 +190,11 @@ fn put(text: &mut String, what: std::fmt::Arguments) {
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
+}
+
+/// From -1 to 1.
+fn score(score: f64) -> String {
+    format!("{score:+.2}")
 }
 
 fn round(number: f64) -> String {

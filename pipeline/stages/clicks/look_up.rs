@@ -30,6 +30,7 @@ impl ClicksStage {
         let (row, mut profile) = profile::as_of_last(tables, name, &user, &Rules::from(&self.settings));
         let segment = self.segments.as_ref().and_then(|segments| segments.nearest(&row));
         self.name_segment(&mut profile, segment);
+        profile.reviews = self.reviews_of(name);
         Some(profile)
     }
 

@@ -16,6 +16,7 @@ use crate::codec::{ClickDecoder, Decoded, Encoder};
 use crate::config;
 use crate::event::{Answer, Ask, Error, Fault, ModelId, Output, Priority, Question, RawRecord, Reason, Rejection, v1};
 use crate::stages::recommend::{self, Recommender, Seen};
+use crate::stages::reviewers::SharedOpinions;
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, View};
 use crate::telemetry::{ClicksObserved, SegmentsMeasured};
@@ -38,6 +39,8 @@ pub struct ClicksStage {
     pub profiles: ClicksOutput<v1::Profile>,
     /// `None`: nothing is recommended.
     pub recommender: Option<Recommender>,
+    /// What users say in their reviews; `None`: profiles say nothing of it.
+    pub opinions: Option<Arc<SharedOpinions>>,
     /// Not told yet. One thread observes and concludes, so nobody waits for the lock.
     pub counts: Mutex<ClicksObserved>,
     pub mix: Mutex<Mix>,
@@ -159,9 +162,14 @@ impl Stage for ClicksStage {
         if let Some(mut profile) = profile {
             profile.origin = scored.origin;
             profile.recommendations = response;
+            profile.reviews = self.reviews_of(&profile.user);
             outputs.push(self.profiles.output(user, &profile));
         }
         Ok(outputs)
+    }
+
+    fn gather(&self, clicks: &mut dyn Iterator<Item = &mut Vec<Output>>) -> Vec<Output> {
+        self.recommender.as_ref().map_or_else(Vec::new, |recommender| recommender.gather(clicks))
     }
 }
 
@@ -196,6 +204,10 @@ impl ClicksStage {
         counts.opened += u64::from(session.tally.clicks() == 1);
         counts.revised += u64::from(session.late);
         counts.merged += u64::from(session.merged.is_some());
+    }
+
+    pub(super) fn reviews_of(&self, user: &str) -> Option<v1::ReviewOpinions> {
+        self.opinions.as_ref()?.of(user)
     }
 
     fn segment_name(&self, segment: Option<usize>) -> String {
@@ -380,6 +392,8 @@ mod tests {
                 interest_half_life: Duration::from_secs(14 * 86_400),
                 profile_interval: Duration::from_secs(60),
                 segment_model: None,
+                include_reviews: false,
+                reviews_bytes_max: 1 << 20,
             },
             payload_bytes_max: 1000,
             redactor: Redactor::new(&redaction),
@@ -388,6 +402,7 @@ mod tests {
             scored: ClicksOutput::json("clicks.scored"),
             profiles: ClicksOutput::json("profiles"),
             recommender: None,
+            opinions: None,
             counts: Mutex::default(),
             mix: Mutex::default(),
         }

@@ -17,6 +17,12 @@ pub enum Anchor {
 }
 
 impl Anchor {
+    /// What keys begin with.
+    pub const ITEM: u8 = b'i';
+    pub const CATEGORY: u8 = b'c';
+    pub const BESIDE: u8 = b'b';
+    pub const SHOP: u8 = b's';
+
     pub fn item(name: &str) -> Self {
         Self::Item(name.into())
     }
@@ -32,10 +38,10 @@ impl Anchor {
     /// A letter, then the name.
     pub fn key(&self) -> Vec<u8> {
         let (letter, name) = match self {
-            Self::Item(name) => (b'i', &**name),
-            Self::Category(name) => (b'c', &**name),
-            Self::Beside(name) => (b'b', &**name),
-            Self::Shop => (b's', ""),
+            Self::Item(name) => (Self::ITEM, &**name),
+            Self::Category(name) => (Self::CATEGORY, &**name),
+            Self::Beside(name) => (Self::BESIDE, &**name),
+            Self::Shop => (Self::SHOP, ""),
         };
         [&[letter], name.as_bytes()].concat()
     }
@@ -44,11 +50,11 @@ impl Anchor {
     pub fn from_key(key: &[u8]) -> Option<Self> {
         let (letter, name) = key.split_first()?;
         let name = std::str::from_utf8(name).ok()?;
-        match letter {
-            b'i' => Some(Self::item(name)),
-            b'c' => Some(Self::category(name)),
-            b'b' => Some(Self::beside(name)),
-            b's' if name.is_empty() => Some(Self::Shop),
+        match *letter {
+            Self::ITEM => Some(Self::item(name)),
+            Self::CATEGORY => Some(Self::category(name)),
+            Self::BESIDE => Some(Self::beside(name)),
+            Self::SHOP if name.is_empty() => Some(Self::Shop),
             _ => None,
         }
     }

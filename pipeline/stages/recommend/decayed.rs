@@ -113,7 +113,7 @@ impl Decayed {
         self.by_period().map(|(period, weight)| weight as f64 * Fading::left(now - period)).sum::<f64>() / UNIT
     }
 
-    fn by_period(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+    pub fn by_period(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         (self.first..).zip(self.weights.iter().copied()).filter(|(_, weight)| *weight > 0)
     }
 }

@@ -1,7 +1,7 @@
 //! Recommendations: what a user may want to see next.
 //!
 //! Three parts, each pure. At a click, [`click`] counts what belongs together in the partition that sees
-//! the user ([`partial`]), and ranks what to show. [`owner`] adds up what all partitions have counted for an item or a
+//! the user ([`said`]), and ranks what to show. [`owner`] adds up what all partitions have counted for an item or a
 //! category and publishes bounded lists. Every instance reads all lists, and hands them back in as [`Lists`].
 //!
 //! Counts, what is remembered of a user, ids, attribution and whether something is recommended at a click are functions
@@ -12,12 +12,12 @@ mod anchor;
 mod attribution;
 mod candidates;
 mod decayed;
-mod learn;
 pub mod offline;
 pub mod owner;
 pub mod partial;
 mod ranking;
 mod rules;
+pub mod said;
 mod shared;
 mod stage;
 mod visitor;
@@ -29,9 +29,10 @@ pub use anchor::Anchor;
 pub use attribution::{Effect, id_name};
 pub use candidates::{Candidate, Lists, Reason, interests};
 pub use owner::{List, Neighbour};
-pub use partial::{Counts, Handed};
+pub use partial::Counts;
 pub use ranking::recommend;
 pub use rules::{ActionWeights, Business, Emission, Learning, Ranking, Rules};
+pub use said::{Gathered, Parcel, Said};
 pub use shared::SharedLists;
 pub use stage::{OwnerStage, Recommender, period_name};
 pub use visitor::{Response, Visit, Visitor};
@@ -55,24 +56,14 @@ pub fn kinds() -> Vec<Kind> {
 
 /// Kinds of state of an owner of anchors.
 pub fn owner_kinds() -> Vec<Kind> {
-    vec![owner::ANCHORS.kind(), owner::CHANGED.kind()]
-}
-
-/// What was counted and has waited long enough; to be asked for at each click, first. No other timers are set by those
-/// who conclude clicks.
-pub fn due(tables: &mut impl Tables) -> Vec<Handed> {
-    let mut handed = Vec::new();
-    while let Some(due) = tables.next_due() {
-        handed.extend(partial::fired(tables, &due));
-    }
-    handed
+    vec![owner::ANCHORS.kind(), owner::CHANGED.kind(), owner::PUBLISHED.kind()]
 }
 
 /// What comes of a click.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// For the owners of their anchors.
-    pub handed: Vec<Handed>,
+    /// For the owners of anchors.
+    pub said: Said,
     pub effects: Vec<Effect>,
     pub recommended: Option<Recommended>,
     /// What the user has made of recommendations by now.
@@ -93,11 +84,8 @@ pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: 
     let mut outcome = Outcome::default();
     let mut visitor = VISITORS.get(tables, user).unwrap_or_default();
     outcome.effects = visitor.attribute(recommendation_id.as_deref(), visit, &rules.emission);
-    if let Some(stock) = stock {
-        outcome.handed.extend(learn::say_stock(tables, &rules.learning, &visit.item, *stock));
-    }
     if rules.learning.weights.of(visit.action()) > 0.0 {
-        outcome.handed.extend(learn::learn(tables, &rules.learning, &visitor, visit));
+        outcome.said = Said::of(&rules.learning, &visitor, visit);
         visitor.remember(visit.clone());
         let id = attribution::id(user, event_id);
         if visitor.emits(id, visit.at_ms, &rules.emission) {
@@ -106,6 +94,12 @@ pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: 
     }
     outcome.response = visitor.told();
     VISITORS.put(tables, user, visitor);
+    stock.iter().for_each(|stock| outcome.said.stock(&visit.item, *stock));
+    // No other timers are set by those who conclude clicks.
+    while let Some(due) = tables.next_due() {
+        partial::fired(tables, &due).into_iter().for_each(|(key, counts)| outcome.said.part(key, &counts));
+    }
+    outcome.said.clock_ms = tables.stream_time();
     outcome
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::{Anchor, Handed, List, Lists, Outcome, Rules, Seen, Visitor, click, due, kinds, owner, owner_kinds};
+use super::owner::Came;
+use super::{Anchor, Gathered, List, Lists, Outcome, Rules, Seen, Visitor, click, kinds, owner, owner_kinds, said};
 use crate::stages::clicks::{Click, Id};
 use crate::state::{InMemory, State, StateError, Tables};
 
@@ -16,6 +17,10 @@ pub struct Shop {
     partitions: Vec<InMemory>,
     owners: Vec<InMemory>,
     lists: Table,
+    gathered: Gathered,
+    /// Clicks in `gathered`, and how many are gathered before they are handed on.
+    waiting: usize,
+    epoch: usize,
 }
 
 /// All lists as published last.
@@ -34,11 +39,19 @@ impl Shop {
         let partition = || State::in_memory(&kinds(), grace_ms);
         let owner = || State::in_memory(&owner_kinds(), 0);
         Self {
-            rules,
             partitions: std::iter::repeat_with(partition).take(partitions).collect(),
             owners: std::iter::repeat_with(owner).take(owners).collect(),
+            gathered: Gathered::new(&rules.learning),
             lists: Table::default(),
+            waiting: 0,
+            epoch: 1,
+            rules,
         }
+    }
+
+    /// Hands on what so many clicks have counted together; 1 where it is not called.
+    pub fn epochs_of(self, clicks: usize) -> Self {
+        Self { epoch: clicks.max(1), ..self }
     }
 
     pub fn lists(&self) -> &Table {
@@ -60,23 +73,18 @@ impl Shop {
         self.partitions[place].observe(|tables| tables.advance(new.at_ms));
         let Self { rules, lists, partitions, .. } = self;
         let seen = Seen::new(new, &rules.business);
-        let (handed, outcome) = partitions[place].conclude(|tables| (due(tables), click(tables, lists, rules, &seen)));
-        handed.into_iter().chain(outcome.handed.iter().cloned()).for_each(|handed| self.hand(handed));
+        let outcome = partitions[place].conclude(|tables| click(tables, lists, rules, &seen));
+        self.gathered.add(outcome.said.clone());
+        self.waiting += 1;
+        if self.waiting >= self.epoch {
+            self.hand_on();
+        }
         outcome
     }
 
-    /// Brings all clocks so far that everything that waits is handed on and published.
+    /// Hands on what waits, and brings the owners' clocks so far that everything is published.
     pub fn settle(&mut self, at_ms: i64) {
-        for place in 0..self.partitions.len() {
-            loop {
-                self.partitions[place].observe(|tables| tables.advance(at_ms));
-                let handed = self.partitions[place].conclude(|tables| due(tables));
-                if handed.is_empty() {
-                    break;
-                }
-                handed.into_iter().for_each(|handed| self.hand(handed));
-            }
-        }
+        self.hand_on();
         for place in 0..self.owners.len() {
             while self.publish(place, at_ms) > 0 {}
         }
@@ -90,18 +98,23 @@ impl Shop {
     /// What is counted for an anchor.
     pub fn anchored(&mut self, anchor: &Anchor) -> Option<owner::Anchored> {
         let key = anchor.key();
-        let place = place(&key, self.owners.len());
+        let place = place(&said::way(&key), self.owners.len());
         self.owners[place].observe(|tables| owner::ANCHORS.get(tables, &key))
     }
 
-    fn hand(&mut self, Handed { anchor, counts }: Handed) {
-        let place = place(&anchor.key(), self.owners.len());
-        let (learning, at_ms) = (&self.rules.learning, counts.since_ms);
-        self.owners[place].observe(|tables| {
-            tables.advance(at_ms);
-            owner::take(tables, learning, &anchor, counts);
-        });
-        self.publish(place, at_ms);
+    fn hand_on(&mut self) {
+        self.waiting = 0;
+        let gathered = std::mem::replace(&mut self.gathered, Gathered::new(&self.rules.learning));
+        for (key, parcel) in gathered.parcels() {
+            let (place, learning) = (place(&key, self.owners.len()), &self.rules.learning);
+            let came: Vec<Came> =
+                parcel.parts.into_iter().filter_map(|part| Came::read(&part.key, part.counts)).collect();
+            self.owners[place].observe(|tables| {
+                tables.advance(parcel.clock_ms);
+                came.iter().for_each(|came| owner::take(tables, learning, came));
+            });
+            self.publish(place, parcel.clock_ms);
+        }
     }
 
     fn publish(&mut self, place: usize, at_ms: i64) -> usize {

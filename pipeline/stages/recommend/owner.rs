@@ -5,11 +5,15 @@
 //! "Space-Saving" (Metwally, Agrawal and El Abbadi, 2005), and what a name that comes (back) may have lost is known: no
 //! name that is missing weighs more than `missed`, and none that is listed weighs more than its weight and `missed`
 //! together. The sum over all names is exact always.
+//!
+//! The sums of an anchor may be kilobytes, and one click adds to dozens of anchors. So what comes is kept beside the sums
+//! as it came, and put into them when the list is published or when there is much of it.
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::anchor::Anchor;
-use super::decayed::{Decayed, Fading};
+use super::decayed::{Decayed, Fading, UNIT};
 use super::partial::{Counted, Counts, Stock};
 use super::rules::Learning;
 use crate::state::{Due, Kind, Table, Tables};
@@ -21,8 +25,19 @@ const DAY_MS: i64 = 86_400_000;
 
 /// An item that nobody looks at for a quarter of a year is a new one.
 pub const ANCHORS: Table<[u8], Anchored> = Table::new(Kind::new(32, "recommend-anchors").expires_after(90 * DAY_MS));
-/// Lists that have changed since they were published.
+/// What has come since a list was published.
 pub const CHANGED: Table<[u8], Changed> = Table::new(Kind::new(33, "recommend-changed").fires());
+/// How much was in a list when it was published.
+pub const PUBLISHED: Table<[u8], Published> =
+    Table::new(Kind::new(34, "recommend-published").expires_after(90 * DAY_MS));
+
+/// Parts of one anchor that are kept beside its sums, in bytes: more than that is as dear to write again and again as the
+/// sums are.
+const PARTS_BYTES_MAX: usize = 2048;
+/// A list of which less than this part is new waits longer for more …
+const MUCH: u64 = 4;
+/// … so many times as long.
+const PATIENCE: i64 = 30;
 
 /// What is counted for an anchor.
 #[derive(Clone, PartialEq, Message)]
@@ -57,8 +72,32 @@ pub struct Lost {
     pub period: i64,
 }
 
+/// Not in the list that was published last.
+#[derive(Clone, PartialEq, Message)]
+pub struct Changed {
+    /// What is not in the anchor's sums either: [`Counts`], each as it came.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub parts: Vec<Bytes>,
+    /// Of what is new, in the sums or not, in units.
+    #[prost(uint64, tag = "2")]
+    pub weight: u64,
+    /// Of what was published.
+    #[prost(uint64, tag = "3")]
+    pub published: u64,
+    /// The owner's clock when the first of it came, milliseconds since 1970.
+    #[prost(int64, tag = "4")]
+    pub since_ms: i64,
+    /// Whether the item is to be had was said.
+    #[prost(bool, tag = "5")]
+    pub stock: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
-pub struct Changed {}
+pub struct Published {
+    /// In units, as of when it was published.
+    #[prost(uint64, tag = "1")]
+    pub weight: u64,
+}
 
 /// A list as every instance reads it; the value under the anchor's key in the compacted table of neighbours.
 #[derive(Clone, PartialEq, Message)]
@@ -93,16 +132,42 @@ pub struct Neighbour {
     pub now: bool,
 }
 
-/// Adds counts of a partition. The list is published when its time has come: [`fired`].
-pub fn take(tables: &mut impl Tables, learning: &Learning, anchor: &Anchor, counts: Counts) {
-    let key = anchor.key();
-    let mut anchored = ANCHORS.get(tables, &key).unwrap_or_default();
-    anchored.merge(counts, KEPT * learning.neighbours_max);
-    ANCHORS.put(tables, &key, anchored);
-    if CHANGED.get(tables, &key).is_none() {
-        let due_ms = tables.stream_time().saturating_add(learning.publish_ms);
-        CHANGED.put_until(tables, &key, Changed {}, due_ms);
+/// Counts as they came, and what is to be known of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Came {
+    pub anchor: Anchor,
+    pub counts: Bytes,
+    pub weight: u64,
+    pub stock: bool,
+}
+
+impl Came {
+    /// `None` where key or counts cannot be read.
+    pub fn read(key: &[u8], counts: Bytes) -> Option<Self> {
+        let read = Counts::decode(&*counts).ok()?;
+        Some(Self { anchor: Anchor::from_key(key)?, counts, weight: read.units(), stock: read.stock.is_some() })
     }
+}
+
+/// Adds counts of a partition. The list is published when its time has come: [`due`].
+pub fn take(tables: &mut impl Tables, learning: &Learning, came: &Came) {
+    let key = came.anchor.key();
+    let now = tables.stream_time();
+    let mut changed = CHANGED.get(tables, &key).unwrap_or_else(|| {
+        let published = PUBLISHED.get(tables, &key).map_or(0, |published| published.weight);
+        Changed { since_ms: now, published, ..Changed::default() }
+    });
+    changed.parts.push(came.counts.clone());
+    changed.weight = changed.weight.saturating_add(came.weight);
+    changed.stock |= came.stock;
+    if changed.parts.iter().map(Bytes::len).sum::<usize>() > PARTS_BYTES_MAX {
+        let parts = std::mem::take(&mut changed.parts);
+        if let Some(anchored) = summed(tables, learning, &key, parts) {
+            ANCHORS.put(tables, &key, anchored);
+        }
+    }
+    let due_ms = changed.since_ms.saturating_add(changed.waits(learning));
+    CHANGED.put_until(tables, &key, changed, due_ms);
 }
 
 /// The lists whose time has come; to be asked for at each message.
@@ -115,26 +180,67 @@ pub fn due(tables: &mut impl Tables, learning: &Learning) -> Vec<(Anchor, List)>
 }
 
 /// The list that a timer wants to be published; `None` where the timer is another's.
-pub fn fired(tables: &mut impl Tables, learning: &Learning, due: &Due) -> Option<(Anchor, List)> {
-    let (key, _) = CHANGED.due(tables, due)?;
+fn fired(tables: &mut impl Tables, learning: &Learning, due: &Due) -> Option<(Anchor, List)> {
+    let (key, changed) = CHANGED.due(tables, due)?;
     let Some(anchor) = Anchor::from_key(&key) else {
         tables.fail("a key of state kind recommend-changed names no anchor".into());
         return None;
     };
-    let anchored = ANCHORS.get(tables, &key)?;
+    let anchored = summed(tables, learning, &key, changed.parts)?;
     let list = anchored.list(learning.fading(anchor.is_popularity()), learning.neighbours_max);
+    ANCHORS.put(tables, &key, anchored);
+    PUBLISHED.put(tables, &key, Published { weight: (list.total * UNIT) as u64 });
     Some((anchor, list))
 }
 
+/// The anchor's sums with these parts in them.
+fn summed(tables: &mut impl Tables, learning: &Learning, key: &[u8], parts: Vec<Bytes>) -> Option<Anchored> {
+    let parts: Result<Vec<Counts>, _> = parts.into_iter().map(Counts::decode).collect();
+    let parts = parts.map_err(|error| tables.fail(format!("counts in state kind recommend-changed: {error}"))).ok()?;
+    let mut anchored = ANCHORS.get(tables, key).unwrap_or_default();
+    anchored.add_all(parts);
+    anchored.settle(KEPT * learning.neighbours_max);
+    Some(anchored)
+}
+
+impl Changed {
+    /// Of what was published little is new: nobody misses it.
+    fn waits(&self, learning: &Learning) -> i64 {
+        let much = self.stock || self.weight.saturating_mul(MUCH) >= self.published;
+        learning.publish_ms.saturating_mul(if much { 1 } else { PATIENCE })
+    }
+}
+
 impl Anchored {
-    pub fn merge(&mut self, counts: Counts, names_max: usize) {
-        let total = self.total.get_or_insert_default();
-        counts.names.iter().filter_map(|counted| counted.weight.as_ref()).for_each(|weight| total.merge(weight));
-        let newest = total.newest();
-        for counted in counts.names {
-            self.add(counted);
+    /// To be followed by [`Anchored::settle`], once for all that is added.
+    fn add_all(&mut self, parts: Vec<Counts>) {
+        let mut new: Vec<Counted> = Vec::new();
+        for part in parts {
+            self.stock = self.stock.max(part.stock);
+            new.extend(part.names);
         }
-        self.stock = self.stock.max(counts.stock);
+        let total = self.total.get_or_insert_default();
+        new.iter().filter_map(|counted| counted.weight.as_ref()).for_each(|weight| total.merge(weight));
+        new.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut names = Vec::with_capacity(self.names.len() + new.len());
+        let mut before = std::mem::take(&mut self.names).into_iter().peekable();
+        for counted in new {
+            while let Some(kept) = before.next_if(|kept| kept.name() <= &*counted.name) {
+                names.push(kept);
+            }
+            match names.last_mut().filter(|last| last.name() == &*counted.name) {
+                Some(Kept { counted: Some(last), .. }) => {
+                    last.add(counted.category, &counted.weight.unwrap_or_default())
+                }
+                _ => names.push(Kept { counted: Some(counted), lost: self.missed }),
+            }
+        }
+        names.extend(before);
+        self.names = names;
+    }
+
+    fn settle(&mut self, names_max: usize) {
+        let newest = self.total.as_ref().map_or(-1, Decayed::newest);
         self.forget(newest);
         // A quarter over, so that not every new name sorts them all.
         if self.names.len() > names_max + names_max / 4 {
@@ -147,25 +253,16 @@ impl Anchored {
         let total = self.total.clone().unwrap_or_default();
         let newest = total.newest();
         let counted = self.names.iter().filter_map(|kept| kept.counted.as_ref());
-        let mut neighbours: Vec<Neighbour> = counted.map(|counted| counted.neighbour(newest)).collect();
-        neighbours.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
-        neighbours.truncate(most);
+        let mut heaviest: Vec<(f64, &Counted)> = counted.map(|counted| (counted.value(newest), counted)).collect();
+        heaviest.sort_by(|(a, of), (b, other)| b.total_cmp(a).then_with(|| of.name.cmp(&other.name)));
+        heaviest.truncate(most);
+        let neighbours = heaviest.into_iter().map(|(weight, counted)| counted.neighbour(weight, newest)).collect();
         List {
             neighbours,
             total: total.value(newest),
             missed: self.missed.map_or(0.0, |missed| missed.value(newest)),
             at_ms: fading.start_ms(newest),
             out_of_stock: self.stock.is_some_and(|stock| stock.out),
-        }
-    }
-
-    fn add(&mut self, new: Counted) {
-        match self.names.binary_search_by(|kept| kept.name().cmp(&new.name)) {
-            Ok(place) => {
-                let counted = self.names[place].counted.get_or_insert_default();
-                counted.add(&new.category, &new.weight.unwrap_or_default());
-            }
-            Err(place) => self.names.insert(place, Kept { counted: Some(new), lost: self.missed }),
         }
     }
 
@@ -199,13 +296,13 @@ impl Anchored {
 }
 
 impl Kept {
-    fn name(&self) -> &str {
-        self.counted.as_ref().map_or("", |counted| &counted.name)
+    fn name(&self) -> &[u8] {
+        self.counted.as_ref().map_or(&[], |counted| &*counted.name)
     }
 
     fn at_most(&self, newest: i64) -> f64 {
-        let weight = self.counted.as_ref().and_then(|counted| counted.weight.as_ref());
-        weight.map_or(0.0, |weight| weight.value(newest)) + self.lost.map_or(0.0, |lost| lost.value(newest))
+        self.counted.as_ref().map_or(0.0, |counted| counted.value(newest))
+            + self.lost.map_or(0.0, |lost| lost.value(newest))
     }
 }
 
@@ -216,23 +313,28 @@ impl Lost {
 }
 
 impl Counted {
-    fn neighbour(&self, newest: i64) -> Neighbour {
-        let weight = self.weight.as_ref();
+    fn value(&self, newest: i64) -> f64 {
+        self.weight.as_ref().map_or(0.0, |weight| weight.value(newest))
+    }
+
+    fn neighbour(&self, weight: f64, newest: i64) -> Neighbour {
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         Neighbour {
-            name: self.name.clone(),
-            category: self.category.clone(),
-            weight: weight.map_or(0.0, |weight| weight.value(newest)),
-            now: weight.is_some_and(|weight| weight.newest() == newest),
+            name: text(&self.name),
+            category: text(&self.category),
+            weight,
+            now: self.weight.as_ref().is_some_and(|weight| weight.newest() == newest),
         }
     }
 }
 
 impl List {
-    /// As if the list held `smoothing` more of names that nobody knows: the share of a neighbour `weight` as of `at_ms`.
+    /// As if the list held `smoothing` more of names that nobody knows: what a neighbour has of it as of `at_ms`.
     /// Weight fades and `smoothing` does not, so a list that nothing was added to for long says less and less.
-    pub fn share(&self, weight: f64, at_ms: i64, half_life_ms: i64, smoothing: f64) -> f64 {
+    /// What is returned is the share of a weight of 1.
+    pub fn share(&self, at_ms: i64, half_life_ms: i64, smoothing: f64) -> f64 {
         let age = (at_ms - self.at_ms).max(0) as f64 / half_life_ms.max(1) as f64;
         let left = (-age).exp2();
-        weight * left / (self.total * left + smoothing)
+        left / (self.total * left + smoothing)
     }
 }

@@ -1,22 +1,15 @@
-//! What one partition of clicks has counted and not yet handed on.
-//!
-//! Clicks of one item lie in many partitions, because users are what spreads them. So each partition counts what it
-//! sees by [`Anchor`] and hands the counts, in the same transaction as everything else of the epoch, to the topic whose
-//! partitions are those of the anchors' owners. A count is handed on once, by a timer of event time or when there is
-//! much of it, and is gone here then: the sum of what was handed on and what still waits is what was clicked.
+//! Counts of an anchor on their way to its owner.
 
+use bytes::Bytes;
 use prost::Message;
 
-use super::anchor::Anchor;
 use super::decayed::Decayed;
 use crate::state::{Due, Kind, Table, Tables};
 
-/// Of one anchor. More than this many names are handed on at once, so that no message and no entry grows on.
-pub const NAMES_MAX: usize = 256;
-
+/// What versions before this one kept for a while before they handed it on. Nothing is put here any more.
 pub const PARTIALS: Table<[u8], Counts> = Table::new(Kind::new(31, "recommend-partials").fires());
 
-/// What was counted for one anchor. Also the message that its owner is sent.
+/// What was counted for one anchor.
 #[derive(Clone, PartialEq, Message)]
 pub struct Counts {
     /// By name.
@@ -25,19 +18,16 @@ pub struct Counts {
     /// Where somebody said so.
     #[prost(message, optional, tag = "2")]
     pub stock: Option<Stock>,
-    /// The partition's clock when the first of it was counted, milliseconds since 1970.
-    #[prost(int64, tag = "3")]
-    pub since_ms: i64,
 }
 
-/// A neighbour of an item, something popular.
+/// A neighbour of an item, something popular. Names are UTF-8; as bytes they share the memory that they were read from.
 #[derive(Clone, PartialEq, Message)]
 pub struct Counted {
-    #[prost(string, tag = "1")]
-    pub name: String,
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
     /// Of an item; empty where there is none.
-    #[prost(string, tag = "2")]
-    pub category: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub category: Bytes,
     #[prost(message, optional, tag = "3")]
     pub weight: Option<Decayed>,
 }
@@ -51,64 +41,36 @@ pub struct Stock {
     pub out: bool,
 }
 
-/// Counts that are on their way to their owner.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Handed {
-    pub anchor: Anchor,
-    pub counts: Counts,
-}
-
 impl Counts {
-    pub fn add(&mut self, name: &str, category: &str, weight: &Decayed) {
-        match self.names.binary_search_by(|counted| counted.name.as_str().cmp(name)) {
-            Ok(place) => self.names[place].add(category, weight),
-            Err(place) => {
-                let (name, category) = (name.to_owned(), category.to_owned());
-                self.names.insert(place, Counted { name, category, weight: Some(weight.clone()) });
-            }
-        }
-    }
-
-    pub fn merge(&mut self, other: Counts) {
-        for counted in other.names {
-            self.add(&counted.name, &counted.category, &counted.weight.unwrap_or_default());
-        }
-        self.stock = self.stock.max(other.stock);
+    /// Of all names, in [`UNIT`](super::decayed::UNIT)s.
+    pub fn units(&self) -> u64 {
+        let weights = self.names.iter().filter_map(|counted| counted.weight.as_ref());
+        weights.flat_map(Decayed::by_period).fold(0, |sum, (_, weight)| sum.saturating_add(weight))
     }
 }
 
 impl Counted {
+    pub fn add(&mut self, category: Bytes, weight: &Decayed) {
+        self.say(category);
+        self.weight.get_or_insert_default().merge(weight);
+    }
+
+    pub fn add_at(&mut self, category: Bytes, period: i64, weight: u64) {
+        self.say(category);
+        self.weight.get_or_insert_default().add(period, weight);
+    }
+
     /// Of two categories that an item is said to be in, the one that comes later in the alphabet is kept: which of them
     /// was said first is not the same for everybody.
-    pub fn add(&mut self, category: &str, weight: &Decayed) {
-        self.weight.get_or_insert_default().merge(weight);
-        if *category > *self.category {
-            category.clone_into(&mut self.category);
+    fn say(&mut self, category: Bytes) {
+        if category > self.category {
+            self.category = category;
         }
     }
 }
 
-/// Adds to what is counted for an anchor. What is handed on at once because it has grown is appended to `handed`.
-pub fn count(tables: &mut impl Tables, flush_ms: i64, new: Handed, handed: &mut Vec<Handed>) {
-    let key = new.anchor.key();
-    let now = tables.stream_time();
-    let mut counts = PARTIALS.get(tables, &key).unwrap_or_else(|| Counts { since_ms: now, ..Counts::default() });
-    counts.merge(new.counts);
-    if counts.names.len() >= NAMES_MAX {
-        PARTIALS.delete(tables, &key);
-        handed.push(Handed { anchor: new.anchor, counts });
-    } else {
-        let due_ms = counts.since_ms.saturating_add(flush_ms);
-        PARTIALS.put_until(tables, &key, counts, due_ms);
-    }
-}
-
 /// What a timer hands on; `None` where it is another's.
-pub fn fired(tables: &mut impl Tables, due: &Due) -> Option<Handed> {
+pub fn fired(tables: &mut impl Tables, due: &Due) -> Option<(Bytes, Counts)> {
     let (key, counts) = PARTIALS.due(tables, due)?;
-    let Some(anchor) = Anchor::from_key(&key) else {
-        tables.fail("a key of state kind recommend-partials names no anchor".into());
-        return None;
-    };
-    Some(Handed { anchor, counts })
+    Some((key.into(), counts))
 }

@@ -1,9 +1,11 @@
 //! From candidates to what is shown: the shop's rules, what to leave out, and some variety.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
 
 use super::anchor::Anchor;
-use super::candidates::{Candidate, Lists, candidates};
+use super::candidates::{Candidate, Found, Lists, Sources};
 use super::rules::{Business, Ranking, Rules};
 use super::visitor::Visitor;
 
@@ -17,40 +19,62 @@ const POOL: usize = 4;
 /// visitor clicked around it: nothing waits for a least number of clicks. Where an item has no neighbours yet, its
 /// category's popular items and those of the categories beside it stand in for them.
 pub fn recommend(visitor: &Visitor, lists: &impl Lists, rules: &Rules, at_ms: i64) -> Vec<Candidate> {
-    let mut ranked: Vec<Candidate> = candidates(visitor, lists, rules, at_ms)
-        .into_iter()
-        .filter(|candidate| !left_out(candidate, visitor, rules, at_ms))
-        .map(|candidate| rules.business.boosted(candidate))
-        .filter(|candidate| candidate.score > 0.0)
-        .collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.item.cmp(&b.item)));
-    let in_stock = ranked.into_iter().filter(|candidate| {
-        rules.business.stock_attribute.is_none()
-            || lists.list(&Anchor::item(&candidate.item)).is_none_or(|list| !list.out_of_stock)
+    let sources = Sources::of(visitor, lists, rules, at_ms);
+    let left_out = LeftOut::of(visitor, rules, at_ms);
+    let mut ranked = sources.candidates(&rules.ranking);
+    ranked.retain_mut(|found| {
+        found.score *= rules.business.boost(found);
+        found.score > 0.0 && !left_out.names(found)
     });
-    let pool: Vec<Candidate> = in_stock.take(POOL * rules.ranking.items_max).collect();
-    vary(pool, &rules.ranking)
+    let mut pool: Vec<Found<'_>> = Vec::new();
+    let wanted = POOL * rules.ranking.items_max;
+    while pool.len() < wanted && !ranked.is_empty() {
+        let (few, order) = (wanted - pool.len(), |a: &Found<'_>, b: &Found<'_>| {
+            b.score.total_cmp(&a.score).then_with(|| a.item.cmp(b.item))
+        });
+        let rest = if ranked.len() > few {
+            ranked.select_nth_unstable_by(few, order);
+            ranked.split_off(few)
+        } else {
+            Vec::new()
+        };
+        ranked.sort_unstable_by(order);
+        pool.extend(ranked.into_iter().filter(|found| rules.business.has(found, lists)));
+        ranked = rest;
+    }
+    vary(pool, &rules.ranking).into_iter().map(Candidate::from).collect()
 }
 
-fn left_out(candidate: &Candidate, visitor: &Visitor, rules: &Rules, at_ms: i64) -> bool {
-    let Ranking { seen_left_out_ms, bought_left_out_ms, .. } = rules.ranking;
-    let seen = || visitor.visits.iter().rev().filter(|visit| visit.item == candidate.item);
-    let bought = || visitor.bought.iter().filter(|bought| bought.item == candidate.item);
-    rules.business.blocks(candidate)
-        || seen().any(|visit| at_ms - visit.at_ms < seen_left_out_ms)
-        || bought().any(|bought| at_ms - bought.at_ms < bought_left_out_ms)
+/// Items and categories that are not shown, whatever speaks for them.
+struct LeftOut<'a> {
+    items: HashSet<&'a str, RandomState>,
+    business: &'a Business,
+}
+
+impl<'a> LeftOut<'a> {
+    fn of(visitor: &'a Visitor, rules: &'a Rules, at_ms: i64) -> Self {
+        let Ranking { seen_left_out_ms, bought_left_out_ms, .. } = rules.ranking;
+        let seen = visitor.visits.iter().filter(|visit| at_ms - visit.at_ms < seen_left_out_ms);
+        let bought = visitor.bought.iter().filter(|bought| at_ms - bought.at_ms < bought_left_out_ms);
+        let items = seen.map(|visit| &*visit.item).chain(bought.map(|bought| &*bought.item)).collect();
+        Self { items, business: &rules.business }
+    }
+
+    fn names(&self, found: &Found<'_>) -> bool {
+        self.items.contains(found.item)
+            || self.business.blocked_items.contains(found.item)
+            || self.business.blocked_categories.contains(found.category)
+    }
 }
 
 impl Business {
-    fn blocks(&self, candidate: &Candidate) -> bool {
-        self.blocked_items.contains(&candidate.item) || self.blocked_categories.contains(&candidate.category)
+    fn boost(&self, found: &Found<'_>) -> f64 {
+        let item = self.boosted_items.get(found.item).copied().unwrap_or(1.0);
+        item * self.boosted_categories.get(found.category).copied().unwrap_or(1.0)
     }
 
-    fn boosted(&self, mut candidate: Candidate) -> Candidate {
-        let item = self.boosted_items.get(&candidate.item).copied().unwrap_or(1.0);
-        let category = self.boosted_categories.get(&candidate.category).copied().unwrap_or(1.0);
-        candidate.score *= item * category;
-        candidate
+    fn has(&self, found: &Found<'_>, lists: &impl Lists) -> bool {
+        self.stock_attribute.is_none() || lists.list(&Anchor::item(found.item)).is_none_or(|list| !list.out_of_stock)
     }
 }
 
@@ -58,31 +82,37 @@ impl Business {
 /// less its likeness to what was chosen, in the shares `relevance` and the rest. Scores count in parts of the highest;
 /// two items of one category are alike, others are not. Of one category no more are chosen than its share of the list,
 /// except to fill a list that would stay short. What comes without a category is like nothing.
-fn vary(pool: Vec<Candidate>, ranking: &Ranking) -> Vec<Candidate> {
+fn vary<'a>(pool: Vec<Found<'a>>, ranking: &Ranking) -> Vec<Found<'a>> {
     let most = ranking.items_max;
-    let highest = pool.first().map_or(1.0, |candidate| candidate.score);
+    let highest = pool.first().map_or(1.0, |found| found.score);
     let of_category_max = ((most as f64 * ranking.category_share_max).ceil() as usize).max(1);
-    let mut left: Vec<Option<Candidate>> = pool.into_iter().map(Some).collect();
-    let mut chosen: Vec<Candidate> = Vec::new();
-    let mut by_category: BTreeMap<String, usize> = BTreeMap::new();
+    let mut categories: HashMap<&str, usize, RandomState> = HashMap::default();
+    let category = |found: &Found<'a>| {
+        let next = categories.len();
+        *categories.entry(found.category).or_insert(next)
+    };
+    let category_of: Vec<usize> = pool.iter().map(category).collect();
+    // Chosen of each; what has no category is never counted.
+    let mut counts = vec![0_usize; categories.len()];
+    let mut left: Vec<usize> = (0..pool.len()).collect();
+    let mut chosen = Vec::with_capacity(most.min(pool.len()));
     while chosen.len() < most {
-        let count = |candidate: &Candidate| by_category.get(&candidate.category).copied().unwrap_or(0);
-        let marginal = |candidate: &Candidate| {
-            let alike = f64::from(count(candidate) > 0);
-            ranking.relevance * candidate.score / highest - (1.0 - ranking.relevance) * alike
-        };
         let mut best: Option<(bool, f64, usize)> = None;
-        for (place, candidate) in left.iter().enumerate().filter_map(|(place, left)| Some((place, left.as_ref()?))) {
-            let value = (count(candidate) < of_category_max, marginal(candidate), place);
+        for (at, place) in left.iter().enumerate() {
+            let count = counts[category_of[*place]];
+            let marginal =
+                ranking.relevance * pool[*place].score / highest - (1.0 - ranking.relevance) * f64::from(count > 0);
+            let value = (count < of_category_max, marginal, at);
             if best.is_none_or(|best| (value.0, value.1) > (best.0, best.1)) {
                 best = Some(value);
             }
         }
-        let Some(candidate) = best.and_then(|(_, _, place)| left[place].take()) else { break };
-        if !candidate.category.is_empty() {
-            *by_category.entry(candidate.category.clone()).or_default() += 1;
+        let Some((_, _, at)) = best else { break };
+        let place = left.remove(at);
+        if !pool[place].category.is_empty() {
+            counts[category_of[place]] += 1;
         }
-        chosen.push(candidate);
+        chosen.push(pool[place]);
     }
     chosen
 }

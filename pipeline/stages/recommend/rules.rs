@@ -34,9 +34,7 @@ pub struct Learning {
     pub popularity_half_life_ms: i64,
     /// Items in a list as others read it. Its owner counts [`KEPT`](super::owner::KEPT) times as many.
     pub neighbours_max: usize,
-    /// Partial counts of an anchor wait this long for more of the same.
-    pub flush_ms: i64,
-    /// A list that has changed waits this long for further changes.
+    /// A list that has changed much waits this long for further changes.
     pub publish_ms: i64,
 }
 
@@ -129,7 +127,6 @@ impl From<&config::Recommendations> for Rules {
                 half_life_ms: ms(settings.half_life),
                 popularity_half_life_ms: ms(settings.popularity_half_life),
                 neighbours_max: settings.neighbours_max,
-                flush_ms: ms(settings.flush),
                 publish_ms: ms(settings.publish),
             },
             ranking: Ranking {

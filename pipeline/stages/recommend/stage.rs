@@ -8,11 +8,11 @@ use prost::Message;
 
 use super::anchor::Anchor;
 use super::candidates::{Candidate, Reason};
-use super::owner::{self, List};
-use super::partial::{Counts, Handed};
+use super::owner::{self, Came, List};
 use super::rules::{Learning, Rules};
+use super::said::{Gathered, Parcel, Said};
 use super::shared::SharedLists;
-use super::{Outcome, Recommended, Seen, Visitor, click, due, id_name, owner_kinds, recommend};
+use super::{Outcome, Recommended, Seen, Visitor, click, id_name, owner_kinds, recommend};
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
@@ -44,15 +44,34 @@ impl Recommender {
         now: Timestamp,
         outputs: &mut Vec<Output>,
     ) -> Option<v1::RecommendationResponse> {
-        let mut handed = due(tables);
         let outcome = click(tables, &*self.lists, &self.rules, seen);
-        self.count(&outcome, handed.len());
+        self.count(&outcome);
         let response = outcome.response;
-        handed.extend(outcome.handed);
-        outputs.extend(handed.iter().map(|handed| self.counts(handed)));
+        if !outcome.said.is_empty() {
+            outputs.push(to(&self.counts_topic, None, outcome.said.encode_to_vec()));
+        }
         let made = outcome.recommended.filter(|made| !made.items.is_empty());
         outputs.extend(made.map(|made| self.output(record, seen, made, now)));
         response
+    }
+
+    /// What the clicks of an epoch have counted, for the owners: taken out of what each has put out for itself.
+    pub fn gather(&self, clicks: &mut dyn Iterator<Item = &mut Vec<Output>>) -> Vec<Output> {
+        let mut gathered = Gathered::new(&self.rules.learning);
+        for outputs in clicks {
+            outputs.retain_mut(|output| {
+                let said = output.topic == self.counts_topic;
+                if said {
+                    // By this process, a moment ago.
+                    let said = output.payload.take().and_then(|payload| Said::decode(payload).ok());
+                    said.into_iter().for_each(|said| gathered.add(said));
+                }
+                !said
+            });
+        }
+        let parcels = gathered.parcels();
+        self.told().handed += parcels.len() as u64;
+        parcels.into_iter().map(|(key, parcel)| to(&self.counts_topic, Some(key), parcel.encode_to_vec())).collect()
     }
 
     /// What is recommended now to a user of whom this is remembered; nothing is counted as made.
@@ -73,19 +92,14 @@ impl Recommender {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, outcome: &Outcome, due: usize) {
+    fn count(&self, outcome: &Outcome) {
         let mut told = self.told();
-        told.handed += (due + outcome.handed.len()) as u64;
         match &outcome.recommended {
             Some(made) if made.items.is_empty() => told.empty += 1,
             Some(_) => told.made += 1,
             None => {}
         }
         outcome.effects.iter().for_each(|effect| *told.effects.entry(effect.name()).or_default() += 1);
-    }
-
-    fn counts(&self, handed: &Handed) -> Output {
-        to(&self.counts_topic, handed.anchor.key(), handed.counts.encode_to_vec())
     }
 
     fn output(&self, record: &RawRecord, seen: &Seen, made: Recommended, now: Timestamp) -> Output {
@@ -160,6 +174,13 @@ pub struct OwnerStage {
     pub lists_topic: Arc<str>,
 }
 
+/// What one message hands on.
+#[derive(Debug)]
+pub struct Handed {
+    came: Vec<Came>,
+    clock_ms: i64,
+}
+
 impl Stage for OwnerStage {
     type Prepared = Handed;
     type Event = Vec<(Anchor, List)>;
@@ -172,17 +193,18 @@ impl Stage for OwnerStage {
 
     fn prepare(&self, record: &RawRecord, _: Timestamp) -> Result<Prepare<Handed>, Rejection> {
         use crate::event::Reason::{Malformed, Tombstone};
-        let anchor = record.key.as_deref().and_then(Anchor::from_key);
-        let anchor = anchor.ok_or_else(|| Rejection::new(Malformed, "the key names no anchor of counts"))?;
-        let payload = record.payload.as_deref().ok_or_else(|| Rejection::new(Tombstone, "counts without a payload"))?;
-        let counts = Counts::decode(payload).map_err(|error| Rejection::new(Malformed, format!("counts: {error}")))?;
-        Ok(Prepare::Ready(Handed { anchor, counts }))
+        let payload = record.payload.clone().ok_or_else(|| Rejection::new(Tombstone, "counts without a payload"))?;
+        let parcel = Parcel::decode(payload).map_err(|error| Rejection::new(Malformed, format!("counts: {error}")))?;
+        let came = parcel.parts.into_iter().map(|part| Came::read(&part.key, part.counts));
+        let came = came.collect::<Option<Vec<Came>>>();
+        let came = came.ok_or_else(|| Rejection::new(Malformed, "counts of which a part cannot be read"))?;
+        Ok(Prepare::Ready(Handed { came, clock_ms: parcel.clock_ms }))
     }
 
-    fn observe(&self, state: &mut View<'_>, Handed { anchor, counts }: Handed) -> (Self::Event, Vec<Ask>) {
+    fn observe(&self, state: &mut View<'_>, Handed { came, clock_ms }: Handed) -> (Self::Event, Vec<Ask>) {
         // Counts are added whatever their age: what has faded is left out by their periods.
-        state.advance(counts.since_ms);
-        owner::take(state, &self.learning, &anchor, counts);
+        state.advance(clock_ms);
+        came.iter().for_each(|came| owner::take(state, &self.learning, came));
         (owner::due(state, &self.learning), Vec::new())
     }
 
@@ -194,18 +216,14 @@ impl Stage for OwnerStage {
         _: &[Answer],
         _: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
-        Ok(lists.iter().map(|(anchor, list)| to(&self.lists_topic, anchor.key(), list.encode_to_vec())).collect())
+        let list =
+            |(anchor, list): &(Anchor, List)| to(&self.lists_topic, Some(anchor.key().into()), list.encode_to_vec());
+        Ok(lists.iter().map(list).collect())
     }
 }
 
-fn to(topic: &Arc<str>, key: Vec<u8>, payload: Vec<u8>) -> Output {
-    Output {
-        topic: topic.clone(),
-        partition: None,
-        key: Some(key.into()),
-        payload: Some(payload.into()),
-        headers: Vec::new(),
-    }
+fn to(topic: &Arc<str>, key: Option<Bytes>, payload: Vec<u8>) -> Output {
+    Output { topic: topic.clone(), partition: None, key, payload: Some(payload.into()), headers: Vec::new() }
 }
 
 #[cfg(test)]
@@ -216,7 +234,7 @@ mod tests {
     fn a_reason_says_what_it_means() {
         let check = |reason: Reason, expected: serde_json::Value| {
             let (item, category) = ("q".to_owned(), "phones".to_owned());
-            let candidate = Candidate { item, category, score: 0.5, reason, strongest: 0.5 };
+            let candidate = Candidate { item, category, score: 0.5, reason };
             let json = serde_json::to_value(written(candidate, "this hour")).unwrap();
             assert_eq!(json["reason"], expected);
             assert_eq!((json["item"].as_str(), json["category"].as_str()), (Some("q"), Some("phones")));

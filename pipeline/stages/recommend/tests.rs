@@ -41,7 +41,10 @@ fn shop(rules: Rules) -> Shop {
 }
 
 fn settled(rules: Rules, partitions: usize, owners: usize, clicks: &[Click]) -> Shop {
-    let mut shop = Shop::new(rules, partitions, owners, 0);
+    settled_by(Shop::new(rules, partitions, owners, 0), clicks)
+}
+
+fn settled_by(mut shop: Shop, clicks: &[Click]) -> Shop {
     clicks.iter().for_each(|click| drop(shop.click(click)));
     shop.settle(START_MS + 1000 * HOUR_MS);
     assert_eq!(shop.fault().map(ToString::to_string), None);
@@ -91,7 +94,8 @@ fn counted_plainly(rules: &Rules, clicks: &[Click]) -> BTreeMap<Anchor, BTreeMap
 
 fn counted(anchored: owner::Anchored) -> BTreeMap<String, Decayed> {
     let counted = anchored.names.into_iter().filter_map(|kept| kept.counted);
-    counted.map(|counted| (counted.name, counted.weight.unwrap_or_default())).collect()
+    let text = |name: bytes::Bytes| String::from_utf8(name.to_vec()).unwrap();
+    counted.map(|counted| (text(counted.name), counted.weight.unwrap_or_default())).collect()
 }
 
 /// Clicks in the order of their times: who, what, minutes since the one before.
@@ -121,11 +125,13 @@ proptest! {
 
     #[test]
     fn counts_are_exact_over_partitions_and_owners(
-        clicks in any_clicks(), partitions in 1usize..5, owners in 1usize..4, flush_ms in 0i64..7_200_000,
+        clicks in any_clicks(), partitions in 1usize..5, owners in 1usize..4, epoch in 1usize..20,
+        publish_ms in 0i64..7_200_000,
     ) {
         let mut rules = roomy();
-        rules.learning.flush_ms = flush_ms;
-        let mut shop = settled(rules.clone(), partitions, owners, &clicks);
+        rules.learning.publish_ms = publish_ms;
+        let shop = Shop::new(rules.clone(), partitions, owners, 0).epochs_of(epoch);
+        let mut shop = settled_by(shop, &clicks);
         for (anchor, expected) in counted_plainly(&rules, &clicks) {
             let anchored = shop.anchored(&anchor).unwrap_or_default();
             let mut total = Decayed::default();
@@ -158,7 +164,7 @@ proptest! {
         let mut rules = roomy();
         rules.learning.neighbours_max = neighbours_max;
         // Parts of few names, so that names come and go.
-        rules.learning.flush_ms = 0;
+        rules.learning.publish_ms = 0;
         let mut shop = settled(rules.clone(), 3, 2, &clicks);
         let room = owner::KEPT * neighbours_max;
         for (anchor, expected) in counted_plainly(&rules, &clicks) {
@@ -308,23 +314,71 @@ fn what_is_remembered_of_a_user_is_bounded() {
     assert!(visitor.shown.len() <= visitor::SHOWN_MAX);
 }
 
-/// One message holds no more than [`partial::NAMES_MAX`] names and what one click adds.
+/// One message holds no more anchors, and no more names of one, than it may; all that was said is in one of them.
 #[test]
-fn partial_counts_do_not_grow_on() {
-    let mut rules = rules();
-    rules.learning.flush_ms = i64::MAX;
+fn parcels_are_bounded_and_hold_everything() {
+    let rules = rules();
     let mut state: InMemory = State::in_memory(&kinds(), 0);
-    let lists = offline::Table::default();
-    let mut handed = Vec::new();
-    for item in 0..1000 {
-        let new = view("a", &format!("i{item}"), item);
+    let (lists, mut gathered) = (offline::Table::default(), Gathered::new(&rules.learning));
+    for number in 0..3000 {
+        let new = view(&format!("u{}", number % 7), &format!("i{number}"), number);
         state.observe(|tables| tables.advance(new.at_ms));
         let seen = Seen::new(&new, &rules.business);
-        handed.extend(state.conclude(|tables| click(tables, &lists, &rules, &seen)).handed);
+        gathered.add(state.conclude(|tables| click(tables, &lists, &rules, &seen)).said);
     }
-    assert!(handed.iter().any(|handed| handed.anchor == Anchor::Shop));
-    let most = handed.iter().map(|handed| handed.counts.names.len()).max().unwrap();
-    assert!((partial::NAMES_MAX..partial::NAMES_MAX + 64).contains(&most), "{most}");
+    let mut popular = BTreeSet::new();
+    for (key, parcel) in gathered.parcels() {
+        assert!(parcel.parts.len() <= said::PARTS_MAX, "{} parts", parcel.parts.len());
+        for part in parcel.parts {
+            assert_eq!(said::way(&part.key), key, "all of an anchor go the same way");
+            let counts = <Counts as prost::Message>::decode(part.counts).unwrap();
+            assert!(counts.names.len() <= said::NAMES_MAX, "{} names", counts.names.len());
+            if Anchor::from_key(&part.key) == Some(Anchor::Shop) {
+                popular.extend(counts.names.into_iter().map(|counted| counted.name));
+            }
+        }
+    }
+    assert_eq!(popular.len(), 3000);
+}
+
+/// What an earlier version had counted and not handed on yet is handed on.
+#[test]
+fn what_an_earlier_version_kept_is_handed_on() {
+    let rules = rules();
+    let mut state: InMemory = State::in_memory(&kinds(), 0);
+    let mut kept = Gathered::new(&rules.learning);
+    kept.add(Said::of(&rules.learning, &Visitor::default(), &Visit::from(&view("a", "p", 0))));
+    let part = kept.parcels().into_iter().flat_map(|(_, parcel)| parcel.parts);
+    let part = part.into_iter().find(|part| part.key == Anchor::Shop.key()).unwrap();
+    let counts = <Counts as prost::Message>::decode(part.counts.clone()).unwrap();
+    state.observe(|tables| tables.advance(START_MS));
+    state.conclude(|tables| partial::PARTIALS.put_until(tables, &part.key, counts, START_MS + 1000));
+    let new = click_of("b", "q", "c", v1::Action::Impression, 1000);
+    state.observe(|tables| tables.advance(new.at_ms));
+    let (seen, lists) = (Seen::new(&new, &rules.business), offline::Table::default());
+    let said = state.conclude(|tables| click(tables, &lists, &rules, &seen)).said;
+    assert_eq!(said.parts, [part]);
+}
+
+/// A list of which little is new waits longer than one of which much is.
+#[test]
+fn lists_are_published_when_much_of_them_is_new() {
+    let rules = rules();
+    let wait = rules.learning.publish_ms;
+    let mut shop = shop(rules);
+    let published = |shop: &Shop| shop.lists().list(&Anchor::item("p")).map_or(0, |list| list.neighbours.len());
+    for user in 0..8 {
+        shop.click(&view(&format!("u{user}"), "p", 0));
+        shop.click(&view(&format!("u{user}"), &format!("i{user}"), 0));
+    }
+    shop.click(&view("clock", "x", wait));
+    assert_eq!(published(&shop), 8, "all of it is new");
+    shop.click(&view("u9", "p", wait));
+    shop.click(&view("u9", "i9", wait));
+    shop.click(&view("clock", "x", 3 * wait));
+    assert_eq!(published(&shop), 8, "little is");
+    shop.click(&view("clock", "x", 40 * wait));
+    assert_eq!(published(&shop), 9, "little by little");
 }
 
 #[test]

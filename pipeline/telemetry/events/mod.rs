@@ -25,7 +25,9 @@ pub use source::{
     BrokerFailed, ChunkReceived, LagMeasured, Rebalance, Rebalanced, Redacted, RegistryRetried, SourcePaused,
     TextsTruncated,
 };
-pub use state::{LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured};
+pub use state::{
+    LocalCopiesDiscarded, LocalCopy, RestoreEnded, RestoreProgressed, RestoreStarted, StateMeasured, TableRead,
+};
 
 #[cfg(test)]
 mod tests;

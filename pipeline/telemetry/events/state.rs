@@ -6,6 +6,22 @@ use tracing::{debug, info, warn};
 
 use crate::telemetry::names;
 
+/// How far a table that every instance reads has been read by this one.
+#[derive(Debug)]
+pub struct TableRead {
+    pub table: &'static str,
+    /// All that was there at the start has been read.
+    pub complete: bool,
+}
+
+impl TableRead {
+    pub fn emit(&self) {
+        let &Self { table, complete } = self;
+        names::TABLE_READING.set(&[table], f64::from(u8::from(!complete)));
+        debug!(table, complete, "table");
+    }
+}
+
 /// A partition's state is about to be read back from its changelog.
 #[derive(Debug)]
 pub struct RestoreStarted<'a> {

@@ -45,6 +45,7 @@ fn emit_everything() {
     LookUpOutcome::ALL.into_iter().for_each(|outcome| LookedUp { about: "profiles", outcome, took: MS }.emit());
     BoardRead { board: "alerts", read: 9, unreadable: 1, entries: 5, bytes: 1_000 }.emit();
     BoardMeasured { board: "alerts", bytes: 1_000, bytes_max: 2_000 }.emit();
+    TableRead { table: "lists", complete: true }.emit();
     UserMisplaced { topic: "clicks", partition: 3 }.emit();
     AlertsFiring { rule: "volume", severity: crate::event::v1::Severity::Critical, alerts: 2 }.emit();
     let mut alerts = AlertsObserved::default();

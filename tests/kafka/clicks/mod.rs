@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use groundswell::stages::recommend::Counts;
+use groundswell::stages::recommend::said::{Parcel, Part};
+use prost::Message;
 use tempfile::TempDir;
 
 use self::events::{Clicks, PARTITIONS, TOPICS, WRITERS_CLICK, inputs};
@@ -265,13 +268,12 @@ impl Scenario {
 
     /// Counts are handed on once, and no recommendation is made twice. What is recommended is not compared: it depends
     /// on when each instance has read which lists.
-    fn judge_recommendations(&self, mut expected: Vec<(Bytes, Bytes)>) -> Outcome<()> {
+    fn judge_recommendations(&self, expected: Vec<Bytes>) -> Outcome<()> {
         let handed = self.kafka.read_committed(&format!("{}-recommend-counts", self.tag))?;
-        let pair = |record: Record| (record.key.unwrap_or_default().into(), record.payload.unwrap_or_default().into());
-        let mut handed: Vec<(Bytes, Bytes)> = handed.into_iter().map(pair).collect();
-        handed.sort();
-        expected.sort();
-        assert_eq!(handed.len(), expected.len(), "seed {}: counts", self.seed);
+        let handed: Vec<Bytes> = handed.into_iter().filter_map(|record| record.payload).map(Bytes::from).collect();
+        let messages = handed.len();
+        let (handed, expected) = (counted(handed)?, counted(expected)?);
+        assert_eq!(handed.len(), expected.len(), "seed {}: pairs that are counted", self.seed);
         assert!(handed == expected, "seed {}: counts differ", self.seed);
         let mut ids = BTreeSet::new();
         for record in self.kafka.read_committed(&format!("{}-recommendations", self.tag))? {
@@ -280,9 +282,24 @@ impl Scenario {
             assert!(ids.insert(id), "seed {}: made twice: {made}", self.seed);
         }
         assert!(!handed.is_empty() && !ids.is_empty(), "there is something to compare");
-        println!("{} messages of counts and {} recommendations, each once", handed.len(), ids.len());
+        println!("{} counts in {messages} messages and {} recommendations, each once", handed.len(), ids.len());
         Ok(())
     }
+}
+
+/// By anchor and name: weights of all messages together, whole numbers by period.
+fn counted(messages: Vec<Bytes>) -> Outcome<BTreeMap<(Bytes, Bytes), BTreeMap<i64, u64>>> {
+    let mut sums: BTreeMap<(Bytes, Bytes), BTreeMap<i64, u64>> = BTreeMap::new();
+    for message in messages {
+        for Part { key, counts } in Parcel::decode(message)?.parts {
+            for counted in Counts::decode(counts)?.names {
+                let sum = sums.entry((key.clone(), counted.name)).or_default();
+                let weight = counted.weight.unwrap_or_default();
+                weight.by_period().for_each(|(period, weight)| *sum.entry(period).or_default() += weight);
+            }
+        }
+    }
+    Ok(sums)
 }
 
 /// What was read of one input partition against what was expected of it, once each. Says how many.

@@ -34,8 +34,8 @@ pub struct Expected {
     /// By the offset of the click that each was made at.
     pub profiles: Vec<(i64, String)>,
     pub rejected: usize,
-    /// What is handed to the owners of items and categories: keys and values.
-    pub counts: Vec<(Bytes, Bytes)>,
+    /// What is handed to the owners of items and categories.
+    pub counts: Vec<Bytes>,
     pub entries: BTreeMap<Bytes, Stored>,
 }
 
@@ -72,16 +72,16 @@ impl Undisturbed {
             let answers = asks.iter().map(|ask| self.answer(ask)).collect::<Outcome<Vec<_>>>()?;
             let now = Timestamp::now();
             let outputs = state.conclude(|view| self.stage.conclude(view, &record, waiting, &answers, now));
-            let outputs = outputs.map_err(|rejection| rejection.to_string())?;
-            let counts_topic = self.counts_topic().to_owned();
+            let mut outputs = outputs.map_err(|rejection| rejection.to_string())?;
+            // Each click as an epoch of its own: sums are the same however it is cut.
+            let gathered = self.stage.gather(&mut std::iter::once(&mut outputs));
+            expected.counts.extend(gathered.into_iter().filter_map(|output| output.payload));
             for output in outputs {
                 let payload = output.payload.ok_or("an output without a payload")?;
                 if output.topic == self.stage.scored.topic {
                     expected.scored.push((*offset, without_time(&Record::new(payload))?.1));
                 } else if output.topic == self.stage.profiles.topic {
                     expected.profiles.push((*offset, as_written(&Record::new(payload))?.1));
-                } else if *output.topic == *counts_topic {
-                    expected.counts.push((output.key.ok_or("counts without a key")?, payload));
                 }
             }
         }
@@ -90,10 +90,6 @@ impl Undisturbed {
         }
         expected.entries = state.entries();
         Ok(expected)
-    }
-
-    fn counts_topic(&self) -> &str {
-        self.stage.recommender.as_ref().map_or("", |recommender| &recommender.counts_topic)
     }
 
     fn prepare(&self, record: &RawRecord) -> Outcome<Option<<ClicksStage as Stage>::Prepared>> {
