@@ -31,14 +31,14 @@ pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36
 /// Alerts as they were written last, by id.
 pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
 /// Confirmed alerts that something provisional stands in the place of, by id: it may be taken back.
-pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(40, "alert-confirmed").expires_after(WEEK_MS));
+pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(41, "alert-confirmed").expires_after(WEEK_MS));
 /// By group.
 pub const GROUPS: Table<str, Group> = Table::new(Kind::new(38, "alert-groups").expires_after(WEEK_MS));
 /// Buckets of which something is expected, behind those of [`CLOSE`]: by bucket, group and scope.
-pub const EXPECT: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(41, "alert-expected").fires());
+pub const EXPECT: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(42, "alert-expected").fires());
 /// By group, scope and rule, of rules that look for anomalies.
 pub const SERIES: Table<((String, String), String), Series> =
-    Table::new(Kind::new(42, "alert-series").expires_after(MONTH_MS));
+    Table::new(Kind::new(40, "alert-series").expires_after(MONTH_MS));
 /// One record, under the empty key.
 pub const OWNER: Table<str, Owner> = Table::new(Kind::new(39, "alert-owner"));
 
