@@ -10,7 +10,7 @@ use super::out;
 use super::settings::ConfigArgs;
 use super::topics::Report;
 use crate::codec::registry::Client;
-use crate::config::{self, Examined, InputKind, Key, Kind, Settings};
+use crate::config::{self, Counted, Examined, InputKind, Key, Kind, Settings};
 use crate::event::{Error, Fault};
 use crate::infer::{Activation, Head, HeadKind, RowsDirectory};
 use crate::runtime::{Loaded, Models, Purchase, segments};
@@ -52,7 +52,8 @@ impl Check {
         }
         let mut examined = self.config.examine()?;
         let settings = examined.settings.clone();
-        let described = [models(&mut examined), purchase(&mut examined), segments(&mut examined)].concat();
+        let described =
+            [models(&mut examined), purchase(&mut examined), segments(&mut examined)].concat() + &alerts(&settings);
         library(&mut examined);
         state_directory(&mut examined);
         if !examined.faults.0.is_empty() {
@@ -119,6 +120,20 @@ fn segments(examined: &mut Examined) -> String {
             String::new()
         }
     }
+}
+
+/// What alerts will lack.
+fn alerts(settings: &Settings) -> String {
+    if !settings.alerts.enabled {
+        return String::new();
+    }
+    let rules: Vec<&str> = settings.alerts.rules.iter().map(|rule| rule.name.as_str()).collect();
+    let mut text = format!("alerts: {}\n", rules.join(", "));
+    if settings.alerts.watches(Counted::Texts) && !settings.text.include_text {
+        text += "    warning: text.include_text is false: alerts will have no sample texts and no terms, and copies of a \
+                 text count in full\n";
+    }
+    text
 }
 
 fn reads_clicks(settings: &Settings) -> bool {
@@ -270,6 +285,18 @@ mod tests {
         let error = together(faults).expect("an error");
         assert_eq!((error.fault, error.message.as_str()), (Fault::Config, "no broker\n    start one\nno model"));
         assert_eq!(together(vec![unreachable]).map(|e| e.fault), Some(Fault::Broker));
+    }
+
+    #[test]
+    fn alerts_without_texts_are_warned_of() {
+        let of = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+            alerts(&config::load(None, &overrides, std::iter::empty()).unwrap())
+        };
+        assert_eq!(of(&[]), "", "none are configured");
+        let without = of(&["alerts.enabled=true"]);
+        assert!(without.contains("volume") && without.contains("text.include_text is false"), "{without}");
+        assert!(!of(&["alerts.enabled=true", "text.include_text=true"]).contains("warning"));
     }
 
     #[test]

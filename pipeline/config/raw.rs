@@ -352,9 +352,9 @@ pub struct AlertRule {
     pub signal: Option<Signal>,
     /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
-    /// What of it is an alert. `surge`: more than expected (of `mean_sentiment`, worse), in the last bucket or in the last 5, 15 and 60 together, also of small numbers. `anomaly`: anything out of the ordinary for this series, less as well as more, as `groundswell detect` has it; it takes 150 buckets to know the series, about a kilobyte for each scope, and says nothing before a bucket's grace has passed. Absent: `surge`.
+    /// What of it is an alert. `surge`: more than expected (of `mean_sentiment`, worse), in the last bucket or in the last 5, 15 and 60 together, also of small numbers. `anomaly`: anything out of the ordinary for this series, less as well as more, as `groundswell detect` has it, in a single bucket: that nothing comes shows where some forty a bucket are usual; it takes 150 buckets to know the series, about a kilobyte for each scope, and says nothing before a bucket's grace has passed. Absent: `surge`.
     pub looks_for: Option<LooksFor>,
-    /// How many times as much as expected it must be, at least; for an anomaly, also how many times as little. Of `mean_sentiment`, it is the distance from 1 that grows so much. Absent: 1.3.
+    /// How many times as much as expected it must be, at least; of a share, how many times the odds: from 15 % to 19 %, from 60 % to 66 %; of `mean_sentiment`, likewise for its distance from 1 as a part of 2. For an anomaly, also how many times as little. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]
     pub ratio_min: Option<f64>,
     /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected, or below it for an anomaly. Absent: 5.
@@ -426,7 +426,7 @@ pub struct Alertmanager {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
-    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`), each as it must be. `*` is any value, an empty one stands for none.
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`, `users`, `sentiment`), each as it must be. `*` is any value, an empty one stands for none.
     #[serde(default)]
     pub matching: BTreeMap<String, String>,
     /// RFC 3339. Absent: from the beginning.

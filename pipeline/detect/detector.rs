@@ -29,6 +29,9 @@ const UNREST_MIN: f64 = 0.3;
 /// Larger values, of either sign, are read as this: their differences must stay finite.
 const VALUE_MAX: f64 = 1e100;
 
+/// Of [`Detector::to_bytes`]: another number wherever a field comes, goes or changes.
+pub const LAYOUT: u32 = 1;
+
 /// What is remembered of one series.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Detector {
@@ -82,7 +85,7 @@ impl Detector {
         Verdict { expected_low, expected_high, expected, tests, p_value, score, alert }
     }
 
-    /// For whoever keeps it: about a kilobyte. What is written by a layout of the fields is read by the same one only.
+    /// For whoever keeps it: about a kilobyte. What is written by one [`LAYOUT`] is read by the same one only.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Writing numbers into memory does not fail.
         postcard::to_allocvec(self).unwrap_or_default()

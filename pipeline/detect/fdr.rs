@@ -1,21 +1,22 @@
 //! Many series, one promise: of the alarms of a period, the expected share that is false stays below a bound.
 
 /// LORD++ (Ramdas, Yang, Wainwright & Jordan, Online control of the false discovery rate with decaying memory, NeurIPS
-/// 2017, section 3), with its budget spent evenly over a period.
+/// 2017, section 3), with its budget renewed every period.
 ///
 /// Test `t` is at the level `α_t = w γ_t + (α − w) γ_{t−τ₁} + α Σ_{j≥2} γ_{t−τ_j}`, where `τ_j` is the time of the `j`-th
-/// alarm and `γ` any sequence that is not negative and adds up to at most 1. Here `γ_t` and every `γ_{t−τ}` are the same
-/// number: `1 / 2N` for the `N` tests that a period is expected to hold, an eighth of that for the `2N` tests behind them, an
-/// eighth again for `4N`, and so on. They add up to 1 however many tests there are, and no memory of times is needed: each
-/// alarm adds `α γ_t` to all levels behind it. After a period all begins anew, and `N` is what the last one held.
+/// alarm and `γ` any sequence that falls and adds up to 1. Here `γ_k` is `(1 − 1/N)^(k−1) / N` for the `N` tests that a
+/// period is expected to hold, so that no memory of times is needed: what is left of all that was earned is one number, of
+/// which every test spends an `N`-th, and what surges today has earned still helps tomorrow morning. `w` is given anew
+/// with each period, and what is left of the one before is lost; `N` is what the last period held.
 ///
 /// What counts as a discovery is the caller's to say ([`Fdr::discovered`]): where several alarms are of one incident, of
 /// which somebody is told once, only the first of them may earn, or the share of false ones among what is told would be as
 /// many times the bound as a true incident has alarms.
 ///
-/// The bound on the false discovery rate holds if the p-values of series where nothing happens are independent of each
-/// other and no smaller than uniform; of the modified rate, E[false] / E[alarms], without independence between them so
-/// long as each is no smaller than uniform given the alarms before it.
+/// All levels up to any moment add up to at most α times the discoveries, and `w` for each period that had none. So the
+/// bound on the false discovery rate holds, but for such periods, if the p-values of series where nothing happens are
+/// independent of each other and no smaller than uniform; of the modified rate, E[false] / E[alarms], without independence
+/// between them so long as each is no smaller than uniform given the alarms before it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Fdr {
     /// α.
@@ -32,8 +33,15 @@ pub struct Fdr {
     tests: u64,
     #[prost(uint64, tag = "6")]
     alarms: u64,
+    /// What is left of w, and of what discoveries have earned.
+    #[prost(double, optional, tag = "7")]
+    start: Option<f64>,
+    #[prost(double, tag = "8")]
+    earned: f64,
 }
 
+/// w, as a part of the bound: the paper's choice leaves as much to the first alarm as to the time before it.
+const START: f64 = 0.5;
 /// A period that held fewer tests says little of how many the next one holds.
 const TESTS_MIN: u64 = 100;
 
@@ -42,7 +50,7 @@ impl Fdr {
     pub fn new(bound: f64, tests_expected: u64, period_ms: i64) -> Self {
         let bound = if bound.is_finite() { bound.clamp(0.0, 1.0) } else { 0.0 };
         let (tests_expected, period_ms) = (tests_expected.max(1), period_ms.max(1));
-        Self { bound, tests_expected, period_ms, period: None, tests: 0, alarms: 0 }
+        Self { bound, tests_expected, period_ms, ..Self::default() }
     }
 
     /// Whether this p-value, at this time, is an alarm. A time before the period under way counts into it. What it earns is
@@ -54,31 +62,30 @@ impl Fdr {
                 self.tests_expected = self.tests.max(TESTS_MIN);
             }
             self.period = Some(period);
-            self.tests = 0;
-            self.alarms = 0;
+            (self.tests, self.alarms, self.start) = (0, 0, None);
         }
         let alarm = p_value <= self.level();
         self.tests = self.tests.saturating_add(1);
+        let keep = 1.0 - 1.0 / self.tests_expected.max(1) as f64;
+        self.start = Some(self.first_wealth() * keep);
+        self.earned *= keep;
         alarm
     }
 
     /// The last alarm is of something that no alarm was of before.
     pub fn discovered(&mut self) {
+        // w was given before the first.
+        self.earned += if self.alarms == 0 { self.bound - self.bound * START } else { self.bound };
         self.alarms = self.alarms.saturating_add(1);
     }
 
-    /// The level at which the next test of the period will be judged.
+    /// The level at which the next test will be judged.
     pub fn level(&self) -> f64 {
-        // w, half of the bound: the paper's choice leaves as much to the first alarm as to the time before it.
-        let start = self.bound / 2.0;
-        let earned = match self.alarms {
-            0 => 0.0,
-            more => self.bound - start + self.bound * (more - 1) as f64,
-        };
-        // The k-th block holds 2^k N tests, each at 1 / (2^(2k+1) N): half of what is left before it.
-        let block = (self.tests / self.tests_expected.max(1) + 1).ilog2();
-        let gamma = (-f64::from(2 * block + 1)).exp2() / self.tests_expected.max(1) as f64;
-        ((start + earned) * gamma).min(1.0)
+        ((self.first_wealth() + self.earned) / self.tests_expected.max(1) as f64).min(1.0)
+    }
+
+    fn first_wealth(&self) -> f64 {
+        self.start.unwrap_or(self.bound * START)
     }
 
     /// Discoveries of the period under way.
@@ -158,13 +165,20 @@ mod tests {
         let mut fdr = Fdr::new(0.1, 1_000, 1_000);
         let first = fdr.level();
         (0..400).for_each(|time| assert!(!fdr.is_alarm(time, 1.0)));
-        assert_eq!(fdr.level(), first);
+        assert!(fdr.level() < first && fdr.level() > first / 2.0, "400 of 1,000 tests have spent their parts");
         assert!(discovers(&mut fdr, 1_000, 1e-12));
         assert_eq!(fdr.alarms(), 1);
         assert!(fdr.is_alarm(1_000, 1e-12));
         assert_eq!(fdr.alarms(), 1, "of the same");
+        assert!(fdr.level() > first, "400 tests are expected, and a discovery has earned");
         assert!(discovers(&mut fdr, 5, 1e-12), "a late one counts into the period under way");
-        assert!(fdr.level() > 2.0 * first, "400 tests are expected, and two discoveries have earned");
+        let earned = fdr.level();
+        assert!(earned > 2.0 * first);
+        assert!(!fdr.is_alarm(2_000, 1.0));
+        assert!(
+            fdr.level() > 2.0 * earned,
+            "what is left of it lasts: a period of 100 tests, the least that is believed"
+        );
     }
 
     #[test]
@@ -173,8 +187,8 @@ mod tests {
         let mut spent = 0.0;
         for time in 0..100_000 {
             spent += fdr.level();
-            assert!(!fdr.is_alarm(time, 1.0) && fdr.level() > 0.0);
+            assert!(!fdr.is_alarm(time, 1.0));
         }
-        assert!(spent > 0.0499 && spent <= 0.05, "{spent}");
+        assert!(spent > 0.0499 && spent <= 0.050_001, "{spent}");
     }
 }

@@ -31,7 +31,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use detector::Detector;
+pub use detector::{Detector, LAYOUT};
 pub use fdr::Fdr;
 pub use verdict::guaranteed;
 

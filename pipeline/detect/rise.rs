@@ -6,8 +6,10 @@
 //! (Naus, 1965; of geometric lengths: Neill & Moore, KDD 2004). What spread a length has beyond its model's is learned for
 //! that length, so that traffic in waves makes its long windows wide.
 //!
-//! The past begins [`LAG`] buckets ago: what is being judged is not what it is judged by. Buckets without events cost
-//! nothing until the next one is looked at.
+//! The past ends [`LAG`] buckets ago, before the longest window begins: what is being judged is not what it is judged by, and
+//! a surge is not learned while a window could still find it. What was found is left out of the past by the caller
+//! ([`Rise::skip`]), and so is every window that reaches into it. Buckets without events cost nothing until the next one is
+//! looked at.
 
 use prost::Message;
 
@@ -15,8 +17,10 @@ use super::{P_MIN, count, share};
 
 /// Buckets that are looked at together.
 pub const WINDOWS: [i64; 4] = [1, 5, 15, 60];
-/// The last buckets are not the past yet.
-pub const LAG: i64 = 15;
+/// The last buckets are not the past yet…
+pub const LAG: i64 = WINDOWS[3];
+/// …and fewer while the hours are not known: what was an hour ago is no measure of a morning.
+const LAG_EARLY: i64 = 15;
 /// Buckets that the caller keeps: the longest window, as of the oldest bucket that is still to be learned.
 pub const RECENT: i64 = WINDOWS[3] + LAG;
 
@@ -53,6 +57,8 @@ const SPREAD_MIN: f64 = 5e-4;
 /// One window counts for at most so many standard deviations and events when it is learned.
 const REACH: f64 = 6.0;
 const REACH_EVENTS: f64 = 3.0;
+/// A level that lasts is adopted up to so many times the one before.
+const ADOPTED_MAX: f64 = 1e6;
 /// No clipping before the level is known.
 const CLIP_AFTER_BUCKETS: f64 = 30.0;
 /// Half an event more: what is not seen is not impossible.
@@ -76,7 +82,7 @@ pub struct Cell {
     pub all: f32,
 }
 
-/// What is remembered of a series' past: some 400 bytes once hours and days are known, some 120 before.
+/// What is remembered of a series' past: some 420 bytes once hours and days are known, some 120 before.
 #[derive(Clone, PartialEq, Message)]
 pub struct Rise {
     /// The first bucket seen.
@@ -109,6 +115,14 @@ pub struct Rise {
     /// By window: as in [`share::ShareModel`].
     #[prost(float, repeated, tag = "12")]
     share_spread: Vec<f32>,
+    /// The trend as it was when the last 60 buckets began, and the 60 before.
+    #[prost(float, tag = "15")]
+    trend_last: f32,
+    #[prost(float, tag = "16")]
+    trend_then: f32,
+    /// Buckets before this one were left out, or came before: windows that reach back to them say nothing of the usual.
+    #[prost(int64, tag = "17")]
+    whole_from: i64,
 }
 
 /// What is expected of a window: `doubt` is the part of the variance that comes of not knowing the mean, relative to its
@@ -152,8 +166,9 @@ impl Rise {
         hits / (hits + misses)
     }
 
-    /// Learns the buckets before `to`. `cells` are in order, and hold [`RECENT`] buckets before `to`.
-    pub fn learn(&mut self, cells: &[Cell], to: i64, bucket_ms: i64) {
+    /// Learns what is the past for bucket `now`. `cells` are in order, and hold [`RECENT`] buckets up to it.
+    pub fn learn(&mut self, cells: &[Cell], now: i64, bucket_ms: i64) {
+        let to = now + 1 - self.lag(bucket_ms);
         while self.learned_to < to {
             let at = self.learned_to;
             let next = cells.partition_point(|cell| cell.at < at);
@@ -163,6 +178,9 @@ impl Rise {
                 None => cells.get(next).map_or(to, |cell| cell.at).min(to).min(hour_end(at, bucket_ms)),
             };
             self.learn_spread(cells, at, end, bucket_ms);
+            if at.div_euclid(LAG) != end.div_euclid(LAG) {
+                (self.trend_then, self.trend_last) = (self.trend_last, self.trend() as f32);
+            }
             let (events, hits) = cell.map_or((0.0, 0.0), |cell| (f64::from(cell.events), f64::from(cell.hits)));
             self.learn_level(at, end - at, events, bucket_ms);
             self.learn_share(end - at, events, hits, bucket_ms);
@@ -171,6 +189,7 @@ impl Rise {
             if known != (self.knows_hours(bucket_ms), self.knows_days(bucket_ms)) {
                 // They followed what season says from here on.
                 (self.trend_events, self.trend_expected) = (0.0, 0.0);
+                (self.trend_last, self.trend_then) = (0.0, 0.0);
                 self.count_spread.clear();
             }
         }
@@ -178,7 +197,39 @@ impl Rise {
 
     /// Leaves out the buckets before `to`: neither many nor few, they say nothing of the usual.
     pub fn skip(&mut self, to: i64) {
-        self.learned_to = self.learned_to.max(to);
+        if to > self.learned_to {
+            (self.learned_to, self.whole_from) = (to, to);
+        }
+    }
+
+    /// What the longest window that ends with bucket `now` holds is the usual from here on, where it is more than was
+    /// expected: a level that has lasted for so long that it is no news any more.
+    pub fn adopt_events(&mut self, cells: &[Cell], now: i64, bucket_ms: i64) {
+        let seen = sums(cells, now + 1 - WINDOWS[3], now + 1).events + PRIOR;
+        let more = |rise: &Self| seen / (rise.events_expected(3, now, bucket_ms).mean + PRIOR);
+        let factor = more(self).min(ADOPTED_MAX) as f32;
+        if factor <= 1.0 {
+            return;
+        }
+        // All hours and days alike: what they are of the mean stays, but is believed more readily with more events.
+        let events = self.hours.iter_mut().step_by(2).chain(self.days.iter_mut().step_by(2));
+        events.for_each(|events| *events *= factor);
+        (self.trend_events, self.trend_expected) = (0.0, 0.0);
+        (self.trend_last, self.trend_then) = (0.0, 0.0);
+        self.events *= more(self).min(ADOPTED_MAX) as f32;
+    }
+
+    /// As [`Self::adopt_events`], of the share of hits.
+    pub fn adopt_share(&mut self, cells: &[Cell], now: i64) {
+        let Sums { events, hits } = sums(cells, now + 1 - WINDOWS[3], now + 1);
+        let share = ((hits + PRIOR) / (events + 2.0 * PRIOR)).max(self.share());
+        let all = f64::from(self.hits) + f64::from(self.misses);
+        (self.hits, self.misses) = ((all * share) as f32, (all * (1.0 - share)) as f32);
+    }
+
+    /// So many buckets before one that is judged the past ends.
+    pub fn lag(&self, bucket_ms: i64) -> i64 {
+        if self.knows_hours(bucket_ms) { LAG } else { LAG_EARLY }
     }
 
     /// Is the number of events in the windows that end with bucket `now` more than expected? `None` where the series is
@@ -261,11 +312,20 @@ impl Rise {
         for (i, length) in WINDOWS.into_iter().enumerate() {
             let count = end.div_euclid(length) - at.div_euclid(length);
             let first_end = (at.div_euclid(length) + 1) * length;
-            if count <= 0 || first_end - length < self.first || f64::from(self.buckets) < CLIP_AFTER_BUCKETS {
+            if count <= 0
+                || first_end - length < self.first.max(self.whole_from)
+                || f64::from(self.buckets) < CLIP_AFTER_BUCKETS
+            {
                 continue;
             }
             let sums = sums(cells, first_end - length, first_end);
-            let Expected { mean, doubt, deviation } = self.events_expected(i, first_end - 1, bucket_ms);
+            // As a bucket is judged later: by a trend that does not know the window.
+            let trend = if self.trend_then > 0.0 && self.knows_hours(bucket_ms) {
+                f64::from(self.trend_then)
+            } else {
+                self.trend()
+            };
+            let Expected { mean, doubt, deviation } = self.events_expected_at(i, first_end - 1, bucket_ms, trend);
             let reach = REACH * deviation + REACH_EVENTS;
             let mut learn = |x: f64, n: f64| {
                 let off = (x - mean).clamp(-reach, reach);
@@ -294,6 +354,10 @@ impl Rise {
 
     /// What the past lets expect of a window's events.
     fn events_expected(&self, i: usize, now: i64, bucket_ms: i64) -> Expected {
+        self.events_expected_at(i, now, bucket_ms, self.trend())
+    }
+
+    fn events_expected_at(&self, i: usize, now: i64, bucket_ms: i64, trend: f64) -> Expected {
         let (mut mean, mut of_hours) = (0.0, 0.0);
         let mut at = now + 1 - WINDOWS[i];
         while at <= now {
@@ -306,7 +370,7 @@ impl Rise {
         let squares = (mean * mean).max(1e-18);
         let level = 1.0 / (f64::from(self.events) + PRIOR) + 1.0 / (f64::from(self.trend_expected) + FACTOR_PRIOR);
         let doubt = level + of_hours / squares + self.drift(i, bucket_ms);
-        let mean = (mean * self.trend()).max(1e-9);
+        let mean = (mean * trend).max(1e-9);
         let deviation = (mean + (self.count_spread(i) + doubt) * mean * mean).sqrt();
         Expected { mean, doubt, deviation }
     }
@@ -324,7 +388,7 @@ impl Rise {
         if self.knows_hours(bucket_ms) {
             return 0.0;
         }
-        let age = LAG as f64 + TREND_BUCKETS_EARLY + WINDOWS[i] as f64 / 2.0;
+        let age = LAG_EARLY as f64 + TREND_BUCKETS_EARLY + WINDOWS[i] as f64 / 2.0;
         (DRIFT_PER_HOUR * age * bucket_ms as f64 / HOUR_MS as f64).min(1.0).powi(2)
     }
 
@@ -501,7 +565,7 @@ mod tests {
             if events > 0 {
                 self.cells.push(Cell { at, events: events as f32, hits: hits as f32, all: events as f32 });
             }
-            self.rise.learn(&self.cells, at + 1 - LAG, MINUTE);
+            self.rise.learn(&self.cells, at, MINUTE);
             self.cells.retain(|cell| cell.at > at - RECENT);
             let least =
                 |windows: [Option<Window>; 4]| windows.into_iter().flatten().map(|w| w.p_value).fold(1.0, f64::min);
@@ -555,6 +619,61 @@ mod tests {
         assert!(large <= 5 && small <= 55, "{large}, {small}");
     }
 
+    /// The expected events of the hour that ends with the last bucket, after a surge of an hour and without it.
+    #[test]
+    fn an_hour_of_surge_is_judged_by_what_was_before_it() {
+        let expected = |factor: f64, minutes: i64| {
+            let (mut dice, mut series) = (Dice::new(11), Series::new());
+            for at in 0..4_320 + minutes {
+                let events = dice.poisson(if at >= 4_320 { 3.0 * factor } else { 3.0 });
+                series.push(at, events, 0);
+            }
+            series.rise.events(&series.cells, 4_319 + minutes, MINUTE)[3].unwrap().expected
+        };
+        for minutes in [20, 40, 60] {
+            assert_eq!(expected(3.0, minutes), expected(1.0, minutes), "{minutes} min: nothing of it is learned");
+        }
+        assert!(expected(3.0, 300) > 1.3 * expected(1.0, 300), "what stays is learned");
+    }
+
+    #[test]
+    fn a_level_that_is_adopted_is_expected() {
+        let (mut dice, mut series) = (Dice::new(13), Series::new());
+        for at in 0..4_500 {
+            let surge = at >= 4_400;
+            let events = dice.poisson(if surge { 40.0 } else { 2.0 });
+            let hits = hits(&mut dice, events, if surge { 0.9 } else { 0.2 });
+            series.push(at, events, hits);
+            if surge {
+                series.rise.skip(at + 1 - LAG);
+            }
+        }
+        let p = |series: &Series| {
+            let events = series.rise.events(&series.cells, 4_499, MINUTE)[3].unwrap().p_value;
+            [events, series.rise.hits(&series.cells, 4_499)[3].unwrap().p_value]
+        };
+        assert!(p(&series).iter().all(|p| *p < 1e-6), "{:?}", p(&series));
+        series.rise.adopt_events(&series.cells, 4_499, MINUTE);
+        series.rise.adopt_share(&series.cells, 4_499);
+        assert!(p(&series).iter().all(|p| *p > 1e-2), "{:?}", p(&series));
+    }
+
+    #[test]
+    fn what_was_left_out_is_in_no_spread() {
+        let spread = |skips: bool| {
+            let (mut dice, mut series) = (Dice::new(12), Series::new());
+            for at in 0..4_600 {
+                let events = dice.poisson(if (4_330..4_390).contains(&at) { 30.0 } else { 3.0 });
+                if skips && (4_330..4_390).contains(&(at - LAG)) {
+                    series.rise.skip(at + 1 - LAG);
+                }
+                series.push(at, events, 0);
+            }
+            series.rise.count_spread(3)
+        };
+        assert!(spread(true) < 0.02 && spread(false) > 2.0 * spread(true), "{} {}", spread(true), spread(false));
+    }
+
     #[test]
     fn the_hour_of_the_day_is_learned() {
         let (mut dice, mut series, mut low) = (Dice::new(5), Series::new(), 0);
@@ -581,7 +700,7 @@ mod tests {
             if count > 0 {
                 // Buckets are kept until they are learned.
                 jumps.cells.push(Cell { at, events: count as f32, hits: (count / 2) as f32, all: 0.0 });
-                jumps.rise.learn(&jumps.cells, at + 1 - LAG, MINUTE);
+                jumps.rise.learn(&jumps.cells, at, MINUTE);
                 let kept = jumps.rise.learned_to - WINDOWS[3];
                 jumps.cells.retain(|cell| cell.at > kept);
             }
@@ -607,6 +726,6 @@ mod tests {
         for at in 0..5_000 {
             series.push(at, dice.poisson(50.0), 3);
         }
-        assert!(series.rise.encoded_len() <= 420, "{}", series.rise.encoded_len());
+        assert!(series.rise.encoded_len() <= 440, "{}", series.rise.encoded_len());
     }
 }

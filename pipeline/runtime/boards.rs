@@ -10,10 +10,11 @@ use rdkafka::consumer::BaseConsumer;
 use super::follow::{Table, follow};
 use super::start::Running;
 use crate::config::Settings;
+use crate::event::v1::Severity;
 use crate::event::{AlertsWanted, Error, TrendsWanted, Written};
 use crate::stages::Stage;
 use crate::stages::alerts::{AlertBoard, AlertsStage, TrendBoard};
-use crate::telemetry::{BoardMeasured, BoardRead};
+use crate::telemetry::{AlertsFiring, BoardMeasured, BoardRead};
 
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
@@ -64,12 +65,14 @@ pub fn start_boards(settings: &Settings) -> Result<Option<(Boards, Vec<Running>)
     let (outputs, http) = (&settings.outputs, &settings.http);
     let alerts = Shared::new(AlertBoard::new(outputs.format, http.alerts_bytes_max));
     let trends = Shared::new(TrendBoard::new(outputs.format, http.trends_bytes_max));
+    let rules: Vec<String> = settings.alerts.rules.iter().map(|rule| rule.name.clone()).collect();
     let reads_alerts = Reads {
         name: "alerts",
         shared: alerts.clone(),
         take: AlertBoard::take,
         size: |board| (board.len(), board.bytes()),
         bytes_max: http.alerts_bytes_max,
+        report: Box::new(move |board| report_firing(board, &rules)),
         measure_at: Instant::now(),
     };
     let reads_trends = Reads {
@@ -78,6 +81,7 @@ pub fn start_boards(settings: &Settings) -> Result<Option<(Boards, Vec<Running>)
         take: TrendBoard::take,
         size: |board| (board.len(), board.bytes()),
         bytes_max: http.trends_bytes_max,
+        report: Box::new(|_| {}),
         measure_at: Instant::now(),
     };
     let running = vec![
@@ -85,6 +89,15 @@ pub fn start_boards(settings: &Settings) -> Result<Option<(Boards, Vec<Running>)
         follow(settings, AlertsStage::NAME, "trends", outputs.trends.clone(), reads_trends)?,
     ];
     Ok(Some((Boards { alerts, trends }, running)))
+}
+
+/// Under the rules of this instance's configuration, so that the labels are known beforehand.
+fn report_firing(board: &AlertBoard, rules: &[String]) {
+    for rule in rules {
+        for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
+            AlertsFiring { rule, severity, alerts: board.firing(rule, severity) }.emit();
+        }
+    }
 }
 
 /// One of the two topics, on its way to its board.
@@ -95,6 +108,7 @@ struct Reads<B> {
     /// Entries and bytes.
     size: fn(&B) -> (usize, usize),
     bytes_max: usize,
+    report: Box<dyn Fn(&B) + Send>,
     measure_at: Instant,
 }
 
@@ -113,7 +127,10 @@ impl<B: Send + 'static> Table for Reads<B> {
         let now = Instant::now();
         if now >= self.measure_at {
             self.measure_at = now + MEASURE_EVERY;
-            let (_, bytes) = (self.size)(&self.shared.board());
+            let board = self.shared.board();
+            let (_, bytes) = (self.size)(&board);
+            (self.report)(&board);
+            drop(board);
             BoardMeasured { board: self.name, bytes, bytes_max: self.bytes_max }.emit();
         }
         Ok(())

@@ -268,6 +268,13 @@ pub(super) static ALERTS_WRITTEN: Metric = Metric {
     labels: &["state"],
     help: "Alerts written, every revision, by state; those of epochs that were aborted count again.",
 };
+pub(super) static ALERTS_FIRING: Metric = Metric {
+    name: "groundswell_alerts_firing",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["rule", "severity"],
+    help: "Alerts that fire now and are neither inhibited nor silenced, by rule and severity; every instance with an HTTP port counts all of them.",
+};
 pub(super) static ALERTS_DELIVERED: Metric = Metric {
     name: "groundswell_alerts_delivered_total",
     kind: Kind::Counter,
@@ -607,6 +614,7 @@ pub static ALL: &[&Metric] = &[
     &BOARD_LIMIT,
     &ALERT_TEXTS,
     &ALERTS_WRITTEN,
+    &ALERTS_FIRING,
     &TRENDS_WRITTEN,
     &ALERTS_DELIVERED,
     &ALERT_DELIVERIES_FAILED,

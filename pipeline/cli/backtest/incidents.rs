@@ -59,11 +59,27 @@ pub fn read(path: &Path) -> Result<Vec<Incident>, Error> {
             ms.ok_or_else(|| fault(format!("{name} ({text:?}) is not {}", time::EXPECTED)))
         };
         let (start_ms, end_ms) = (ms("start", &written.start)?, ms("end", &written.end)?);
-        let parts = written.scope.split(',').filter_map(|part| part.split_once('='));
-        let labels = parts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if end_ms < start_ms {
+            return Err(fault(format!("end ({:?}) is before start ({:?})", written.end, written.start)));
+        }
+        let labels = labels(&written.scope).ok_or_else(|| {
+            let expected = "a scope as alerts have it, such as \"brand=Nova,topic=battery\", or \"all\"";
+            fault(format!("scope ({:?}) is not {expected}", written.scope))
+        })?;
         incidents.push(Incident { start_ms, end_ms, labels });
     }
     Ok(incidents)
+}
+
+/// The dimensions of a scope; none of everything.
+fn labels(scope: &str) -> Option<BTreeMap<String, String>> {
+    if scope.is_empty() || scope == "all" {
+        return Some(BTreeMap::new());
+    }
+    let whole = scope
+        .split(',')
+        .all(|part| part.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty()));
+    whole.then(|| crate::stages::alerts::labels(scope))
 }
 
 pub fn judge(incidents: &[Incident], told: &[&v1::Alert]) -> Judged {

@@ -150,7 +150,7 @@ impl<'a> Player<'a> {
     }
 
     fn end(mut self, unread: u64) -> Result<Played, Error> {
-        self.history.pass(PASS_MS, &mut self.out);
+        self.history.end(PASS_MS, &mut self.out);
         self.take();
         if let Some(fault) = self.history.fault() {
             return Err(Error::new(Fault::Bug, fault));

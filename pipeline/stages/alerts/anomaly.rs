@@ -3,31 +3,34 @@
 //! The detector needs every bucket in its turn, also those without events, so a scope that such a rule watches has its
 //! buckets closed whether or not something came, until nothing has come for [`EMPTY_MAX`] of them.
 
-use super::look::{Look, quantity};
+use super::look::{Look, is_off, quantity};
 use super::state::Series;
 use crate::config::{AlertRule, Statistic};
 use crate::detect::rise::{Cell, WINDOWS, Window};
-use crate::detect::{Detector, Reading, Settings, Test, Verdict, guaranteed};
+use crate::detect::{Detector, LAYOUT, Reading, Settings, Test, Verdict, guaranteed};
 
 /// Empty buckets in a row after which a scope is left alone until something comes.
 pub const EMPTY_MAX: u32 = 120;
 
 /// Has the detector read all buckets up to this one. What it says of the last.
-pub fn observe(series: &mut Series, rule: &AlertRule, cell: &Cell, bucket_ms: i64) -> Look {
+/// `learns`: the bucket is the past of the next; otherwise it is only looked at, as where an alert is under way, which must not
+/// end because it has become usual.
+pub fn observe(series: &mut Series, rule: &AlertRule, cell: &Cell, bucket_ms: i64, learns: bool) -> Look {
     let settings = Settings::default();
-    let mut detector = Detector::from_bytes(&series.detector).unwrap_or_default();
-    let first = if series.detector.is_empty() { cell.at } else { series.next };
+    let known = Detector::from_bytes(&series.detector).filter(|_| series.layout == LAYOUT);
+    let first = if known.is_some() { series.next } else { cell.at };
+    let mut detector = known.unwrap_or_default();
     // Further back nothing was expected any more.
     let unread = first.max(cell.at - i64::from(EMPTY_MAX))..cell.at;
-    for at in unread {
+    for at in unread.filter(|_| learns) {
         detector.observe(&settings, at.saturating_mul(bucket_ms), reading(rule, &Cell { at, ..Cell::default() }));
     }
     let verdict = detector.observe(&settings, cell.at.saturating_mul(bucket_ms), reading(rule, cell));
-    *series = Series {
-        detector: detector.to_bytes(),
-        next: cell.at + 1,
-        empty: if cell.events > 0.0 { 0 } else { series.empty.saturating_add(1) },
-    };
+    if learns {
+        (series.detector, series.layout) = (detector.to_bytes(), LAYOUT);
+    }
+    series.next = cell.at + 1;
+    series.empty = if cell.events > 0.0 { 0 } else { series.empty.saturating_add(1) };
     look(rule, cell, &verdict)
 }
 
@@ -55,20 +58,7 @@ fn look(rule: &AlertRule, cell: &Cell, verdict: &Verdict) -> Look {
     Look { windows, best, p_value: best.map_or(1.0, |_| p_value) }
 }
 
-/// Outside of what is expected, and by as much as the rule asks for.
+/// By as much more or less as the rule asks for.
 fn is_large(rule: &AlertRule, window: &Window) -> bool {
-    let x = quantity(rule, window);
-    let ratio = x >= window.expected * rule.ratio_min || x * rule.ratio_min <= window.expected;
-    is_outside(rule, window) && ratio && (x - window.expected).abs() >= rule.events_min as f64
-}
-
-/// Whether 98 of 100 buckets would be elsewhere.
-pub fn is_outside(rule: &AlertRule, window: &Window) -> bool {
-    let x = quantity(rule, window);
-    x < window.low || x > window.high
-}
-
-/// Whether there is less than expected.
-pub fn is_less(rule: &AlertRule, window: &Window) -> bool {
-    quantity(rule, window) < window.expected
+    is_off(rule, window) && (quantity(rule, window) - window.expected).abs() >= rule.events_min as f64
 }

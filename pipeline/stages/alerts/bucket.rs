@@ -18,6 +18,8 @@ pub struct Bucket {
     /// Texts, and negative ones among those with a sentiment, less duplicates and bursts of few writers.
     pub effective: f64,
     pub effective_negative: f64,
+    /// Sum of the scores, likewise, in thousandths.
+    pub effective_score_milli: f64,
     /// Hashes of the writers as a sketch, and about how many they are.
     pub users_sketch: Vec<u8>,
     pub terms: Vec<v1::Counted>,
@@ -38,9 +40,10 @@ impl Bucket {
         keep_samples(&mut bucket.samples, SAMPLES_MAX);
         bucket.terms = summed(partials.clone().flat_map(|partial| &partial.terms));
         bucket.parts = summed(partials.clone().flat_map(|partial| &partial.parts));
-        let (texts, negative) = left_out(partials);
+        let LeftOut { texts, negative, score_milli } = left_out(partials);
         bucket.effective = bucket.tally.count.saturating_sub(texts) as f64;
         bucket.effective_negative = bucket.tally.negative.saturating_sub(negative) as f64;
+        bucket.effective_score_milli = bucket.tally.score_milli.saturating_sub(score_milli) as f64;
         bucket
     }
 
@@ -49,40 +52,70 @@ impl Bucket {
     }
 }
 
-/// How many texts, and how many negative ones, do not count: of texts that are alike all but one; of a writer all but three.
-/// The larger of the two, because a writer's burst is often of one text.
-fn left_out<'a>(partials: impl Iterator<Item = &'a v1::Partial> + Clone) -> (u64, u64) {
-    let alike = grouped(partials.clone().flat_map(|partial| &partial.alike));
-    let mut users: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for user in partials.flat_map(|partial| &partial.users) {
-        let sum = users.entry(user.hash).or_default();
-        *sum = (sum.0 + user.count, sum.1 + user.negative);
+/// Texts that do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct LeftOut {
+    texts: u64,
+    negative: u64,
+    score_milli: i64,
+}
+
+impl LeftOut {
+    /// All of a group but so many. Negative ones and scores are left out in proportion, so that what stays has the group's
+    /// own share and mean.
+    fn beyond(group: &v1::Heavy, free: u64) -> LeftOut {
+        let (texts, count) = (group.count.saturating_sub(free), group.count.max(1));
+        LeftOut {
+            texts,
+            negative: (texts * group.negative + count / 2) / count,
+            score_milli: group.score_milli.saturating_mul(texts as i64) / count as i64,
+        }
     }
-    let beyond = |groups: &mut dyn Iterator<Item = (u64, u64)>, free: u64| {
-        groups.fold((0, 0), |(texts, negatives), (count, negative)| {
-            let out = count.saturating_sub(free);
-            // Negative ones are left out in proportion, so that what stays has the group's own share.
-            (texts + out, negatives + (out * negative + count / 2) / count.max(1))
-        })
+
+    fn plus(self, other: LeftOut) -> LeftOut {
+        LeftOut {
+            texts: self.texts + other.texts,
+            negative: self.negative + other.negative,
+            score_milli: self.score_milli.saturating_add(other.score_milli),
+        }
+    }
+}
+
+/// What does not count: of texts that are alike all but one; of a writer's all but three. The larger of the two, because a
+/// writer's burst is often of one text.
+fn left_out<'a>(partials: impl Iterator<Item = &'a v1::Partial> + Clone) -> LeftOut {
+    let alike = grouped(partials.clone().flat_map(|partial| &partial.alike));
+    let mut users: BTreeMap<u64, v1::Heavy> = BTreeMap::new();
+    for user in partials.flat_map(|partial| &partial.users) {
+        add_heavy(users.entry(user.hash).or_default(), user);
+    }
+    let beyond = |groups: &mut dyn Iterator<Item = &v1::Heavy>, free: u64| {
+        groups.fold(LeftOut::default(), |sum, group| sum.plus(LeftOut::beyond(group, free)))
     };
-    let alike = beyond(&mut alike.into_iter(), 1);
-    let users = beyond(&mut users.into_values(), USER_TEXTS);
-    alike.max(users)
+    let alike = beyond(&mut alike.iter(), 1);
+    let users = beyond(&mut users.values(), USER_TEXTS);
+    std::cmp::max_by_key(alike, users, |out| (out.texts, out.negative))
 }
 
 /// Groups of texts that are alike, those of different sources put together. In the order of their fingerprints, so that it
 /// is the same whichever source came first.
-fn grouped<'a>(all: impl Iterator<Item = &'a v1::Heavy>) -> Vec<(u64, u64)> {
+fn grouped<'a>(all: impl Iterator<Item = &'a v1::Heavy>) -> Vec<v1::Heavy> {
     let mut all: Vec<&v1::Heavy> = all.collect();
-    all.sort_by_key(|heavy| (std::cmp::Reverse(heavy.count), heavy.hash));
-    let mut groups: Vec<(u64, u64, u64)> = Vec::new();
+    all.sort_by_key(|heavy| (std::cmp::Reverse(heavy.count), heavy.hash, heavy.negative, heavy.score_milli));
+    let mut groups: Vec<v1::Heavy> = Vec::new();
     for heavy in all {
-        match groups.iter_mut().find(|(hash, ..)| terms::alike(*hash, heavy.hash)) {
-            Some(group) => (group.1, group.2) = (group.1 + heavy.count, group.2 + heavy.negative),
-            None => groups.push((heavy.hash, heavy.count, heavy.negative)),
+        match groups.iter_mut().find(|group| terms::alike(group.hash, heavy.hash)) {
+            Some(group) => add_heavy(group, heavy),
+            None => groups.push(*heavy),
         }
     }
-    groups.into_iter().map(|(_, count, negative)| (count, negative)).collect()
+    groups
+}
+
+fn add_heavy(sum: &mut v1::Heavy, other: &v1::Heavy) {
+    sum.count += other.count;
+    sum.negative += other.negative;
+    sum.score_milli += other.score_milli;
 }
 
 fn summed<'a>(all: impl Iterator<Item = &'a v1::Counted>) -> Vec<v1::Counted> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::anomaly;
 use super::look::{Look, quantity};
 use super::state::{Mix, Track, Watched};
 use super::terms;
@@ -42,7 +41,7 @@ pub fn evidence(basis: &Basis) -> v1::Evidence {
         ..v1::Evidence::default()
     };
     let shown = look.shown(track.window as usize);
-    if shown.is_some_and(|window| anomaly::is_less(rule, &window)) {
+    if look.is_less(rule) {
         // What is not there has no words.
         (evidence.terms, evidence.parts) = Default::default();
     }
@@ -90,7 +89,9 @@ pub fn series(basis: &Basis) -> Vec<v1::Point> {
                 Statistic::Count => level,
                 Statistic::Share => sums.events * share,
             };
-            let (count, negative) = (sums.events as u64, sums.hits as u64);
+            // Of the mean sentiment, hits are no texts.
+            let hits = if rule.signal == Signal::MeanSentiment { 0.0 } else { sums.hits };
+            let (count, negative) = (sums.events as u64, hits as u64);
             v1::Point { time: time::from_ms(at * bucket_ms), count, negative, expected }
         })
         .collect()

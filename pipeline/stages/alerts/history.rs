@@ -6,7 +6,7 @@ use super::seen::Seen;
 use super::state::SCOPES;
 use super::sums::HandedOn;
 use super::{Emit, kinds, owner, owner_of, sums};
-use crate::config::Alerts;
+use crate::config::{Alerts, LooksFor};
 use crate::state::{InMemory, State};
 
 /// Messages in a row that nothing came of: what is due by then is worked off.
@@ -43,6 +43,15 @@ impl History {
         let late = self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
         self.too_late += u64::from(late.is_some());
         self.deliver(out);
+    }
+
+    /// There is no more to come: lets so much event time pass, so that everything ends that can. That nothing comes is no
+    /// anomaly then.
+    pub fn end(&mut self, ms: i64, out: &mut Vec<Emit>) {
+        let mut settings = Alerts::clone(&self.settings);
+        settings.rules.retain(|rule| rule.looks_for == LooksFor::Surge);
+        self.settings = Arc::new(settings);
+        self.pass(ms, out);
     }
 
     /// Nothing comes any more: lets so much event time pass in all partitions.

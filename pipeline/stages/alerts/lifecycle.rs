@@ -54,6 +54,26 @@ impl Track {
         self.is_active() && !self.provisional
     }
 
+    /// It holds, and has not been so for so long that it is the new normal: nothing is learned from it.
+    pub fn is_news(&self, at: i64, settings: &Alerts) -> bool {
+        let new_normal = i64::try_from(settings.new_normal.as_millis()).unwrap_or(i64::MAX);
+        self.holds() && (at - self.since).saturating_mul(settings.bucket_ms()) < new_normal
+    }
+
+    /// How it is written: what has fired as provisional goes on firing when it is confirmed, while what follows from closed
+    /// buckets still waits for the next of them.
+    pub fn shown_state(&self) -> AlertState {
+        if self.early_ms > 0 && self.state() == AlertState::Pending { AlertState::Firing } else { self.state() }
+    }
+
+    /// When it began to fire, as it is written; 0 where it has not.
+    pub fn shown_firing_ms(&self) -> i64 {
+        match self.shown_state() {
+            AlertState::Firing if self.firing_ms == 0 => self.early_ms,
+            _ => self.firing_ms,
+        }
+    }
+
     pub fn is_active(&self) -> bool {
         matches!(self.state(), AlertState::Pending | AlertState::Firing)
     }
@@ -141,14 +161,12 @@ impl Track {
         let fired = self.firing_ms > 0;
         self.settle();
         self.begin(moment, level, since);
+        self.fire_when_due(moment);
         if fired {
-            // As if nobody had looked before: with the first bucket in which it had lasted long enough.
+            // With the first bucket in which it had lasted long enough.
             let bucket_ms = moment.settings.bucket_ms();
             let pending = i64::try_from(moment.rule.pending.as_millis()).unwrap_or(i64::MAX);
-            self.state = AlertState::Firing.into();
-            self.firing_ms = (moment.now + 1).saturating_mul(bucket_ms).saturating_add(pending);
-        } else {
-            self.fire_when_due(moment);
+            self.early_ms = (moment.now + 1).saturating_mul(bucket_ms).saturating_add(pending);
         }
         Change::Written
     }
@@ -178,10 +196,7 @@ impl Track {
             self.written = moment.now;
             return Change::Ended(AlertState::Resolved);
         }
-        // Also where it fired before as provisional: what is written, and so which evidence is the strongest, must not
-        // depend on what was seen before buckets were closed.
-        let fires = (moment.now + 1) * moment.settings.bucket_ms() == self.firing_ms;
-        if before == (self.state, self.severity) && !fires && moment.now - self.written < REFRESH_BUCKETS {
+        if before == (self.state, self.severity) && moment.now - self.written < REFRESH_BUCKETS {
             return Change::None;
         }
         self.written = moment.now;
@@ -369,8 +384,11 @@ mod tests {
         assert_eq!(life.track.state(), AlertState::Firing);
         // The first of its buckets is closed, then the second.
         life.now -= 1;
+        assert_eq!((life.close(40.0), life.track.shown_state()), (Change::Written, AlertState::Firing));
+        assert_eq!((life.track.provisional, life.track.state()), (false, AlertState::Pending));
+        let told_ms = life.track.shown_firing_ms();
         assert_eq!((life.close(40.0), life.track.state()), (Change::Written, AlertState::Firing));
-        assert!(!life.track.provisional);
+        assert_eq!(life.track.firing_ms, told_ms);
     }
 
     #[test]

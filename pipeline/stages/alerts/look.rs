@@ -1,6 +1,5 @@
 //! A scope's last buckets against its past, under one rule.
 
-use super::anomaly;
 use super::state::Watched;
 use crate::config::{AlertRule, LooksFor, Statistic};
 use crate::detect::rise::{self, WINDOWS, Window};
@@ -40,18 +39,26 @@ impl Look {
     /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
     pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
         if rule.looks_for == LooksFor::Anomaly {
-            return self.windows[0].is_some_and(|window| anomaly::is_outside(rule, &window));
+            // The detector has seen it by now, and is no longer surprised.
+            return self.windows[0].is_some_and(|window| is_off(rule, &window));
         }
         let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
-        self.windows.iter().take(window + 1).flatten().any(|window| {
-            let x = quantity(rule, window);
-            x >= window.expected * ratio_min && x >= 1.0 && window.p_value <= KEEP_P
-        })
+        self.windows
+            .iter()
+            .take(window + 1)
+            .flatten()
+            .any(|window| is_more(rule, window, ratio_min) && quantity(rule, window) >= 1.0 && window.p_value <= KEEP_P)
     }
 
     /// The window that is shown: the one that found it, unless another says more.
     pub fn shown(&self, window: usize) -> Option<Window> {
         self.windows.get(self.best.unwrap_or(window)).copied().flatten()
+    }
+
+    /// Whether what was found is that there is less than expected.
+    pub fn is_less(&self, rule: &AlertRule) -> bool {
+        let window = self.best.or(Some(0)).and_then(|i| self.windows[i]);
+        rule.looks_for == LooksFor::Anomaly && window.is_some_and(|window| quantity(rule, &window) < window.expected)
     }
 
     /// Since when it is out of the ordinary.
@@ -82,10 +89,50 @@ pub fn quantity(rule: &AlertRule, window: &Window) -> f64 {
 }
 
 fn is_large(rule: &AlertRule, window: &Window) -> bool {
-    let x = quantity(rule, window);
-    x >= window.expected * rule.ratio_min && x - window.expected >= rule.events_min as f64
+    is_more(rule, window, rule.ratio_min) && quantity(rule, window) - window.expected >= rule.events_min as f64
+}
+
+/// So many times as much as expected; of a share the odds, since one of 60 % can rise by two thirds at most.
+fn is_more(rule: &AlertRule, window: &Window, ratio: f64) -> bool {
+    times(rule, window, quantity(rule, window), window.expected, ratio)
+}
+
+/// As many times as much as expected as the rule asks for, or as little.
+pub fn is_off(rule: &AlertRule, window: &Window) -> bool {
+    let (x, expected) = (quantity(rule, window), window.expected);
+    times(rule, window, x, expected, rule.ratio_min) || times(rule, window, expected, x, rule.ratio_min)
+}
+
+/// Whether one is so many times the other.
+fn times(rule: &AlertRule, window: &Window, one: f64, other: f64, ratio: f64) -> bool {
+    match rule.signal.statistic() {
+        Statistic::Count => one >= other * ratio,
+        Statistic::Share => one * (window.events - other) >= other * (window.events - one) * ratio,
+    }
 }
 
 fn p_of(windows: &[Option<Window>; WINDOWS.len()], i: usize) -> f64 {
     windows[i].map_or(1.0, |window| window.p_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::alerts::seen::tests::settings;
+
+    #[test]
+    fn of_a_large_share_the_odds_say_what_is_more() {
+        let settings = settings();
+        let rule = settings.rules.iter().find(|rule| rule.signal.statistic() == Statistic::Share).unwrap();
+        let large = |hits: f64, expected: f64| {
+            let window = Window { buckets: 60, events: 200.0, hits, expected, low: 0.0, high: 0.0, p_value: 1e-9 };
+            is_large(rule, &window)
+        };
+        // Of 200 texts: 60 % usually, then 70 %; the ratio of the shares is no more than 1.17.
+        assert!(large(140.0, 120.0) && !large(128.0, 120.0));
+        // Small ones as by the ratio of the shares.
+        assert!(large(27.0, 20.0) && !large(24.0, 20.0));
+        assert!(!large(7.0, 4.0), "too few texts beyond what is expected");
+        assert!(large(200.0, 190.0), "all that there are");
+    }
 }

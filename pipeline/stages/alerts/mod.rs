@@ -43,6 +43,7 @@ mod tests;
 pub use board::{AlertBoard, TrendBoard};
 pub use history::History;
 pub use publish::Emit;
+pub use scope::labels;
 pub use seen::Seen;
 pub use stage::AlertsStage;
 pub use state::kinds;

@@ -15,13 +15,14 @@ use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
 use super::state::{
-    CLOSE, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
+    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
 };
 use super::{anomaly, partial, scope, sketch};
-use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
 use crate::detect::Fdr;
 use crate::detect::rise::{Cell, LAG, RECENT, Rise};
 use crate::event::v1;
+use crate::event::v1::AlertState;
 use crate::state::Tables;
 use crate::state::time::Sources;
 
@@ -62,6 +63,8 @@ pub fn observe(
     while let Some(due) = tables.next_due() {
         if let Some(((at, (group, name)), Empty {})) = CLOSE.due(tables, &due) {
             owner.waiting = owner.waiting.saturating_sub(1);
+            Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
+        } else if let Some(((at, (group, name)), Empty {})) = EXPECT.due(tables, &due) {
             Scoped { tables, settings, owner: &mut owner, group: &group, name }.close(at, out);
         }
     }
@@ -124,7 +127,8 @@ impl<T: Tables> Scoped<'_, T> {
         let opened = !watched.open.contains(&at);
         let full = opened && watched.open.len() >= OPEN_MAX;
         if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
-            self.owner.too_late += 1;
+            let texts = partial.tally.map_or(0, |tally| tally.count);
+            self.owner.too_late = self.owner.too_late.saturating_add(texts);
             return;
         }
         let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
@@ -222,10 +226,13 @@ impl<T: Tables> Scoped<'_, T> {
             out.push(Emit::Trend(trend));
         }
         let expects = self.judge(&mut watched, at, &bucket, mix, out);
-        if watched.tracks.iter().any(Track::holds) || expects {
-            // An alert must be able to end without another text, and begin where there is none.
-            let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
+        let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
+        if watched.tracks.iter().any(Track::holds) {
+            // An alert must be able to end without another text…
             self.close_at(at + 1, due_ms);
+        } else if expects {
+            // …and one of what stops to begin. A clock on the wall does not go on for that alone.
+            EXPECT.put_until(self.tables, &(at + 1, self.key()), Empty {}, due_ms);
         }
         SCOPES.put(self.tables, &self.key(), watched);
     }
@@ -249,7 +256,7 @@ impl<T: Tables> Scoped<'_, T> {
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits) = self.anomaly(rule, &self.cell(at, bucket));
+                    let (look, waits) = self.anomaly(rule, &track, &self.cell(at, bucket));
                     expects |= waits;
                     look
                 }
@@ -260,7 +267,7 @@ impl<T: Tables> Scoped<'_, T> {
                 let level = self.fdr().level();
                 let end_ms = self.end_ms(at);
                 let alarm = self.fdr().is_alarm(end_ms, look.p_value);
-                if alarm && self.opens(rule, at, &mut mix) {
+                if alarm && self.opens(rule, &look, at, &mut mix) {
                     self.fdr().discovered();
                 }
                 alarm.then_some(level)
@@ -278,6 +285,10 @@ impl<T: Tables> Scoped<'_, T> {
             if track.holds() {
                 self.under_way(at);
             }
+            if let (Change::Ended(AlertState::Resolved), Some(rise)) = (change, &mut watched.rise) {
+                // The past ends behind it, and begins again after it.
+                rise.skip(track.last + 1);
+            }
             if matches!(change, Change::Ended(_)) {
                 (track.users_sketch, track.samples) = Default::default();
             }
@@ -287,10 +298,11 @@ impl<T: Tables> Scoped<'_, T> {
     }
 
     /// What the detector says of a bucket, and whether it waits for the next one.
-    fn anomaly(&mut self, rule: &AlertRule, cell: &Cell) -> (Look, bool) {
+    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool) {
         let key = (self.key(), rule.name.clone());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
-        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms());
+        let learns = !track.is_news(cell.at, self.settings);
+        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
         let waits = series.empty < anomaly::EMPTY_MAX;
         SERIES.put(self.tables, &key, series);
         (look, waits)
@@ -298,12 +310,12 @@ impl<T: Tables> Scoped<'_, T> {
 
     /// A bucket as the scope counts.
     fn cell(&self, at: i64, bucket: &Bucket) -> Cell {
-        let v1::Tally { count, judged, score_milli, .. } = bucket.tally;
+        let v1::Tally { count, judged, .. } = bucket.tally;
         let (events, hits, all) = match scope::counted(&self.name) {
             Counted::Users => (bucket.users() as f64, 0.0, bucket.users() as f64),
             Counted::Sentiment => {
-                let mean = score_milli as f64 / 1000.0 / (judged.max(1)) as f64;
                 let events = bucket.effective.min(judged as f64);
+                let mean = bucket.effective_score_milli / 1000.0 / events.max(1.0);
                 (events, events * (1.0 - mean.clamp(-1.0, 1.0)) / 2.0, judged as f64)
             }
             _ => (bucket.effective, bucket.effective_negative, count as f64),
@@ -318,7 +330,7 @@ impl<T: Tables> Scoped<'_, T> {
 
     /// Whether an alarm is the first of its incident: nothing was under way in its group of late, and no other group
     /// explains it. By closed buckets alone.
-    fn opens(&mut self, rule: &AlertRule, at: i64, mix: &mut Option<Mix>) -> bool {
+    fn opens(&mut self, rule: &AlertRule, look: &Look, at: i64, mix: &mut Option<Mix>) -> bool {
         let group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         let flap_ms = self.settings.flap.as_millis() as i64;
         let rests = group.under_way_ms > 0 && self.end_ms(at).saturating_sub(group.under_way_ms) <= flap_ms;
@@ -326,7 +338,7 @@ impl<T: Tables> Scoped<'_, T> {
             return !rests;
         }
         let mix = self.mix(mix);
-        publish::explained_by(&self.name, rule, mix).is_none()
+        publish::explained_by(&self.name, rule, look, mix).is_none()
     }
 
     /// Something confirmed goes on in the group.
@@ -397,12 +409,24 @@ impl Watched {
         let at = cell.at;
         let bucket_ms = settings.bucket_ms();
         let new_normal = settings.new_normal.as_millis() as i64;
-        let surging = |track: &Track| track.holds() && (at - track.since) * bucket_ms < new_normal;
-        let surges = self.tracks.iter().any(surging);
+        let lasts_ms = |track: &Track| (at - track.since) * bucket_ms;
+        let surges = self.tracks.iter().any(|track| track.is_news(at, settings));
         let rise = self.rise.get_or_insert_with(|| Rise::new(at));
         match surges {
-            true => rise.skip(at + 1 - LAG),
-            false => rise.learn(&self.cells, at + 1 - LAG, bucket_ms),
+            true => rise.skip(at + 1 - rise.lag(bucket_ms)),
+            false => rise.learn(&self.cells, at, bucket_ms),
+        }
+        for track in self.tracks.iter().filter(|track| track.holds()) {
+            // The bucket with which it has lasted for that long.
+            if lasts_ms(track) < new_normal || lasts_ms(track) - bucket_ms >= new_normal {
+                continue;
+            }
+            let rule = settings.rules.iter().find(|rule| rule.name == track.rule);
+            match rule.map(|rule| rule.signal.statistic()) {
+                Some(Statistic::Count) => rise.adopt_events(&self.cells, at - 1, bucket_ms),
+                Some(Statistic::Share) => rise.adopt_share(&self.cells, at - 1),
+                None => {}
+            }
         }
         let kept = rise.learned_to.min(at + 1) - (RECENT - LAG);
         self.cells.retain(|cell| cell.at >= kept);

@@ -25,10 +25,10 @@ pub fn add(partial: &mut v1::Partial, seen: &Seen) {
         tally.score_milli += sentiment.score_milli;
     }
     if let Some(user) = seen.user {
-        add_user(partial, user, negative);
+        add_user(partial, one_of(user, seen));
     }
     if let Some(fingerprint) = seen.fingerprint {
-        heavy(&mut partial.alike, fingerprint, negative, terms::alike);
+        heavy(&mut partial.alike, one_of(fingerprint, seen), terms::alike);
     }
     seen.terms.iter().for_each(|term| counted(&mut partial.terms, TERMS_MAX, term, negative));
     // The scope's own values say nothing of it.
@@ -52,8 +52,14 @@ fn sample_order(sample: &v1::Sample) -> (bool, Option<u64>, &str) {
     (sample.sentiment != "negative", sample.rank, &sample.event_id)
 }
 
-fn add_user(partial: &mut v1::Partial, user: u64, negative: bool) {
-    let known = heavy(&mut partial.users, user, negative, |one, other| one == other);
+fn one_of(hash: u64, seen: &Seen) -> v1::Heavy {
+    let score_milli = seen.sentiment.map_or(0, |sentiment| sentiment.score_milli);
+    v1::Heavy { hash, count: 1, negative: u64::from(seen.is_negative()), score_milli }
+}
+
+fn add_user(partial: &mut v1::Partial, one: v1::Heavy) {
+    let user = one.hash;
+    let known = heavy(&mut partial.users, one, |one, other| one == other);
     if known && partial.users_sketch.is_empty() {
         return;
     }
@@ -66,11 +72,11 @@ fn add_user(partial: &mut v1::Partial, user: u64, negative: bool) {
 
 /// Counts one; false where there is no room. A place is made of one that came once: what comes often stays, and is counted
 /// too low rather than too high.
-fn heavy(list: &mut Vec<v1::Heavy>, hash: u64, negative: bool, same: impl Fn(u64, u64) -> bool) -> bool {
-    let one = v1::Heavy { hash, count: 1, negative: u64::from(negative) };
-    if let Some(known) = list.iter_mut().find(|known| same(known.hash, hash)) {
+fn heavy(list: &mut Vec<v1::Heavy>, one: v1::Heavy, same: impl Fn(u64, u64) -> bool) -> bool {
+    if let Some(known) = list.iter_mut().find(|known| same(known.hash, one.hash)) {
         known.count += 1;
         known.negative += one.negative;
+        known.score_milli += one.score_milli;
         return true;
     }
     if list.len() < HEAVY_MAX {

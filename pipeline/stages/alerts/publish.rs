@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::bucket::Bucket;
 use super::evidence::{Basis, PARTS_MAX, discounted, diverse, evidence, holds_any, series};
 use super::lifecycle::{Change, Moment};
-use super::state::{ALERTS, Active, GROUPS, Mix, Track, Watched};
+use super::look::Look;
+use super::state::{ALERTS, Active, CONFIRMED, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
 use super::{rollup, scope};
-use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, ScopeKind};
 use crate::event::json::time;
 use crate::event::v1;
 use crate::state::Tables;
@@ -41,38 +42,65 @@ pub struct Finding<'a> {
     pub change: Change,
 }
 
-/// Writes the alert anew, and those of its group for which it changes who tells of the incident.
+/// Writes the alert anew, and those of its group for which it changes who tells of the incident. What is confirmed follows
+/// from closed buckets alone, whatever was provisional in between.
 pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
-    let Finding { group, moment, track, .. } = *finding;
-    let settings = moment.settings;
-    let id = track.id(finding.scope);
-    let before = ALERTS.get(tables, &id);
-    let mut alert = finding.alert(&id, before.as_ref());
-    let mut actives = GROUPS.get(tables, group).unwrap_or_default();
-    let active = Active {
-        id: id.clone(),
-        scope: alert.scope.clone(),
-        rule: alert.rule.clone(),
-        state: alert.state,
-        explained_by: finding.explained_by(),
-        since_ms: track.since.saturating_mul(settings.bucket_ms()),
-        ..Active::default()
-    };
-    let now_ms = (moment.now + 1).saturating_mul(settings.bucket_ms());
-    // Whom it has taken in is known only while it is there, and kept of what late data cannot take back.
-    let mut taken_in = actives.taken_in_by(&id);
-    let others = actives.put(active, now_ms, settings);
-    taken_in.extend(actives.taken_in_by(&id));
-    if !track.provisional {
-        let confirmed = |other: &&Active| ALERTS.get(tables, &other.id).is_some_and(|alert| !alert.provisional);
-        let names = taken_in.iter().filter(confirmed).map(rollup::named).collect();
-        alert.takes_in = merged(alert.takes_in, names);
+    let id = finding.track.id(finding.scope);
+    match finding.change {
+        Change::Ended(v1::AlertState::Retracted) => taken_back(tables, finding, &id, out),
+        _ if finding.track.provisional => provisional(tables, finding, &id, out),
+        _ => confirmed(tables, finding, &id, out),
     }
+}
+
+/// Beside the confirmed record that it may stand in the place of.
+fn provisional(tables: &mut impl Tables, finding: &Finding, id: &str, out: &mut Vec<Emit>) {
+    let before = ALERTS.get(tables, id);
+    if let Some(before) = before.as_ref().filter(|before| is_confirmed(before)) {
+        CONFIRMED.put(tables, id, before.clone());
+    }
+    let mut alert = finding.alert(id, before.as_ref());
+    let mut group = GROUPS.get(tables, finding.group).unwrap_or_default();
+    alert.inhibited_by = group.look_ahead(finding.active(&alert), finding.now_ms(), finding.moment.settings);
+    GROUPS.put(tables, finding.group, group);
+    write(tables, alert, out);
+}
+
+/// What stood in its place stands there again.
+fn taken_back(tables: &mut impl Tables, finding: &Finding, id: &str, out: &mut Vec<Emit>) {
+    let mut group = GROUPS.get(tables, finding.group).unwrap_or_default();
+    group.decided(id);
+    GROUPS.put(tables, finding.group, group);
+    let before = ALERTS.get(tables, id);
+    let inhibited_by = before.as_ref().and_then(|before| before.inhibited_by.clone());
+    let revision = before.as_ref().map_or(0, |before| before.revision);
+    let alert = match CONFIRMED.get(tables, id) {
+        Some(confirmed) => v1::Alert { revision, ..confirmed },
+        None => v1::Alert { inhibited_by, ..finding.alert(id, before.as_ref()) },
+    };
+    CONFIRMED.delete(tables, id);
+    write(tables, alert, out);
+}
+
+fn confirmed(tables: &mut impl Tables, finding: &Finding, id: &str, out: &mut Vec<Emit>) {
+    let (settings, now_ms) = (finding.moment.settings, finding.now_ms());
+    let written = ALERTS.get(tables, id);
+    let revision = written.as_ref().map_or(0, |written| written.revision);
+    let before = CONFIRMED.get(tables, id).or(written.filter(is_confirmed));
+    CONFIRMED.delete(tables, id);
+    let mut alert = v1::Alert { revision, ..finding.alert(id, before.as_ref()) };
+    let mut group = GROUPS.get(tables, finding.group).unwrap_or_default();
+    group.decided(id);
+    // Whom it has taken in is known only while it is there.
+    let mut taken_in = group.taken_in_by(id);
+    let others = group.put(finding.active(&alert), now_ms, settings);
+    taken_in.extend(group.taken_in_by(id));
+    alert.takes_in = merged(alert.takes_in, taken_in.iter().map(rollup::named).collect());
     alert.inhibited_by = match finding.change {
         Change::Ended(_) => before.and_then(|before| before.inhibited_by),
-        _ => actives.inhibits(&id),
+        _ => group.inhibits(id),
     };
-    GROUPS.put(tables, group, actives);
+    GROUPS.put(tables, finding.group, group);
     write(tables, alert, out);
     for other in others {
         if let Some(mut alert) = ALERTS.get(tables, &other.id) {
@@ -81,6 +109,10 @@ pub fn alert(tables: &mut impl Tables, finding: &Finding, out: &mut Vec<Emit>) {
             write(tables, alert, out);
         }
     }
+}
+
+fn is_confirmed(alert: &v1::Alert) -> bool {
+    !alert.provisional && alert.state() != v1::AlertState::Retracted
 }
 
 fn write(tables: &mut impl Tables, mut alert: v1::Alert, out: &mut Vec<Emit>) {
@@ -116,7 +148,7 @@ impl Finding<'_> {
         v1::Alert {
             id: id.to_owned(),
             revision: before.map_or(0, |before| before.revision),
-            state: track.state,
+            state: track.shown_state().into(),
             provisional: track.provisional && track.is_active(),
             rule: track.rule.clone(),
             signal: moment.rule.signal.name().to_owned(),
@@ -126,7 +158,7 @@ impl Finding<'_> {
             severity: track.severity,
             since: start(track.since),
             pending_time: end(track.found),
-            firing_time: moment_of(track.firing_ms),
+            firing_time: moment_of(track.shown_firing_ms()),
             resolved_time: if ended { moment_of(track.resolved_ms) } else { None },
             updated_time: end(moment.now),
             takes_in: before.map(|before| before.takes_in.clone()).unwrap_or_default(),
@@ -139,9 +171,28 @@ impl Finding<'_> {
         }
     }
 
+    /// As its group keeps it: by closed buckets, where it is confirmed.
+    fn active(&self, alert: &v1::Alert) -> Active {
+        Active {
+            id: alert.id.clone(),
+            scope: alert.scope.clone(),
+            rule: alert.rule.clone(),
+            state: self.track.state,
+            explained_by: self.explained_by(),
+            found_ms: self.track.found.saturating_add(1).saturating_mul(self.moment.settings.bucket_ms()),
+            since_ms: self.track.since.saturating_mul(self.moment.settings.bucket_ms()),
+            ..Active::default()
+        }
+    }
+
+    /// The end of the bucket that it is seen from.
+    fn now_ms(&self) -> i64 {
+        (self.moment.now + 1).saturating_mul(self.moment.settings.bucket_ms())
+    }
+
     /// By what has come of late, whatever the evidence of the worst moment says.
     fn explained_by(&self) -> Option<String> {
-        explained_by(self.scope, self.moment.rule, self.mix)
+        explained_by(self.scope, self.moment.rule, self.moment.look, self.mix)
     }
 
     /// That of the moment at which it was furthest out; what goes on is in the series.
@@ -176,9 +227,9 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 }
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
-pub fn explained_by(scope: &str, rule: &AlertRule, mix: &Mix) -> Option<String> {
-    if rule.looks_for == LooksFor::Anomaly {
-        // An excess is what the parts are of, and this may be the lack of something.
+pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Option<String> {
+    if look.is_less(rule) {
+        // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
     let parts = mix.parts(rule.signal, PARTS_MAX);

@@ -2,7 +2,7 @@
 
 use super::scope;
 use super::state::{Active, Group};
-use crate::config::Alerts;
+use crate::config::{Alerts, LooksFor};
 use crate::event::v1::AlertState;
 
 /// Alerts of a group that are kept apart. Further ones are inhibited by whichever is told of.
@@ -34,6 +34,28 @@ impl Group {
         }
         let changed = self.settle(now_ms, settings);
         changed.into_iter().filter(|other| other.id != active.id).collect()
+    }
+
+    /// What inhibits a provisional alert, as things look by now. What is confirmed does not change with it.
+    pub fn look_ahead(&mut self, active: Active, now_ms: i64, settings: &Alerts) -> Option<String> {
+        let id = active.id.clone();
+        match self.provisional.iter().position(|other| other.id == id) {
+            Some(place) => self.provisional[place] = Active { told: self.provisional[place].told, ..active },
+            None if self.provisional.len() < ACTIVE_MAX => self.provisional.push(active),
+            None => {}
+        }
+        let mut ahead = self.clone();
+        ahead.active.append(&mut ahead.provisional);
+        ahead.settle(now_ms, settings);
+        for known in &mut self.provisional {
+            known.told |= ahead.active.iter().any(|other| other.id == known.id && other.told);
+        }
+        ahead.inhibits(&id)
+    }
+
+    /// A provisional alert is confirmed, or taken back.
+    pub fn decided(&mut self, id: &str) {
+        self.provisional.retain(|other| other.id != id);
     }
 
     /// What inhibits this alert. One that found no place among its group's is inhibited by the first.
@@ -92,10 +114,17 @@ impl Group {
         configured.or_else(elsewhere).or_else(taken_in).or_else(led)
     }
 
-    /// The alert that tells of the group's incident. Whoever was told of one goes on with it; otherwise the broadest, unless
-    /// one that is under way within it explains it; of one scope the rule that stands first.
+    /// The alert that tells of the group's incident. Whoever was told of one goes on with it; otherwise the one that was found
+    /// first, since somebody may have been told of it while it was provisional; of those that were found together the
+    /// broadest, unless one that is under way within it explains it; of one scope the rule that stands first.
     fn leader(&self, settings: &Alerts) -> Option<usize> {
-        let rank = |rule: &str| settings.rules.iter().position(|known| known.name == rule).unwrap_or(usize::MAX);
+        // A surge says what there is more of; an anomaly only that something is out of the ordinary.
+        let rank = |rule: &str| {
+            let place = settings.rules.iter().position(|known| known.name == rule);
+            place
+                .map(|place| (settings.rules[place].looks_for == LooksFor::Anomaly, place))
+                .unwrap_or((true, usize::MAX))
+        };
         let explained = |active: &Active| active.explained_by.as_ref().is_some_and(|part| self.is_within(part));
         let elsewhere =
             |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
@@ -104,7 +133,7 @@ impl Group {
         let candidates = self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !taken_in(active));
         let best = candidates.min_by_key(|(_, active)| {
             let order = (scope::breadth(&active.scope), rank(&active.rule));
-            (!active.told, explained(active), order, active.scope.clone())
+            (!active.told, active.found_ms, explained(active), order, active.scope.clone())
         });
         best.map(|(i, _)| i)
     }
@@ -169,6 +198,32 @@ mod tests {
         assert_eq!(told(&[brand.clone(), active("product=p", "volume", None)]), ["product=p volume"]);
         // Nobody else tells of it.
         assert_eq!(told(&[active("brand=b,topic=t", "volume", None), active("brand=b", "volume", None)]).len(), 1);
+    }
+
+    #[test]
+    fn who_was_found_first_leads_before_anybody_fires() {
+        let mut product = active("product=p", "volume", None);
+        product.state = AlertState::Pending.into();
+        let brand =
+            Active { scope: "brand=b".into(), id: "brand=b volume".into(), found_ms: 60_000, ..product.clone() };
+        assert_eq!(told(&[product.clone(), brand.clone()]), ["product=p volume"]);
+        assert_eq!(told(&[product, Active { found_ms: 0, ..brand }]), ["brand=b volume"], "found together");
+    }
+
+    #[test]
+    fn what_is_provisional_inhibits_nothing_that_is_confirmed() {
+        let mut group = Group::default();
+        group.put(active("product=p", "volume", None), 0, &settings());
+        group.put(Active { state: AlertState::Resolved.into(), ..active("product=p", "volume", None) }, 0, &settings());
+        let before = group.clone();
+        let brand = active("brand=b", "volume", None);
+        assert_eq!(group.look_ahead(brand.clone(), 3_600_000, &settings()), None);
+        let product = active("product=p", "volume", None);
+        assert_eq!(group.look_ahead(product.clone(), 3_600_000, &settings()), Some("brand=b volume".into()));
+        assert_eq!((&group.active, &group.last_leader), (&before.active, &before.last_leader));
+        group.decided(&brand.id);
+        group.decided(&product.id);
+        assert_eq!(group, before);
     }
 
     #[test]

@@ -30,8 +30,12 @@ pub const OPEN: Table<(String, i64), Open> = Table::new(Kind::new(35, "alert-ope
 pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36, "alert-close").fires());
 /// Alerts as they were written last, by id.
 pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
+/// Confirmed alerts that something provisional stands in the place of, by id: it may be taken back.
+pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(41, "alert-confirmed").expires_after(WEEK_MS));
 /// By group.
 pub const GROUPS: Table<str, Group> = Table::new(Kind::new(38, "alert-groups").expires_after(WEEK_MS));
+/// Buckets of which something is expected, behind those of [`CLOSE`]: by bucket, group and scope.
+pub const EXPECT: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(42, "alert-expected").fires());
 /// By group, scope and rule, of rules that look for anomalies.
 pub const SERIES: Table<((String, String), String), Series> =
     Table::new(Kind::new(40, "alert-series").expires_after(MONTH_MS));
@@ -52,9 +56,11 @@ pub fn kinds() -> Vec<Kind> {
         OPEN.kind(),
         CLOSE.kind(),
         ALERTS.kind(),
+        CONFIRMED.kind(),
         GROUPS.kind(),
         OWNER.kind(),
         SERIES.kind(),
+        EXPECT.kind(),
     ]
 }
 
@@ -140,14 +146,19 @@ pub struct Track {
     /// What stood here before something provisional did: late data may take that back, and then it never was.
     #[prost(message, optional, boxed, tag = "18")]
     pub before: Option<Box<Track>>,
+    /// It was told as firing before its buckets were closed: the end of the one with which it fires if it goes on.
+    #[prost(int64, tag = "19")]
+    pub early_ms: i64,
 }
 
 /// A scope's buckets as the detector for one series has them.
 #[derive(Clone, PartialEq, Message)]
 pub struct Series {
-    /// As [`crate::detect::Detector::to_bytes`] writes it.
+    /// As [`crate::detect::Detector::to_bytes`] writes it, in [`crate::detect::LAYOUT`]; another layout begins anew.
     #[prost(bytes = "vec", tag = "1")]
     pub detector: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub layout: u32,
     /// The bucket that is read next.
     #[prost(int64, tag = "2")]
     pub next: i64,
@@ -219,6 +230,9 @@ pub struct Group {
     /// The end of the last closed bucket with which a confirmed alert was under way.
     #[prost(int64, tag = "4")]
     pub under_way_ms: i64,
+    /// Those that late data may take back. They inhibit each other, and nothing that is confirmed.
+    #[prost(message, repeated, tag = "5")]
+    pub provisional: Vec<Active>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -242,6 +256,9 @@ pub struct Active {
     pub told: bool,
     #[prost(int64, tag = "8")]
     pub since_ms: i64,
+    /// The end of the bucket with which it was found.
+    #[prost(int64, tag = "9")]
+    pub found_ms: i64,
 }
 
 /// What a partition of the repartition topic knows of itself.

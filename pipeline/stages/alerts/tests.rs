@@ -286,6 +286,72 @@ fn a_message_that_comes_twice_changes_nothing() {
     assert!(!ended(1).alerts.is_empty());
 }
 
+/// Sums that come bit by bit are looked at many times before their bucket is closed, those that come whole at its end once:
+/// what is confirmed is the same, whatever somebody was told too early.
+#[test]
+fn what_is_confirmed_does_not_depend_on_what_was_seen_before() {
+    let settings = settings();
+    let confirmed = |alerts: BTreeMap<String, v1::Alert>| {
+        let lasting = alerts.into_iter().filter(|(_, alert)| alert.state() != v1::AlertState::Retracted);
+        lasting.map(|(id, alert)| (id, v1::Alert { revision: 0, ..alert })).collect::<Vec<_>>()
+    };
+    let mut told_of_others = 0;
+    for seed in 20..23 {
+        let mut shop = Shop::new(seed, 9, 8.0);
+        // Two surges, so that what comes back is there too; of products of one brand, so that there is something to lead.
+        let mut texts = texts(&mut shop, 105, 70, 6, surge(Some(4), 9.0));
+        for minute in [73, 74, 75, 87, 88, 89] {
+            texts.extend(shop.minute(minute, surge(Some(7), 9.0)));
+        }
+        texts.sort_by_key(|text| time::to_ms(&text.event_time.unwrap()));
+        let texts = seen(&texts, &settings);
+        let ended = |bits: bool| {
+            let mut input = crate::state::State::in_memory(&kinds(), 0);
+            let (mut owner, mut out) = (crate::state::State::in_memory(&kinds(), 0), Vec::new());
+            let mut rng = Rng::with_seed(seed);
+            let mut revised = BTreeMap::new();
+            let mut tell = |group: &str, message: v1::Repartitioned| {
+                owner.observe(|tables| own(tables, &settings, 1, group, message, &mut out));
+            };
+            for text in &texts {
+                let mut handed_on = Vec::new();
+                input.observe(|tables| sum(tables, &settings, "i", text, &mut handed_on));
+                // Towards the end nobody is in haste, so that everything is decided.
+                if bits && text.at_ms < START + 95 * MINUTE {
+                    // Sums that later ones take the place of: too few texts, or the same one more than once.
+                    for scope in &text.scopes {
+                        if rng.u32(0..3) > 0 {
+                            continue;
+                        }
+                        let at = text.at_ms.div_euclid(MINUTE) * MINUTE;
+                        let partial: &mut v1::Partial = revised.entry((scope.name.clone(), at)).or_default();
+                        (partial.scope, partial.start_ms) = (scope.name.clone(), at);
+                        partial.revision += 1;
+                        (0..rng.usize(1..4)).for_each(|_| super::partial::add(partial, text));
+                        let partial = Some(partial.clone());
+                        let message = v1::Repartitioned { source: "i".into(), partial, ..Default::default() };
+                        tell(&scope.group, message);
+                    }
+                }
+                for HandedOn { group, mut message } in handed_on {
+                    message.partial.iter_mut().for_each(|partial| partial.revision += 10_000);
+                    tell(&group.unwrap_or_default(), message);
+                }
+            }
+            Ended::of(out)
+        };
+        let (hasty, patient) = (ended(true), ended(false));
+        told_of_others += usize::from(hasty.written > patient.written);
+        let (hasty, patient) = (confirmed(hasty.alerts), confirmed(patient.alerts));
+        for ((_, hasty), (_, patient)) in hasty.iter().zip(&patient) {
+            let says = |alert: &v1::Alert| (alert.scope.clone(), alert.rule.clone(), alert.inhibited_by.clone());
+            assert_eq!(says(hasty), says(patient), "seed {seed}");
+        }
+        assert!(hasty == patient, "seed {seed}");
+    }
+    assert!(told_of_others > 0);
+}
+
 #[test]
 fn late_texts_within_the_grace_revise_their_bucket() {
     let settings = settings();

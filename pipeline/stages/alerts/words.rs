@@ -127,7 +127,7 @@ fn english_nouns(signal: Signal) -> (&'static str, &'static str) {
     match signal {
         Signal::Volume | Signal::NegativeShare => ("texts", "negative"),
         Signal::MeanSentiment => ("texts", ""),
-        Signal::Users => ("writers", ""),
+        Signal::Users => ("writers, counted by bucket,", ""),
         Signal::Clicks => ("clicks", ""),
         Signal::Purchases => ("purchases", ""),
         Signal::CartShare => ("carts and purchases", "carts, not purchases"),
@@ -139,7 +139,7 @@ fn chinese_nouns(signal: Signal) -> (&'static str, &'static str) {
     match signal {
         Signal::Volume | Signal::NegativeShare => ("条", "负面"),
         Signal::MeanSentiment => ("条", ""),
-        Signal::Users => ("位用户", ""),
+        Signal::Users => ("位用户（逐桶计数）", ""),
         Signal::Clicks => ("次点击", ""),
         Signal::Purchases => ("次购买", ""),
         Signal::CartShare => ("次加购与购买", "加购而非购买"),

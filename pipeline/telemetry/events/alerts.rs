@@ -2,8 +2,30 @@
 
 use tracing::trace;
 
-use crate::event::v1::AlertState;
+use crate::event::v1::{AlertState, Severity};
 use crate::telemetry::names;
+
+/// Alerts of a severity that fire under a rule, neither inhibited nor silenced. Every second.
+#[derive(Debug)]
+pub struct AlertsFiring<'a> {
+    pub rule: &'a str,
+    pub severity: Severity,
+    pub alerts: usize,
+}
+
+impl AlertsFiring<'_> {
+    pub fn emit(&self) {
+        let &Self { rule, severity, alerts } = self;
+        let severity = match severity {
+            Severity::Unspecified => "unspecified",
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        };
+        names::ALERTS_FIRING.set(&[rule, severity], alerts as f64);
+        trace!(rule, severity, alerts, "alerts firing");
+    }
+}
 
 /// What the alerts stage has counted since the last time. Several times a second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod recommend;
 mod source;
 mod state;
 
-pub use alerts::AlertsObserved;
+pub use alerts::{AlertsFiring, AlertsObserved};
 pub use clicks::{ClicksObserved, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{

@@ -27,6 +27,8 @@ struct Standing {
     rule: String,
     scope: String,
     updated_ms: i64,
+    /// Nothing inhibits or silences it.
+    told: bool,
 }
 
 /// In the order of leaving.
@@ -58,6 +60,7 @@ impl AlertBoard {
             state: alert.state(),
             severity: alert.severity(),
             updated_ms: alert.updated_time.as_ref().and_then(time::to_ms).unwrap_or_default(),
+            told: alert.inhibited_by.is_none() && alert.silenced_by.is_none(),
             rule: alert.rule,
             scope: alert.scope,
             json,
@@ -79,6 +82,13 @@ impl AlertBoard {
         let shown = shown.collect::<Vec<_>>().join(",");
         let complete = !self.lacks_open;
         format!(r#"{{"alerts":[{shown}],"matching":{matching},"complete":{complete}}}"#)
+    }
+
+    /// How many of a severity fire under a rule, neither inhibited nor silenced.
+    pub fn firing(&self, rule: &str, severity: Severity) -> usize {
+        let fires = |standing: &&Standing| standing.state == AlertState::Firing && standing.told;
+        let alike = |standing: &&Standing| standing.rule == rule && standing.severity == severity;
+        self.by_id.values().filter(fires).filter(alike).count()
     }
 
     pub fn len(&self) -> usize {
@@ -183,6 +193,21 @@ mod tests {
         assert_eq!(ids(&board, &AlertsWanted { limit: 1, ..open() }), (vec!["a".to_owned()], 2, true));
         assert!(board.take(b"a", None));
         assert_eq!(ids(&board, &open()).0, ["b"]);
+    }
+
+    #[test]
+    fn those_are_counted_that_somebody_is_told_of() {
+        let mut board = AlertBoard::new(OutputFormat::Json, 1 << 20);
+        put(&mut board, &alert("a", AlertState::Firing, Severity::Critical, 1));
+        put(&mut board, &alert("b", AlertState::Firing, Severity::Info, 1));
+        put(&mut board, &alert("c", AlertState::Pending, Severity::Info, 1));
+        let inhibited =
+            v1::Alert { inhibited_by: Some("a volume".into()), ..alert("d", AlertState::Firing, Severity::Info, 1) };
+        put(&mut board, &inhibited);
+        let firing = |board: &AlertBoard| [Severity::Info, Severity::Critical].map(|of| board.firing("volume", of));
+        assert_eq!((firing(&board), board.firing("clicks", Severity::Info)), ([1, 1], 0));
+        put(&mut board, &alert("b", AlertState::Resolved, Severity::Info, 2));
+        assert_eq!(firing(&board), [0, 1]);
     }
 
     #[test]
