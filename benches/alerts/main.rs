@@ -77,7 +77,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
         }
         let took = started.elapsed();
         let bytes = history.owned_bytes();
-        history.pass(PASS_MS, &mut out);
+        history.end(PASS_MS, &mut out);
         keep(&mut out, &mut alerts);
         if let Some(fault) = history.fault() {
             return Err(fault.into());

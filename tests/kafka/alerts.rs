@@ -321,6 +321,14 @@ dead_letters = "{tag}-dead-letters"
 enabled = true
 partitions = {OWNERS}
 idle_ms = 604800000
+[alerts.rules.mood]
+signal = "mean_sentiment"
+[alerts.rules.unusual]
+signal = "volume"
+looks_for = "anomaly"
+scopes = ["all", "brand"]
+[alerts.rules.users]
+signal = "users"
 [state]
 directory = "{state}"
 memory_bytes_max = 4_194_304
