@@ -29,8 +29,8 @@ const START_MS: i64 = 1_767_571_200_000;
 /// A surge: so many times as many texts of one product as before, the additional ones negative, for so long.
 const TIMES: f64 = 8.0;
 const SURGE_MS: i64 = 20_000;
-/// How long nothing may come, once all is written.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long alerts are read once all is written.
+const LAST_ALERTS: Duration = Duration::from_secs(15);
 
 pub struct Trial<'a> {
     broker: &'a Broker,
@@ -99,14 +99,16 @@ impl<'a> Trial<'a> {
                 }
                 producer.flush(Duration::from_secs(10))
             });
-            let mut last = Instant::now();
-            while !writing.is_finished() || last.elapsed() < SILENCE_MAX {
+            let mut written: Option<Instant> = None;
+            while written.is_none_or(|at| at.elapsed() < LAST_ALERTS) {
+                if written.is_none() && writing.is_finished() {
+                    written = Some(Instant::now());
+                }
                 if self.running.is_finished() {
                     return Err("the pipeline ended by itself".into());
                 }
                 let Some(alert) = next(&reader)? else { continue };
                 let now_ms = first_ms as f64 + started.elapsed().as_secs_f64() * 1000.0;
-                last = Instant::now();
                 let Some((product, since_ms)) = surge_of(&alert, surges) else { continue };
                 let end_ms = alert["updated_time"].as_str().map(time_ms).transpose()?.unwrap_or_default();
                 if end_ms > since_ms && seen.insert(product) {
