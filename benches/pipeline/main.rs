@@ -66,11 +66,11 @@ const LOOK_UP_CLIENTS: usize = look_ups::CLIENTS;
 const RECOMMEND_CLICKS: usize = 100_000;
 const LATENCY_FOR: Duration = Duration::from_secs(20);
 /// So short that a run has many; compared with as many of them as an hour has minutes.
-const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=5000", "alerts.warm_up_ms=300000", "alerts.grace_ms=5000"];
-const ALERTS_PAST: Duration = Duration::from_secs(330);
+const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=2000", "alerts.warm_up_ms=120000", "alerts.grace_ms=5000"];
+const ALERTS_PAST: Duration = Duration::from_secs(130);
 const ALERTS_FIRST_RATE: f64 = 1000.0;
-const ALERTS_FIRST: Duration = Duration::from_secs(60);
-const ALERTS_FOR: Duration = Duration::from_secs(100);
+const ALERTS_FIRST: Duration = Duration::from_secs(40);
+const ALERTS_FOR: Duration = Duration::from_secs(60);
 const ALERTS_SURGES: usize = 120;
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
