@@ -36,7 +36,7 @@ const OF_STATE: [&str; 10] = [
 ];
 
 /// Those of the stage for clicks, which this test does not run.
-const OF_CLICKS: [&str; 12] = [
+const OF_CLICKS: [&str; 13] = [
     "groundswell_look_up_seconds",
     "groundswell_clicks_total",
     "groundswell_sessions_total",
@@ -47,14 +47,16 @@ const OF_CLICKS: [&str; 12] = [
     "groundswell_recommendation_effects_total",
     "groundswell_recommendation_counts_total",
     "groundswell_recommendation_lists",
+    "groundswell_table_reading",
     "groundswell_recommendation_lists_size_bytes",
     "groundswell_recommendation_lists_limit_bytes",
 ];
 
 /// Those of the alerts stage and of the receivers of alerts, which do not run here.
-const OF_ALERTS: [&str; 10] = [
+const OF_ALERTS: [&str; 11] = [
     "groundswell_alert_texts_total",
     "groundswell_alerts_written_total",
+    "groundswell_alerts_firing",
     "groundswell_trends_written_total",
     "groundswell_alerts_delivered_total",
     "groundswell_alert_deliveries_failed_total",
