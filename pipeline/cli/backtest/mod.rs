@@ -136,6 +136,7 @@ fn json(runs: &[Run], difference: Option<&Difference>) -> String {
                 "texts": run.played.texts,
                 "unread": run.played.unread,
                 "too_late": run.played.too_late,
+                "late_sums": run.played.late_sums,
                 "days": run.played.days(),
                 "alerts": run.played.alerts,
                 "history": run.played.history,

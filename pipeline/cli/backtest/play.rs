@@ -37,7 +37,10 @@ pub struct Played {
     pub texts: u64,
     /// Lines that are no scored text.
     pub unread: u64,
+    /// Texts that came later than the grace and two buckets.
     pub too_late: u64,
+    /// Sums of a scope and bucket that were left out because their bucket was closed.
+    pub late_sums: u64,
     pub first_ms: i64,
     pub last_ms: i64,
     /// As each stands in the end, by the time at which it began.
@@ -161,7 +164,8 @@ impl<'a> Player<'a> {
             .map(|alert| ((start_ms(&alert), alert.scope.clone(), alert.rule.clone(), alert.id.clone()), alert))
             .collect();
         let alerts = by_time.into_values().collect();
-        Ok(Played { unread, too_late: self.history.too_late(), alerts, ..self.played })
+        let (too_late, late_sums) = (self.history.too_late(), self.history.late_sums());
+        Ok(Played { unread, too_late, late_sums, alerts, ..self.played })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Run;
 use super::compare::Difference;
 use super::incidents::Judged;
-use super::play::{end_ms, start_ms};
+use super::play::{Played, end_ms, start_ms};
 use crate::cli::table::{count, shown, table};
 use crate::event::json::Named;
 use crate::event::v1;
@@ -36,10 +36,7 @@ fn section(text: &mut String, run: &Run) {
     );
     let quiet = played.alerts.len() - told.len();
     put(text, format_args!("; {quiet} more that were inhibited, silenced, retracted or never fired\n"));
-    if played.too_late > 0 {
-        let late = count(played.too_late, "text", "texts");
-        put(text, format_args!("{late} came after the grace and were left out; --sort puts a file in order\n"));
-    }
+    left_out(text, played);
     if let Some(judged) = &run.judged {
         judgement(text, judged);
     }
@@ -48,6 +45,27 @@ fn section(text: &mut String, run: &Run) {
         put(text, format_args!("\n{}", table(&["since (UTC)", "minutes", "severity", "rule", "what"], &rows)));
     }
     text.push('\n');
+}
+
+/// What came too late, if anything did.
+fn left_out(text: &mut String, played: &Played) {
+    let were = |number| if number == 1 { "was" } else { "were" };
+    if played.too_late > 0 {
+        let late = count(played.too_late, "text", "texts");
+        let were = were(played.too_late);
+        put(text, format_args!("{late} came after the grace and {were} left out; --sort puts a file in order\n"));
+    }
+    if played.late_sums > 0 {
+        let late = count(played.late_sums, "sum of a scope's bucket", "sums of scopes' buckets");
+        let were = were(played.late_sums);
+        put(
+            text,
+            format_args!(
+                "{late} came after the bucket was closed and {were} left out, with the late texts that were added; \
+                 --sort puts a file in order\n"
+            ),
+        );
+    }
 }
 
 fn row(alert: &v1::Alert) -> Vec<String> {

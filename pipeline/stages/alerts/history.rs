@@ -19,6 +19,7 @@ pub struct History {
     owners: Vec<InMemory>,
     newest_ms: i64,
     too_late: u64,
+    late_sums: u64,
     handed_on: Vec<HandedOn>,
 }
 
@@ -31,6 +32,7 @@ impl History {
             owners: states(owners),
             newest_ms: i64::MIN,
             too_late: 0,
+            late_sums: 0,
             handed_on: Vec::new(),
         }
     }
@@ -101,6 +103,11 @@ impl History {
         self.too_late
     }
 
+    /// Sums of a scope and bucket that came after their bucket was closed.
+    pub fn late_sums(&self) -> u64 {
+        self.late_sums
+    }
+
     /// What the owners remember, in bytes.
     pub fn owned_bytes(&self) -> usize {
         let entries = self.owners.iter().flat_map(|owner| owner.entries());
@@ -132,7 +139,9 @@ impl History {
             let group = group.unwrap_or_default();
             for owner in whose {
                 let (settings, sources, message) = (&self.settings, self.inputs.len(), message.clone());
-                self.owners[owner].observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
+                let taken = self.owners[owner]
+                    .observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
+                self.late_sums += u64::from(!taken);
             }
         }
     }

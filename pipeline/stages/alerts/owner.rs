@@ -35,7 +35,8 @@ const SAMPLES_MAX: usize = 16;
 const OPEN_MAX: usize = 1_024;
 
 /// Takes a message of the repartition topic in. `sources`: how many there are in all; one that was not heard from yet is
-/// waited for as if it stood where the first one began. `group`: the record's key.
+/// waited for as if it stood where the first one began. `group`: the record's key. False: the message's sums came after their
+/// bucket was closed, or find no place, and are left out.
 pub fn observe(
     tables: &mut impl Tables,
     settings: &Alerts,
@@ -43,7 +44,8 @@ pub fn observe(
     group: &str,
     message: v1::Repartitioned,
     out: &mut Vec<Emit>,
-) {
+) -> bool {
+    let mut taken = true;
     let mut owner = OWNER.get(tables, "").unwrap_or_default();
     if message.clock_ms > 0 {
         owner.hear_clock(message.clock_ms, settings);
@@ -56,7 +58,7 @@ pub fn observe(
         Some(partial) => {
             tables.advance(owner.time);
             let mut scope = Scoped { tables, settings, owner: &mut owner, group, name: partial.scope.clone() };
-            scope.take(message.source, partial, out);
+            taken = scope.take(message.source, partial, out);
         }
     }
     tables.advance(owner.time);
@@ -69,6 +71,7 @@ pub fn observe(
         }
     }
     OWNER.put(tables, "", owner);
+    taken
 }
 
 impl Owner {
@@ -118,8 +121,9 @@ impl<T: Tables> Scoped<'_, T> {
         (self.group.to_owned(), self.name.clone())
     }
 
-    /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now.
-    fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) {
+    /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now. False: it is
+    /// closed already, or too many are open.
+    fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) -> bool {
         let bucket_ms = self.settings.bucket_ms();
         let at = partial.start_ms.div_euclid(bucket_ms);
         let due_ms = (at + 1).saturating_mul(bucket_ms).saturating_add(self.settings.grace_ms());
@@ -127,14 +131,12 @@ impl<T: Tables> Scoped<'_, T> {
         let opened = !watched.open.contains(&at);
         let full = opened && watched.open.len() >= OPEN_MAX;
         if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
-            let texts = partial.tally.map_or(0, |tally| tally.count);
-            self.owner.too_late = self.owner.too_late.saturating_add(texts);
-            return;
+            return false;
         }
         let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
         let new = FromSource { source, partial: Some(partial) };
         match open.partials.iter_mut().find(|known| known.source == new.source) {
-            Some(known) if revision(known) >= revision(&new) => return,
+            Some(known) if revision(known) >= revision(&new) => return true,
             Some(known) => *known = new,
             None => open.partials.push(new),
         }
@@ -146,6 +148,7 @@ impl<T: Tables> Scoped<'_, T> {
         }
         self.see(&mut watched, at, out);
         SCOPES.put(self.tables, &self.key(), watched);
+        true
     }
 
     fn close_at(&mut self, at: i64, due_ms: i64) {

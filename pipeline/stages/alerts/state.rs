@@ -261,7 +261,7 @@ pub struct Active {
     pub found_ms: i64,
 }
 
-/// What a partition of the repartition topic knows of itself.
+/// What a partition of the repartition topic knows of itself. Field 5 was in use once.
 #[derive(Clone, PartialEq, Message)]
 pub struct Owner {
     #[prost(message, repeated, tag = "1")]
@@ -274,9 +274,6 @@ pub struct Owner {
     /// The first bucket that was closed.
     #[prost(int64, optional, tag = "4")]
     pub first: Option<i64>,
-    /// Sums that came after their bucket was closed.
-    #[prost(uint64, tag = "5")]
-    pub too_late: u64,
     /// How far the first source had come when it was first heard from.
     #[prost(int64, optional, tag = "6")]
     pub began_ms: Option<i64>,

@@ -373,6 +373,26 @@ fn late_texts_within_the_grace_revise_their_bucket() {
 }
 
 #[test]
+fn sums_that_come_after_their_bucket_was_closed_are_counted() {
+    let settings = settings();
+    let mut history = History::new(settings.clone(), 1, 1);
+    let (mut out, mut shop) = (Vec::new(), Shop::new(9, 1, 0.0));
+    let mut at = |minute: i64, seconds: i64| {
+        let mut text = shop.text(minute, 0, false, "battery");
+        text.event_time = time::from_ms(START + minute * MINUTE + seconds * 1000);
+        Seen::new(&text, &settings).unwrap()
+    };
+    // Bucket 0 is closed at minute 2, and its sums are kept until minute 4.
+    let late = at(0, 30);
+    for text in [at(0, 10), at(3, 10), late.clone(), at(9, 0)] {
+        history.text(0, &text, &mut out);
+    }
+    history.pass(10 * MINUTE, &mut out);
+    assert_eq!((history.too_late(), history.late_sums()), (0, late.scopes.len() as u64));
+    assert_eq!(Ended::of(out).trends[&("all".to_owned(), START)].count, 1);
+}
+
+#[test]
 fn state_is_bounded_and_small() {
     let settings = settings();
     let mut history = History::new(settings.clone(), 1, 1);
