@@ -194,7 +194,8 @@ impl<T: Tables> Scoped<'_, T> {
                 open.iter().for_each(|(_, bucket)| remember(&mut track, bucket));
                 let mix = mix.get_or_insert_with(|| {
                     let mut mix = MIXES.get(self.tables, &self.key()).unwrap_or_default();
-                    open.iter().for_each(|(at, bucket)| mix.add(*at, bucket, self.settings.bucket_ms()));
+                    let (bucket_ms, counted) = (self.settings.bucket_ms(), scope::counted(&self.name));
+                    open.iter().for_each(|(at, bucket)| mix.add(*at, bucket, bucket_ms, counted));
                     mix
                 });
                 self.publish(&moment, &seen, mix, &track, change, out);
@@ -217,16 +218,16 @@ impl<T: Tables> Scoped<'_, T> {
         let mut mix = None;
         if bucket.tally.count > 0 {
             let mut new = MIXES.get(self.tables, &self.key()).unwrap_or_default();
-            new.add(at, &bucket, self.settings.bucket_ms());
+            new.add(at, &bucket, self.settings.bucket_ms(), scope::counted(&self.name));
+            if publish::has_trend(&self.name, self.settings) {
+                let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
+                if self.is_known(&watched, at) {
+                    (trend.terms, trend.samples) = publish::hot(&mut new, &bucket);
+                }
+                out.push(Emit::Trend(trend));
+            }
             MIXES.put(self.tables, &self.key(), new.clone());
             mix = Some(new);
-        }
-        if bucket.tally.count > 0 && publish::has_trend(&self.name, self.settings) {
-            let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
-            if let Some(mix) = mix.as_ref().filter(|_| self.is_known(&watched, at)) {
-                publish::hot(&mut trend, mix, &bucket);
-            }
-            out.push(Emit::Trend(trend));
         }
         let expects = self.judge(&mut watched, at, &bucket, mix, out);
         let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
@@ -254,13 +255,15 @@ impl<T: Tables> Scoped<'_, T> {
         for rule in &self.settings.rules {
             let mut track = track(watched, &rule.name);
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
+            let mut began = None;
             let look = match rule.looks_for {
                 // That a bucket holds something is a part of the p-value.
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits) = self.anomaly(rule, &track, &self.cell(at, bucket));
+                    let (look, waits, since) = self.anomaly(rule, &track, &self.cell(at, bucket));
                     expects |= waits;
+                    began = Some(since);
                     look
                 }
             };
@@ -277,7 +280,8 @@ impl<T: Tables> Scoped<'_, T> {
             };
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
             let told = track.told();
-            let change = track.close(&moment, level, || Look::since(rule, watched, at, told, bucket_ms));
+            let since = || began.unwrap_or_else(|| Look::since(rule, watched, at, told, bucket_ms));
+            let change = track.close(&moment, level, since);
             if track.is_active() {
                 remember(&mut track, bucket);
             }
@@ -300,15 +304,15 @@ impl<T: Tables> Scoped<'_, T> {
         expects
     }
 
-    /// What the detector says of a bucket, and whether it waits for the next one.
-    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool) {
+    /// What the detector says of a bucket, whether it waits for the next one, and since when it is unusual if this one is.
+    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool, i64) {
         let key = (self.key(), rule.name.clone());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
         let learns = !track.is_news(cell.at, self.settings);
         let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
-        let waits = series.empty < anomaly::EMPTY_MAX;
+        let (waits, since) = (series.empty < anomaly::EMPTY_MAX, anomaly::since(&series, cell.at, track.told()));
         SERIES.put(self.tables, &key, series);
-        (look, waits)
+        (look, waits, since)
     }
 
     /// A bucket as the scope counts.

@@ -165,6 +165,13 @@ pub struct Series {
     /// Buckets without an event, up to the last one.
     #[prost(uint32, tag = "3")]
     pub empty: u32,
+    /// The first of the last buckets in a row that were all above what was expected, or all below it; absent where the last
+    /// one was neither.
+    #[prost(int64, optional, tag = "5")]
+    pub unusual_from: Option<i64>,
+    /// They were below.
+    #[prost(bool, tag = "6")]
+    pub unusual_less: bool,
 }
 
 /// What texts of a scope are about: of late and before.
@@ -184,6 +191,9 @@ pub struct Mix {
     pub terms: Vec<Rate>,
     #[prost(message, repeated, tag = "6")]
     pub parts: Vec<Rate>,
+    /// Texts of late that hold words which rise.
+    #[prost(message, repeated, tag = "7")]
+    pub samples: Vec<v1::Sample>,
 }
 
 /// Texts with something, fading fast and slowly.
