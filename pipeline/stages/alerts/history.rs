@@ -39,11 +39,21 @@ impl History {
 
     /// A text in an input partition. What is written because of it is appended.
     pub fn text(&mut self, input: usize, seen: &Seen, out: &mut Vec<Emit>) {
-        self.newest_ms = self.newest_ms.max(seen.at_ms);
+        self.event(input, std::slice::from_ref(seen), out);
+    }
+
+    /// An event in an input partition, as each of what counts it sees it.
+    pub fn event(&mut self, input: usize, seen: &[Seen], out: &mut Vec<Emit>) {
         let (settings, source) = (&self.settings, source(input));
-        let handed_on = &mut self.handed_on;
-        let late = self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
-        self.too_late += u64::from(late.is_some());
+        let mut late = false;
+        for seen in seen {
+            self.newest_ms = self.newest_ms.max(seen.at_ms);
+            let handed_on = &mut self.handed_on;
+            let observed =
+                self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
+            late |= observed.is_some();
+        }
+        self.too_late += u64::from(late);
         self.deliver(out);
     }
 
