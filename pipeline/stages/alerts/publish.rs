@@ -203,9 +203,11 @@ impl Finding<'_> {
             !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings)
         });
         let written = same.and_then(|before| before.evidence.clone());
-        // One of before points said how long they are is begun anew.
-        let known = written.as_ref().map_or(&[][..], |written| &written.series);
-        let known = known.iter().all(|point| point.covers_ms > 0).then(|| known.to_vec()).unwrap_or_default();
+        let mut known = written.as_ref().map(|written| written.series.clone()).unwrap_or_default();
+        if known.iter().any(|point| point.covers_ms == 0) {
+            // Of a time in which points did not say how long they are.
+            known.clear();
+        }
         let basis = Basis { settings, rule, watched, mix, track, look, now, known: &known };
         let strongest = written.filter(|written| written.p_value <= look.p_value);
         match (strongest, before) {

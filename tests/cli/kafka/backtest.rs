@@ -95,8 +95,7 @@ fn clicks_and_dead_letters_are_replayed_from_their_topics() -> Outcome<()> {
     [clicks, letters].iter().try_for_each(|topic| kafka.create_topic(topic, 2, &[]))?;
     let time = |second: i64| jiff::Timestamp::from_second(START_S + second).unwrap_or_default();
     let click = |i: i64| {
-        let click =
-            json!({"event_id": i.to_string(), "event_time": time(i), "user": "u", "item": "p", "action": "cart"});
+        let click = json!({"event_id": i.to_string(), "event_time": time(i).to_string(), "user": "u", "item": "p", "action": "cart"});
         Record::new(click.to_string()).partition((i % 2) as i32)
     };
     let letter = |i: i64| {
