@@ -212,7 +212,7 @@ impl<'t> Talk<'t> {
         let more = ((TIMES - 1.0) * rate / PRODUCTS as f64 * SURGE_MS as f64 / 1000.0) as i64;
         let mut begins = BTreeMap::new();
         for product in products.into_iter().take(surges) {
-            let since_ms = began_ms + self.rng.i64(..free_ms);
+            let since_ms = began_ms + self.rng.i64(0..free_ms);
             begins.insert(product, since_ms);
             said.extend((0..more).map(|number| self.say(since_ms + number * SURGE_MS / more, Some(product))));
         }
