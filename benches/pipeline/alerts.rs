@@ -35,6 +35,8 @@ const LAST_ALERTS: Duration = Duration::from_secs(15);
 pub struct Trial<'a> {
     broker: &'a Broker,
     progress: Progress,
+    /// In what the first half hands on to the second.
+    owners: Progress,
     alerts: String,
     running: Running,
 }
@@ -62,20 +64,25 @@ impl<'a> Trial<'a> {
         let alerts = settings.outputs.alerts.clone();
         broker.create_topics(&[
             scored.clone(),
-            between,
+            between.clone(),
             alerts.clone(),
             settings.outputs.trends.clone(),
             settings.outputs.dead_letters.clone(),
         ])?;
         let health = Arc::new(Health::new([], ["alerts"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start_alerts(&settings, health)?;
-        let progress = Progress::new(broker, &format!("{name}-alerts"), &scored)?;
-        Ok(Trial { broker, progress, alerts, running })
+        let group = format!("{name}-alerts");
+        let (progress, owners) = (Progress::new(broker, &group, &scored)?, Progress::new(broker, &group, &between)?);
+        Ok(Trial { broker, progress, owners, alerts, running })
     }
 
-    /// Scored texts a second, until the last of them is committed.
+    /// Scored texts a second, until the last of them is committed and the owners of all scopes are through.
     pub fn rate(&mut self, talk: &[Said]) -> Outcome<f64> {
-        self.progress.rate(self.broker, talk, Supply::Backlog, || self.running.is_finished())
+        let finished = || self.running.is_finished();
+        let alone = self.progress.rate(self.broker, talk, Supply::Backlog, finished)?;
+        let since = Instant::now();
+        self.owners.through(finished)?;
+        Ok(talk.len() as f64 / (talk.len() as f64 / alone + since.elapsed().as_secs_f64()))
     }
 
     /// Writes the talk at the pace of its event time, and looks when an alert of each surge becomes visible.
