@@ -10,12 +10,16 @@
 //! pace until no bucket is open and no alert under way, and no further: live texts, which are as old as that clock, never
 //! come too late for it. What an owner decides still follows from the records of its partition alone.
 
+use bytes::Bytes;
+use prost::Message;
+
 use super::bucket::Bucket;
 use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
 use super::state::{
-    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
+    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Sums, Track,
+    Watched,
 };
 use super::{anomaly, partial, scope, sketch};
 use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
@@ -134,19 +138,28 @@ impl<T: Tables> Scoped<'_, T> {
             return false;
         }
         let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
-        let new = FromSource { source, partial: Some(partial) };
-        match open.partials.iter_mut().find(|known| known.source == new.source) {
-            Some(known) if revision(known) >= revision(&new) => return true,
-            Some(known) => *known = new,
-            None => open.partials.push(new),
+        let mut sums: Vec<Sums> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
+        let known = open.partials.iter().position(|known| known.source == source);
+        if known.is_some_and(|place| sums[place].revision >= partial.revision) {
+            return true;
+        }
+        let new = FromSource { source, partial: partial.encode_to_vec().into() };
+        let new_sums = self.read(&new.partial);
+        match known {
+            Some(place) => (open.partials[place], sums[place]) = (new, new_sums),
+            None => {
+                open.partials.push(new);
+                sums.push(new_sums);
+            }
         }
         OPEN.put(self.tables, &(self.name.clone(), at), open);
+        let counts = Bucket::counts(sums.iter());
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
             watched.open.insert(place, at);
             self.close_at(at, due_ms);
         }
-        self.see(&mut watched, at, out);
+        self.see(&mut watched, at, &counts, out);
         SCOPES.put(self.tables, &self.key(), watched);
         true
     }
@@ -157,25 +170,22 @@ impl<T: Tables> Scoped<'_, T> {
         CLOSE.put_until(self.tables, &key, Empty {}, due_ms);
     }
 
-    /// What the open buckets show.
-    fn see(&mut self, watched: &mut Watched, at: i64, out: &mut Vec<Emit>) {
-        let newest = watched.open.last() == Some(&at);
-        let open: Vec<(i64, Bucket)> = watched
-            .open
-            .clone()
-            .into_iter()
-            .filter(|open| newest || *open == at)
-            .map(|at| (at, self.bucket(at)))
-            .collect();
-        let shown = open.iter().find(|(open, _)| *open == at && publish::has_trend(&self.name, self.settings));
-        if let Some((at, bucket)) = shown {
-            out.push(Emit::Trend(publish::trend(&self.name, *at, bucket, true, self.settings)));
+    /// What the open buckets show, now that one of them has changed. `counts`: what that one holds.
+    fn see(&mut self, watched: &mut Watched, at: i64, counts: &Bucket, out: &mut Vec<Emit>) {
+        if publish::has_trend(&self.name, self.settings) {
+            out.push(Emit::Trend(publish::trend(&self.name, at, counts, true, self.settings)));
         }
-        if !newest || watched.rise.is_none() {
+        let cell = self.cell(at, counts);
+        match watched.open_cells.binary_search_by_key(&at, |cell| cell.at) {
+            Ok(place) => watched.open_cells[place] = cell,
+            Err(place) => watched.open_cells.insert(place, cell),
+        }
+        if watched.open.last() != Some(&at) || watched.rise.is_none() {
             return;
         }
         let mut seen = watched.clone();
-        open.iter().for_each(|(at, bucket)| seen.cells.push(self.cell(*at, bucket)));
+        seen.cells.extend(&watched.open_cells);
+        let mut open: Option<Vec<(i64, Bucket)>> = None;
         let level = self.fdr().level();
         let mut mix = None;
         for rule in &self.settings.rules {
@@ -191,6 +201,7 @@ impl<T: Tables> Scoped<'_, T> {
             let since = || Look::since(rule, &seen, at, told, self.settings.bucket_ms());
             let change = track.see(&moment, level, since);
             if change != Change::None {
+                let open = open.get_or_insert_with(|| watched.open.iter().map(|at| (*at, self.bucket(*at))).collect());
                 open.iter().for_each(|(_, bucket)| remember(&mut track, bucket));
                 let mix = mix.get_or_insert_with(|| {
                     let mut mix = MIXES.get(self.tables, &self.key()).unwrap_or_default();
@@ -213,6 +224,7 @@ impl<T: Tables> Scoped<'_, T> {
         let bucket = self.bucket(at);
         OPEN.delete(self.tables, &(self.name.clone(), at));
         watched.open.retain(|open| *open != at);
+        watched.open_cells.retain(|cell| cell.at != at);
         watched.learn(self.cell(at, &bucket), self.settings);
         self.owner.first = Some(self.owner.first.map_or(at, |first| first.min(at)));
         let mut mix = None;
@@ -400,7 +412,16 @@ impl<T: Tables> Scoped<'_, T> {
 
     fn bucket(&mut self, at: i64) -> Bucket {
         let open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
-        Bucket::merge(open.partials.iter().filter_map(|from| from.partial.as_ref()))
+        let partials: Vec<v1::Partial> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
+        Bucket::merge(partials.iter())
+    }
+
+    /// Sums as they were written.
+    fn read<M: prost::Message + Default>(&mut self, partial: &Bytes) -> M {
+        M::decode(partial.clone()).unwrap_or_else(|error| {
+            self.tables.fail(format!("sums of {} that were kept cannot be read: {error}", self.name));
+            M::default()
+        })
     }
 
     fn fdr(&mut self) -> &mut Fdr {
@@ -442,10 +463,6 @@ impl Watched {
         }
         self.closed_to = at + 1;
     }
-}
-
-fn revision(from: &FromSource) -> u32 {
-    from.partial.as_ref().map_or(0, |partial| partial.revision)
 }
 
 fn track(watched: &Watched, rule: &str) -> Track {

@@ -3,6 +3,7 @@
 //!
 //! Every record is a Protobuf message whose field numbers never change meaning.
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::detect::Fdr;
@@ -95,6 +96,9 @@ pub struct Watched {
     /// By rule; those that have nothing to remember are left out.
     #[prost(message, repeated, tag = "5")]
     pub tracks: Vec<Track>,
+    /// What [`Self::open`] hold by now.
+    #[prost(message, repeated, tag = "6")]
+    pub open_cells: Vec<Cell>,
 }
 
 /// What a rule has found in a scope.
@@ -223,8 +227,24 @@ pub struct Open {
 pub struct FromSource {
     #[prost(string, tag = "1")]
     pub source: String,
-    #[prost(message, optional, tag = "2")]
-    pub partial: Option<v1::Partial>,
+    /// A [`v1::Partial`], as it is written. Most who ask only want its [`Sums`].
+    #[prost(bytes = "bytes", tag = "2")]
+    pub partial: Bytes,
+}
+
+/// How much a [`v1::Partial`] has counted. Its words and texts are skipped where it is read as this.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sums {
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    #[prost(message, optional, tag = "4")]
+    pub tally: Option<v1::Tally>,
+    #[prost(message, repeated, tag = "5")]
+    pub users: Vec<v1::Heavy>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub users_sketch: Vec<u8>,
+    #[prost(message, repeated, tag = "7")]
+    pub alike: Vec<v1::Heavy>,
 }
 
 /// The alerts of a group that have not ended.
