@@ -9,8 +9,8 @@ use crate::event::v1;
 
 /// Texts of one writer in a bucket that count in full.
 const USER_TEXTS: u64 = 3;
-/// Samples of a bucket.
-const SAMPLES_MAX: usize = 4;
+/// Samples of a bucket, to choose from.
+const SAMPLES_MAX: usize = 16;
 
 /// All that is known of one bucket.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -169,6 +169,13 @@ pub struct Series {
     /// Buckets without an event, up to the last one.
     #[prost(uint32, tag = "3")]
     pub empty: u32,
+    /// The first of the last buckets in a row that were all above what was expected, or all below it; absent where the last
+    /// one was neither.
+    #[prost(int64, optional, tag = "5")]
+    pub unusual_from: Option<i64>,
+    /// They were below.
+    #[prost(bool, tag = "6")]
+    pub unusual_less: bool,
 }
 
 /// What texts of a scope are about: of late and before.
@@ -188,6 +195,9 @@ pub struct Mix {
     pub terms: Vec<Rate>,
     #[prost(message, repeated, tag = "6")]
     pub parts: Vec<Rate>,
+    /// Texts of late that hold words which rise.
+    #[prost(message, repeated, tag = "7")]
+    pub samples: Vec<v1::Sample>,
 }
 
 /// Texts with something, fading fast and slowly.
@@ -281,7 +291,7 @@ pub struct Active {
     pub found_ms: i64,
 }
 
-/// What a partition of the repartition topic knows of itself.
+/// What a partition of the repartition topic knows of itself. Field 5 was in use once.
 #[derive(Clone, PartialEq, Message)]
 pub struct Owner {
     #[prost(message, repeated, tag = "1")]
@@ -294,9 +304,6 @@ pub struct Owner {
     /// The first bucket that was closed.
     #[prost(int64, optional, tag = "4")]
     pub first: Option<i64>,
-    /// Sums that came after their bucket was closed.
-    #[prost(uint64, tag = "5")]
-    pub too_late: u64,
     /// How far the first source had come when it was first heard from.
     #[prost(int64, optional, tag = "6")]
     pub began_ms: Option<i64>,

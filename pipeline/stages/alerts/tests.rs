@@ -194,7 +194,12 @@ fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
     let evidence = alert.evidence.as_ref().unwrap();
     assert!(evidence.terms.iter().any(|term| term.name.contains("payment")), "{:?}", evidence.terms);
     assert!(!evidence.samples.is_empty() && evidence.samples.iter().all(|sample| sample.origin.is_some()));
-    assert!(evidence.series.len() > 15 && evidence.users > 5);
+    assert!((16..=40).contains(&evidence.series.len()) && evidence.users > 5);
+    // From before it began until it was over.
+    let begins = |point: &v1::Point| time::to_ms(&point.time.unwrap()).unwrap();
+    let (first, last) = (&evidence.series[0], evidence.series.last().unwrap());
+    assert_eq!(begins(first), since - 15 * MINUTE);
+    assert_eq!(begins(last) + last.covers_ms, time::to_ms(&alert.updated_time.unwrap()).unwrap());
     assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
 }
 
@@ -370,6 +375,26 @@ fn late_texts_within_the_grace_revise_their_bucket() {
     let trend = &ended.trends[&("all".to_owned(), START)];
     assert_eq!((trend.count, trend.provisional), (2, false));
     assert_eq!(history.too_late(), 1);
+}
+
+#[test]
+fn sums_that_come_after_their_bucket_was_closed_are_counted() {
+    let settings = settings();
+    let mut history = History::new(settings.clone(), 1, 1);
+    let (mut out, mut shop) = (Vec::new(), Shop::new(9, 1, 0.0));
+    let mut at = |minute: i64, seconds: i64| {
+        let mut text = shop.text(minute, 0, false, "battery");
+        text.event_time = time::from_ms(START + minute * MINUTE + seconds * 1000);
+        Seen::new(&text, &settings).unwrap()
+    };
+    // Bucket 0 is closed at minute 2, and its sums are kept until minute 4.
+    let late = at(0, 30);
+    for text in [at(0, 10), at(2, 10), at(3, 10), late.clone(), at(9, 0)] {
+        history.text(0, &text, &mut out);
+    }
+    history.pass(10 * MINUTE, &mut out);
+    assert_eq!((history.too_late(), history.late_sums()), (0, late.scopes.len() as u64));
+    assert_eq!(Ended::of(out).trends[&("all".to_owned(), START)].count, 1);
 }
 
 #[test]
