@@ -763,15 +763,18 @@ mod tests {
         let begins = 4 * 1_440 + 540;
         let mut series = least_later(27, 4, 0, usual).1;
         let mut dice = Dice::new(28);
-        for at in 4 * 1_440..begins + 420 {
-            let surges = at >= begins;
-            series.push(at, dice.poisson(usual(at) * if surges { 10.0 } else { 1.0 }), 0);
-            if surges && at < begins + 360 {
-                series.rise.skip(at + 1 - LAG);
-            }
-            if at == begins + 360 {
-                series.rise.adopt_events(&series.cells, at, MINUTE);
-            }
+        for at in 4 * 1_440..begins {
+            series.push(at, dice.poisson(usual(at)), 0);
+        }
+        // As the owner does: told of for six hours, and then the new normal.
+        for at in begins..begins + 360 {
+            let events = dice.poisson(10.0 * usual(at)) as f32;
+            series.cells.push(Cell { at, events, hits: 0.0, all: events });
+            series.rise.skip(at + 1 - LAG);
+        }
+        series.rise.adopt_events(&series.cells, begins + 359, MINUTE);
+        for at in begins + 360..begins + 420 {
+            series.push(at, dice.poisson(10.0 * usual(at)), 0);
         }
         let expected = |series: &Series, at: i64| series.rise.expected_each(at, at + 60, MINUTE).sum::<f64>();
         assert!(expected(&series, begins + 420) > 3_000.0, "{}", expected(&series, begins + 420));
