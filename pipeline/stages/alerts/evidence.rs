@@ -36,7 +36,7 @@ pub fn evidence(basis: &Basis) -> v1::Evidence {
         level: track.level,
         series: series(basis),
         terms: mix.drivers(rule.signal, TERMS_MAX),
-        parts: mix.parts(rule.signal, PARTS_MAX),
+        parts: mix.parts(rule.signal, look.usual(), PARTS_MAX),
         discounted_share: discounted(watched, track.since, now),
         users: super::sketch::count(&track.users_sketch),
         parameters: parameters(settings, rule),

@@ -22,6 +22,9 @@ const TEXTS_MIN: f64 = 2.0;
 const RISING_TEXTS: f64 = 5.0;
 const RISING_LIFT: f64 = 2.0;
 const RISING_DEVIATIONS: f64 = 5.0;
+/// An hour is within these times the mean, and as if so many texts a bucket had been as many as the mean.
+const HOUR: (f64, f64) = (0.25, 4.0);
+const HOUR_PRIOR: f64 = 0.1;
 /// A lift beyond this is "new".
 const LIFT_MAX: f64 = 100.0;
 
@@ -77,10 +80,15 @@ impl Mix {
         strongest(risen.collect(), most)
     }
 
-    /// The values of other dimensions by their part of what is too much, largest first.
-    pub fn parts(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
+    /// The values of other dimensions by their part of what is too much, largest first. `usual`: where texts
+    /// are counted, those that are expected of a bucket at this time of day.
+    pub fn parts(&self, signal: Signal, usual: Option<f64>, most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
-        let total = self.excess(&all, &all, signal);
+        // The hour is alike for all parts.
+        let mean =
+            f64::from((all.slow - all.fast).max(0.0)) / f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
+        let hour = usual.map_or(1.0, |usual| ((usual + HOUR_PRIOR) / (mean + HOUR_PRIOR)).clamp(HOUR.0, HOUR.1));
+        let total = self.excess(&all, &all, signal, hour);
         if total <= 0.0 {
             return Vec::new();
         }
@@ -89,7 +97,7 @@ impl Mix {
             .iter()
             .map(|part| {
                 let Rated { count, lift, .. } = rated(&all, part, signal);
-                let share = (self.excess(&all, part, signal) / total).clamp(0.0, 1.0);
+                let share = (self.excess(&all, part, signal, hour) / total).clamp(0.0, 1.0);
                 v1::Driver { excess_share: share, ..named(&part.name, count, lift) }
             })
             .filter(|driver| driver.excess_share >= 0.1)
@@ -101,13 +109,13 @@ impl Mix {
 
     /// Texts of late beyond what was before; of a share, hits beyond what as many texts had before. Hits are negative texts, or
     /// of the mean sentiment by how much their scores are below 1.
-    fn excess(&self, all: &Rate, part: &Rate, signal: Signal) -> f64 {
+    fn excess(&self, all: &Rate, part: &Rate, signal: Signal, hour: f64) -> f64 {
         match signal.statistic() {
             Statistic::Count => {
                 // What is of late is also in the slow sums.
                 let before = f64::from((part.slow - part.fast).max(0.0));
                 let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
-                f64::from(part.fast) - before / buckets * f64::from(self.fast_buckets)
+                f64::from(part.fast) - hour * before / buckets * f64::from(self.fast_buckets)
             }
             // By how much it has moved the mean: against its own past, since one may always have been in a worse mood.
             Statistic::Share if signal == Signal::MeanSentiment => {
@@ -293,7 +301,7 @@ mod tests {
         for signal in [Signal::Volume, Signal::NegativeShare] {
             let names: Vec<String> = mix.drivers(signal, 5).into_iter().map(|driver| driver.name).collect();
             assert_eq!(names, ["payment page", "退款失败"]);
-            let parts = mix.parts(signal, 5);
+            let parts = mix.parts(signal, None, 5);
             assert_eq!(parts.len(), 1);
             assert!(parts[0].name == "product=a" && parts[0].excess_share > 0.9, "{parts:?}");
         }
@@ -348,7 +356,7 @@ mod tests {
         (300..310).for_each(|at| mix.add(at, &bucket(true), 60_000, Counted::Sentiment));
         let drivers = mix.drivers(Signal::MeanSentiment, 5);
         assert_eq!(drivers[0].name, "queue", "{drivers:?}");
-        let parts = mix.parts(Signal::MeanSentiment, 5);
+        let parts = mix.parts(Signal::MeanSentiment, None, 5);
         assert!(parts.len() == 1 && parts[0].name == "product=b" && parts[0].excess_share > 0.9, "{parts:?}");
     }
 }

@@ -236,7 +236,7 @@ pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Op
         // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
-    let parts = mix.parts(rule.signal, PARTS_MAX);
+    let parts = mix.parts(rule.signal, look.usual(), PARTS_MAX);
     let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {

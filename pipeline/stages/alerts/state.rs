@@ -263,6 +263,9 @@ pub struct Group {
     /// Those that late data may take back. They inhibit each other, and nothing that is confirmed.
     #[prost(message, repeated, tag = "5")]
     pub provisional: Vec<Active>,
+    /// When the last leader ended.
+    #[prost(int64, tag = "6")]
+    pub ended_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -289,6 +292,9 @@ pub struct Active {
     /// The end of the bucket with which it was found.
     #[prost(int64, tag = "9")]
     pub found_ms: i64,
+    /// When `explained_by` was last found.
+    #[prost(int64, tag = "10")]
+    pub explained_ms: i64,
 }
 
 /// What a partition of the repartition topic knows of itself. Field 5 was in use once.
