@@ -107,15 +107,22 @@ impl Group {
             if !inhibition.target.matches(&own.rule, &labels) {
                 return None;
             }
+            // What is source and target is not inhibited by its like, or both would keep each other quiet.
+            let is_both = inhibition.source.matches(&own.rule, &labels);
             let source = self.active.iter().enumerate().find(|(j, other)| {
                 let others = scope::labels(&other.scope);
                 let alike = inhibition.equal.iter().all(|name| labels.get(name) == others.get(name));
                 let matches = alike && inhibition.source.matches(&other.rule, &others);
-                *j != i && matches && other.state() == AlertState::Firing
+                let its_like = is_both && inhibition.target.matches(&other.rule, &others);
+                *j != i && matches && !its_like && other.state() == AlertState::Firing
             });
             source.map(|(_, other)| named(other))
         });
-        let elsewhere = || own.explained_by.clone().filter(|part| !self.is_within(part) && !own.told);
+        let elsewhere = || {
+            let part = own.explained_by.as_deref().filter(|part| !self.is_within(part) && !own.told)?;
+            // That group is not asked, so this is the alert that the same rule has there.
+            Some(format!("{} {}", scope::prefixed(scope::counted(&own.scope), part), own.rule))
+        };
         let taken_in = || self.is_tail(own).then(|| self.last_leader.clone());
         let led = || leader.filter(|leader| *leader != i).map(|leader| named(&self.active[leader]));
         configured.or_else(taken_in).or_else(elsewhere).or_else(led)
@@ -255,10 +262,13 @@ mod tests {
 
     #[test]
     fn what_another_group_explains_is_left_to_it() {
-        assert_eq!(
-            told(&[active("all", "volume", Some("brand=b")), active("topic=t", "volume", Some("brand=b"))]),
-            [""; 0]
-        );
+        let all = [active("all", "volume", Some("brand=b")), active("of=clicks", "clicks", Some("product=p"))];
+        assert_eq!(told(&all), [""; 0]);
+        let mut group = Group::default();
+        all.iter().for_each(|one| drop(group.put(one.clone(), 0, &settings())));
+        // As scope and rule, like any other.
+        assert_eq!(group.inhibits("all volume"), Some("brand=b volume".into()));
+        assert_eq!(group.inhibits("of=clicks clicks"), Some("of=clicks,product=p clicks".into()));
         assert_eq!(
             told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
             ["all volume"]
@@ -273,7 +283,7 @@ mod tests {
         group.put(all(Some("brand=b")), 600_000, &settings());
         for now_ms in [660_000, 2_340_000] {
             group.put(all(None), now_ms, &settings());
-            assert_eq!(group.inhibits("all volume"), Some("brand=b".into()), "{now_ms}");
+            assert_eq!(group.inhibits("all volume"), Some("brand=b volume".into()), "{now_ms}");
         }
         group.put(all(None), 2_400_000, &settings());
         assert_eq!(group.inhibits("all volume"), None, "half an hour later it is more than that");
@@ -329,7 +339,8 @@ mod tests {
 
     #[test]
     fn inhibitions_of_the_configuration_come_first() {
-        let matching = |name: &str, value: &str| Matching([(name.to_owned(), value.to_owned())].into());
+        let matching =
+            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
         let inhibition = Inhibition {
             name: "i".into(),
             source: matching("product", "p"),
@@ -341,6 +352,28 @@ mod tests {
         group.put(active("brand=b", "volume", None), 0, &settings);
         group.put(active("product=p", "volume", None), 0, &settings);
         assert_eq!(group.inhibits("brand=b volume"), Some("product=p volume".into()));
+    }
+
+    #[test]
+    fn what_is_both_sides_of_an_inhibition_is_not_inhibited_by_its_like() {
+        let matching =
+            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
+        let inhibition = Inhibition {
+            name: "i".into(),
+            source: matching("product", "*"),
+            target: matching("rule", "volume"),
+            equal: Vec::new(),
+        };
+        let settings = Alerts { inhibitions: vec![inhibition], ..settings() };
+        let mut group = Group::default();
+        for product in ["product=p", "product=q"] {
+            group.put(active(product, "volume", None), 0, &settings);
+        }
+        // The first leads, as without the inhibition, and the other is not its source.
+        assert_eq!(group.inhibits("product=p volume"), None);
+        assert_eq!(group.inhibits("product=q volume"), Some("product=p volume".into()));
+        group.put(active("product=r", "negative_share", None), 0, &settings);
+        assert_eq!(group.inhibits("product=p volume"), Some("product=r negative_share".into()));
     }
 
     #[test]
