@@ -53,14 +53,6 @@ impl Store {
         Ok(value)
     }
 
-    /// When the entry is due, if it is there and has a time.
-    pub fn due_ms(&mut self, key: &[u8]) -> Result<Option<i64>, StateError> {
-        match self.memory.get(key) {
-            Some(value) => Ok(value.and_then(Stored::due_ms)),
-            None => Ok(self.get(key)?.and_then(|value| value.due_ms())),
-        }
-    }
-
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<(), StateError> {
         for (key, value) in changes {
             if value.is_none() && self.copy.is_none() {
