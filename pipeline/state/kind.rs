@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use super::made::Fresh;
+use super::overlay::Change;
 
 /// Ids up to this are a stage's own.
 const ID_MAX: u8 = 100;
@@ -127,18 +128,23 @@ impl Stored {
         Stored(bytes.into())
     }
 
-    /// Several as one piece of memory, which is freed with the last of them.
-    pub(super) fn all<'a>(entries: impl Iterator<Item = Option<&'a Fresh>>) -> Vec<Option<Stored>> {
+    /// Several with their keys as one piece of memory, which is freed with the last of them.
+    pub(super) fn all<'a>(entries: impl Iterator<Item = (&'a [u8], Option<&'a Fresh>)>) -> Vec<Change> {
         let mut bytes = Vec::new();
-        let mut write = |fresh: &Fresh| {
+        let write = |(key, fresh): (&[u8], Option<&Fresh>)| {
             let from = bytes.len();
-            head(&mut bytes, fresh.version, fresh.due_ms);
-            fresh.value.write(&mut bytes);
-            from..bytes.len()
+            bytes.extend_from_slice(key);
+            let value = bytes.len();
+            let fresh = fresh.map(|fresh| {
+                head(&mut bytes, fresh.version, fresh.due_ms);
+                fresh.value.write(&mut bytes);
+            });
+            (from..value, fresh.map(|()| value..bytes.len()))
         };
-        let ranges: Vec<_> = entries.map(|fresh| fresh.map(&mut write)).collect();
+        let ranges: Vec<_> = entries.map(write).collect();
         let bytes = Bytes::from(bytes);
-        ranges.into_iter().map(|range| range.map(|range| Stored(bytes.slice(range)))).collect()
+        let entry = |value| Stored(bytes.slice(value));
+        ranges.into_iter().map(|(key, value)| (bytes.slice(key), value.map(entry))).collect()
     }
 
     /// In memory of its own.

@@ -12,11 +12,12 @@ use foldhash::fast::RandomState;
 
 use super::Stored;
 use super::made::{Entry, Fresh};
+use super::name::Name;
 
 /// What a change holds in memory beside its key and value, in bytes: its place in the queue and in the map.
 const CHANGE_OVERHEAD: usize = 192;
-/// The same of a value that the store has too: its place, and its key's in the map.
-const PLACE_OVERHEAD: usize = 256;
+/// The same of a value that the store has too: its place, and its key's in the map. Both hold the key.
+const PLACE_OVERHEAD: usize = 208;
 /// What a value takes as it is, over what it takes written: fields at their full width, vectors with room to grow.
 const HELD_FACTOR: usize = 2;
 /// Puts of one key between two measurements of its value.
@@ -32,7 +33,7 @@ pub(super) struct Overlay {
     /// Of the records not yet cut, in their order.
     changes: VecDeque<Changed>,
     /// Where each key has its place.
-    index: HashMap<Bytes, u32, RandomState>,
+    index: HashMap<Name, u32, RandomState>,
     places: Vec<Option<Place>>,
     free: Vec<u32>,
     /// What the present record's changes have replaced, for when the record is rejected; `None`: none ever is.
@@ -57,8 +58,7 @@ struct Changed {
 }
 
 struct Place {
-    /// A hot key's bytes are shared by all its changes.
-    key: Bytes,
+    key: Name,
     seen: Seen,
     used: bool,
     /// Where the last cut that holds the key has it: the cut's number and the place.
@@ -100,7 +100,7 @@ impl Overlay {
         let due_ms = stored.as_ref().and_then(Stored::due_ms);
         let held = stored.as_ref().map_or(0, |stored| stored.bytes().len() * HELD_FACTOR);
         let value = stored.map(Entry::Stored);
-        let key = Bytes::copy_from_slice(key);
+        let key = Name::from(key);
         let seen = Seen { value, taken: false, due_ms, changed_by: None, held, unmeasured: 0 };
         let place = Place { key: key.clone(), seen, used: false, folded: (0, 0) };
         self.lately_bytes += place.bytes();
@@ -185,7 +185,7 @@ impl Overlay {
     }
 
     /// Takes the present record's changes back. Returns their keys.
-    pub fn undo(&mut self) -> Vec<Bytes> {
+    pub fn undo(&mut self) -> Vec<Name> {
         let mut keys = Vec::new();
         while let Some(seen) = self.replaced.as_mut().and_then(Vec::pop) {
             let Some(Changed { place, bytes, .. }) = self.changes.pop_back() else { break };
@@ -217,12 +217,15 @@ impl Overlay {
             }
         }
         // As they are, for those who read on, and as they are written.
-        let written = Stored::all(folded.iter().map(|changed| changed.value.as_ref()));
+        let places = &self.places;
+        let written = Stored::all(folded.iter().filter_map(|changed| {
+            let place = places[changed.place as usize].as_ref()?;
+            Some((&*place.key, changed.value.as_ref()))
+        }));
         self.cut_bytes = folded.iter().map(|changed| changed.bytes).sum();
-        self.cut_bytes += written.iter().flatten().map(|stored| stored.bytes().len()).sum::<usize>();
+        self.cut_bytes += written.iter().filter_map(|(_, value)| Some(value.as_ref()?.bytes().len())).sum::<usize>();
         self.cut_places = folded.iter().map(|changed| changed.place).collect();
-        let keys = self.cut_places.iter().filter_map(|at| Some(self.places[*at as usize].as_ref()?.key.clone()));
-        keys.zip(written).collect()
+        written
     }
 
     /// What `cut` took up to this record is in the store now.
@@ -258,7 +261,7 @@ impl Overlay {
     }
 
     /// Drops everything. Returns the keys that were changed here.
-    pub fn clear(&mut self) -> Vec<Bytes> {
+    pub fn clear(&mut self) -> Vec<Name> {
         let before = std::mem::take(self);
         self.lately_bytes_max = before.lately_bytes_max;
         self.cuts = before.cuts;
@@ -279,7 +282,7 @@ impl Overlay {
 
 impl Place {
     fn bytes(&self) -> usize {
-        PLACE_OVERHEAD + self.key.len() + self.seen.held
+        PLACE_OVERHEAD + 2 * self.key.len() + self.seen.held
     }
 }
 
@@ -357,7 +360,8 @@ mod tests {
         put(&mut overlay, 1, b"a", fresh("2"));
         put(&mut overlay, 1, b"b", fresh("3"));
         put(&mut overlay, 1, b"a", None);
-        assert_eq!(overlay.undo(), ["a", "b", "a"]);
+        let undone = overlay.undo();
+        assert!(undone.iter().map(|key| &**key).eq([b"a", b"b", b"a"]));
         assert_eq!(seen(&mut overlay, "a"), Some(change("a", Some("1")).1));
         assert_eq!((seen(&mut overlay, "b"), overlay.bytes()), (Some(None), bytes));
         overlay.committed(0);
@@ -390,9 +394,9 @@ mod tests {
         put(&mut overlay, 0, b"a", fresh("1"));
         let _ = overlay.cut(0);
         put(&mut overlay, 1, b"b", None);
-        let mut keys = overlay.clear();
+        let mut keys: Vec<Vec<u8>> = overlay.clear().iter().map(|key| key.to_vec()).collect();
         keys.sort();
-        assert_eq!(keys, ["a", "b"]);
+        assert_eq!(keys, [b"a", b"b"]);
         assert_eq!(overlay.bytes(), 0);
     }
 }

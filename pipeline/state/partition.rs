@@ -8,6 +8,7 @@ use super::in_memory::InMemory;
 use super::kind::Lifetime;
 use super::local::{Copy, Mark};
 use super::made::{Entry, Fresh};
+use super::name::Name;
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
@@ -161,7 +162,7 @@ impl State {
         store.scan(|key, stored| {
             // What a newer program wrote into the copy is for it to judge.
             readable(kinds, key, stored).map_err(|e| StateError::Damaged(e.to_string()))?;
-            if &**key == TIME_KEY {
+            if key == TIME_KEY {
                 let highest = stored.payload().as_ref().try_into().map(i64::from_be_bytes);
                 let highest = highest.map_err(|_| StateError::Damaged("the highest event time is no time".into()))?;
                 *clock = Clock { highest, at_cut: highest, committed: highest, records: VecDeque::new() };
@@ -237,7 +238,7 @@ impl State {
     }
 
     /// What a change has taken out of the queues stands there again, now that the change is gone.
-    fn repair(&mut self, side: Side, keys: &[Bytes]) {
+    fn repair(&mut self, side: Side, keys: &[Name]) {
         for key in keys {
             if let Some(due_ms) = self.visible(side, key).and_then(|entry| entry.due_ms()) {
                 self.ensure_due(side, key, due_ms, None);

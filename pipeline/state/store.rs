@@ -47,7 +47,7 @@ impl Store {
         let Some(copy) = self.copy.as_ref().filter(|_| !self.complete) else { return Ok(None) };
         let value = copy.get(key)?;
         if value.is_some() {
-            self.memory.put(Bytes::copy_from_slice(key), value.clone(), false);
+            self.memory.put(key, value.clone(), false);
             self.trim()?;
         }
         Ok(value)
@@ -58,7 +58,7 @@ impl Store {
             if value.is_none() && self.copy.is_none() {
                 self.memory.remove(&key);
             } else {
-                self.memory.put(key, value, self.copy.is_some());
+                self.memory.put(&key, value, self.copy.is_some());
             }
             if self.memory.bytes() > self.budget_bytes {
                 self.trim()?;
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Reads every entry once, each checked, and keeps in memory what there is room for.
-    pub fn scan(&mut self, mut each: impl FnMut(&Bytes, &Stored) -> Result<(), StateError>) -> Result<(), StateError> {
+    pub fn scan(&mut self, mut each: impl FnMut(&[u8], &Stored) -> Result<(), StateError>) -> Result<(), StateError> {
         let mut verdict = Ok(());
         for (key, value) in self.memory.iter() {
             if let Some(value) = value {
@@ -134,7 +134,7 @@ impl Store {
             }
             verdict = each(&key, &stored);
             if memory.bytes() < self.budget_bytes {
-                memory.put(key, Some(stored), false);
+                memory.put(&key, Some(stored), false);
             } else {
                 complete = false;
             }
@@ -154,7 +154,7 @@ impl Store {
         }
         for (key, value) in self.memory.iter() {
             match value {
-                Some(value) => entries.insert(key.clone(), value.clone()),
+                Some(value) => entries.insert(Bytes::copy_from_slice(key), value.clone()),
                 None => entries.remove(key),
             };
         }
