@@ -6,6 +6,8 @@ all of them alike: labels that stand by chance in part make any surer answer wro
 into the weights, so that the exported graph needs nothing beside it.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -27,6 +29,9 @@ PULL_AGAIN = 0.05
 ADDENDS_OF = 20
 """A kind with more labels in a head than this has no addends of its own: dev holds too few texts of each."""
 DOUBT_FIRST, DOUBT_MAX = -2.0, 0.5
+FACTOR_MAX = 20.0
+"""Of the logits, beside what they were: where all of dev is told rightly, likelihood would have them infinite, and
+what rounding moves would grow with them."""
 TRIES = 3
 """How often the search begins anew from where it ended: its memory of slopes leads it astray where a gap closes."""
 SINGLE_WEIGHT = 0.1
@@ -108,7 +113,12 @@ class Fit:
         terms = terms.exp()[:, None]
         addends = self.kinds.addends[self.head].detach() * terms + addends * self.free
         doubts = torch.where(known, share * self.own / self.own.sum(1, keepdim=True).clamp(min=1), doubts)
-        return factors * logs.exp()[:, None], terms, addends, doubts
+        return factors * self._bounded(logs)[:, None], terms, addends, doubts
+
+    @staticmethod
+    def _bounded(logs):
+        bound = math.log(FACTOR_MAX)
+        return torch.exp(bound * torch.tanh(logs / bound))
 
     def mixed(self):
         factors, terms, addends, _ = self.values()

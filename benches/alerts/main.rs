@@ -1,6 +1,6 @@
 //! The alerts over incidents of known size, planted in real texts at their real times.
 //!
-//!     cargo bench --bench alerts -- scored.jsonl [runs | first..end] [drawn|real] [light]
+//!     cargo bench --bench alerts -- scored.jsonl [runs | first..end] [drawn|real] [light] [nothing] [list]
 //!     cargo bench --bench alerts -- scored.jsonl scopes [count]
 //!
 //! The file holds scored texts with brands, as `groundswell score` writes them. 100 brands of 19 products each, 2,000 scopes
@@ -9,6 +9,7 @@
 //! one. `real`: each stream comes as it came, shifted by whole days; what really happened in it counts as false here too.
 //! Two days are quiet, for the detectors to learn; in the two behind them 200 surges are planted in brands and products.
 //! `light` leaves the texts' words away: several times sooner, and the same but for copies, which are then not discounted.
+//! `nothing` plants nothing. `list` prints the alerts of each incident that has more than one.
 //!
 //! Printed: how many surges of each kind and size were found and how soon, by how many texts of theirs were to be expected;
 //! false alerts, each with what was planted nearest to it, against the configured bound; alerts told for each incident;
@@ -65,7 +66,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
     println!("{} texts of {} days, {} streams over {DAYS} days", traffic.texts(), traffic.days(), traffic.streams());
     let mut scores = Scores::default();
     for seed in seeds {
-        let (texts, planted) = traffic.run(seed, says("real"));
+        let (texts, planted) = traffic.run(seed, says("real"), !says("nothing"));
         let started = Instant::now();
         let mut history = History::new(settings.clone(), 1, 1);
         let (mut out, mut alerts) = (Vec::new(), Vec::new());
@@ -89,7 +90,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
             texts.len(),
             bytes / scopes
         );
-        scores.add(&planted, &alerts);
+        scores.add(&planted, &alerts, says("list"));
     }
     println!("{}", scores.report(settings.false_discovery_rate));
     Ok(())
@@ -113,7 +114,8 @@ fn keep(out: &mut Vec<Emit>, alerts: &mut Vec<Told>) {
     for emit in out.drain(..) {
         let Emit::Alert(alert) = emit else { continue };
         let fires = alert.state() == v1::AlertState::Firing && alert.inhibited_by.is_none();
-        let told_ms = fires.then(|| ms(alert.firing_time.as_ref()));
+        // One that was inhibited first is told of later than it fires.
+        let told_ms = fires.then(|| ms(alert.updated_time.as_ref()).max(ms(alert.firing_time.as_ref())));
         // What came back soon is the same alert, and one of its times.
         let same = alerts.iter_mut().find(|told| told.alert.id == alert.id && told.alert.flaps == alert.flaps);
         match same {

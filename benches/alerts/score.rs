@@ -29,17 +29,20 @@ struct Row {
 }
 
 impl Scores {
-    pub fn add(&mut self, planted: &[Planted], alerts: &[Told]) {
+    pub fn add(&mut self, planted: &[Planted], alerts: &[Told], lists: bool) {
         let told: Vec<&Told> = alerts.iter().filter(|told| told.told_ms.is_some()).collect();
-        let wrong = told.iter().filter(|alert| !planted.iter().any(|planted| belongs(alert, planted))).count();
-        for told in told.iter().filter(|alert| !planted.iter().any(|planted| belongs(alert, planted))) {
+        let of: Vec<Option<usize>> = told.iter().map(|told| incident(told, planted)).collect();
+        let mut wrong = 0;
+        for (told, _) in told.iter().zip(&of).filter(|(_, of)| of.is_none()) {
+            wrong += 1;
             println!("{}", explained(told, planted));
         }
         self.told += told.len();
         self.false_alerts += wrong;
         self.false_shares.push(wrong as f64 / told.len().max(1) as f64);
-        for planted in planted {
-            let own: Vec<&&Told> = told.iter().filter(|alert| belongs(alert, planted)).collect();
+        for (number, planted) in planted.iter().enumerate() {
+            let own: Vec<&Told> =
+                told.iter().zip(&of).filter(|(_, of)| **of == Some(number)).map(|(told, _)| *told).collect();
             let class = CLASSES.iter().position(|(below, _)| planted.usual < *below).unwrap_or(CLASSES.len() - 1);
             let row = self.rows.entry((surge_name(planted), class)).or_default();
             row.planted += 1;
@@ -48,6 +51,10 @@ impl Scores {
                 row.delays_s.push((first - planted.start_ms) / 1000);
                 self.found += 1;
                 self.alerts_of_found += own.len();
+                if lists && own.len() > 1 {
+                    println!("  several: {}", of_usual(planted));
+                    own.iter().for_each(|told| println!("    {}", written(told, planted)));
+                }
             }
         }
     }
@@ -85,6 +92,14 @@ impl Scores {
     }
 }
 
+/// The incident that an alert tells of. One of everything tells of the largest that went on, of its own kind before others.
+fn incident(told: &Told, planted: &[Planted]) -> Option<usize> {
+    let negative = told.alert.signal == "negative_share";
+    let excess = |planted: &Planted| (planted.usual as f64 * (planted.factor - 1.0)) as i64;
+    let own = (0..planted.len()).filter(|number| belongs(told, &planted[*number]));
+    own.max_by_key(|number| (planted[*number].negative == negative, excess(&planted[*number])))
+}
+
 /// Of its time, and of its brand or of everything.
 fn belongs(told: &Told, planted: &Planted) -> bool {
     let (alert, fired) = (&told.alert, told.told_ms.unwrap_or_default());
@@ -101,7 +116,6 @@ fn belongs(told: &Told, planted: &Planted) -> bool {
 /// A false alert, with what was planted nearest to it.
 fn explained(told: &Told, planted: &[Planted]) -> String {
     let Told { alert, told_ms } = told;
-    let evidence = alert.evidence.clone().unwrap_or_default();
     let fired = told_ms.unwrap_or_default();
     let brand = alert
         .labels
@@ -114,29 +128,41 @@ fn explained(told: &Told, planted: &[Planted]) -> String {
         .min_by_key(
             |planted| if fired < planted.start_ms { planted.start_ms - fired } else { (fired - planted.end_ms).max(0) },
         );
-    let near = near.map_or("none".to_owned(), |planted| {
-        format!(
-            "{} b{} {:?} {:.0}–{:.0} min before",
-            surge_name(planted),
-            planted.brand,
-            planted.product,
-            (fired - planted.start_ms) as f64 / 60_000.0,
-            (fired - planted.end_ms) as f64 / 60_000.0
-        )
-    });
+    match near {
+        Some(planted) => format!("  false: {}; near {}", written(told, planted), of_usual(planted)),
+        None => format!("  false: {}", written(told, &NONE)),
+    }
+}
+
+/// Where nothing was planted, times are those since 1970.
+const NONE: Planted =
+    Planted { brand: 0, product: None, start_ms: 0, end_ms: 0, negative: false, factor: 1.0, usual: 0 };
+
+fn of_usual(planted: &Planted) -> String {
+    let product = planted.product.map_or(String::new(), |product| format!("p{product}"));
+    format!("{} b{}{product}, {} texts expected", surge_name(planted), planted.brand, planted.usual)
+}
+
+/// An alert, in minutes from the beginning of what was planted.
+fn written(told: &Told, planted: &Planted) -> String {
+    let Told { alert, told_ms } = told;
+    let evidence = alert.evidence.clone().unwrap_or_default();
+    let minutes = |ms: i64| (ms - planted.start_ms) / 60_000;
     format!(
-        "  false: {} {} state {} window {} min observed {:.3} of {:.0} expected {:.3} p {:.1e} level {:.1e} since {} min, fired {:.2} h flaps {}; near {near}",
+        "{} {} {} since {} found {} told {} ended {}: {:.0} of {} expected {:.1} in {} min, p {:.1e} at {:.1e}, flaps {}",
         alert.scope,
         alert.rule,
         alert.state,
-        evidence.window_ms / 60_000,
+        minutes(ms(alert.since.as_ref())),
+        minutes(ms(alert.pending_time.as_ref())),
+        minutes(told_ms.unwrap_or_default()),
+        minutes(ms(alert.resolved_time.as_ref())),
         evidence.observed,
         evidence.texts,
         evidence.expected,
+        evidence.window_ms / 60_000,
         evidence.p_value,
         evidence.level,
-        (fired - ms(alert.since.as_ref())) / 60_000,
-        fired as f64 / 3_600_000.0 % 24.0,
         alert.flaps,
     )
 }

@@ -104,7 +104,7 @@ impl Traffic {
     }
 
     /// The texts of a run in their order, with the surges planted in them.
-    pub fn run(&self, seed: u64, real: bool) -> (Vec<Text>, Vec<Planted>) {
+    pub fn run(&self, seed: u64, real: bool, plants: bool) -> (Vec<Text>, Vec<Planted>) {
         let mut rng = Rng::with_seed(seed);
         let mut texts = Vec::new();
         for brand in 0..BRANDS {
@@ -118,7 +118,7 @@ impl Traffic {
             }
         }
         let (half, end) = (self.first_ms + DAYS * DAY_MS / 2, self.first_ms + DAYS * DAY_MS);
-        let mut planted = plant::choose(&mut rng, half, end);
+        let mut planted = if plants { plant::choose(&mut rng, half, end) } else { Vec::new() };
         planted.iter_mut().for_each(|planted| self.plant(&mut rng, planted, &mut texts));
         texts.sort_by_key(|text| text.at_ms);
         texts.iter_mut().enumerate().for_each(|(number, text)| text.number = number);

@@ -35,6 +35,8 @@ const LAST_ALERTS: Duration = Duration::from_secs(15);
 pub struct Trial<'a> {
     broker: &'a Broker,
     progress: Progress,
+    /// In what the first half hands on to the second.
+    owners: Progress,
     alerts: String,
     running: Running,
 }
@@ -62,20 +64,25 @@ impl<'a> Trial<'a> {
         let alerts = settings.outputs.alerts.clone();
         broker.create_topics(&[
             scored.clone(),
-            between,
+            between.clone(),
             alerts.clone(),
             settings.outputs.trends.clone(),
             settings.outputs.dead_letters.clone(),
         ])?;
         let health = Arc::new(Health::new([], ["alerts"], Duration::from_secs(30), Instant::now()));
         let running = runtime::start_alerts(&settings, health)?;
-        let progress = Progress::new(broker, &format!("{name}-alerts"), &scored)?;
-        Ok(Trial { broker, progress, alerts, running })
+        let group = format!("{name}-alerts");
+        let (progress, owners) = (Progress::new(broker, &group, &scored)?, Progress::new(broker, &group, &between)?);
+        Ok(Trial { broker, progress, owners, alerts, running })
     }
 
-    /// Scored texts a second, until the last of them is committed.
+    /// Scored texts a second, until the last of them is committed and the owners of all scopes are through.
     pub fn rate(&mut self, talk: &[Said]) -> Outcome<f64> {
-        self.progress.rate(self.broker, talk, Supply::Backlog, || self.running.is_finished())
+        let finished = || self.running.is_finished();
+        let alone = self.progress.rate(self.broker, talk, Supply::Backlog, finished)?;
+        let since = Instant::now();
+        self.owners.through(finished)?;
+        Ok(talk.len() as f64 / (talk.len() as f64 / alone + since.elapsed().as_secs_f64()))
     }
 
     /// Writes the talk at the pace of its event time, and looks when an alert of each surge becomes visible.
@@ -202,19 +209,19 @@ impl<'t> Talk<'t> {
         (0..count).map(|number| self.say(began_ms + (number as f64 * 1000.0 / rate) as i64, None)).collect()
     }
 
-    /// The same with surges of different products, spread over the time; by product, when each begins.
+    /// The same with surges of different products spread over the time, so many texts a second together; by product, when
+    /// each begins. Those of one brand lie far apart: several at once would be told of as one.
     pub fn surge(&mut self, rate: f64, time: Duration, surges: usize) -> (Vec<Said<'t>>, BTreeMap<usize, i64>) {
+        let additional = (TIMES - 1.0) / PRODUCTS as f64 * SURGE_MS as f64 / 1000.0;
+        let ordinary = rate / (1.0 + additional * surges as f64 / time.as_secs_f64());
         let began_ms = self.at_ms;
-        let mut said = self.go_on(rate, time);
-        let mut products: Vec<usize> = (0..PRODUCTS).collect();
-        self.rng.shuffle(&mut products);
-        let free_ms = time.as_millis() as i64 - SURGE_MS;
-        let more = ((TIMES - 1.0) * rate / PRODUCTS as f64 * SURGE_MS as f64 / 1000.0) as i64;
-        let mut begins = BTreeMap::new();
-        for product in products.into_iter().take(surges) {
-            let since_ms = began_ms + self.rng.i64(..free_ms);
-            begins.insert(product, since_ms);
-            said.extend((0..more).map(|number| self.say(since_ms + number * SURGE_MS / more, Some(product))));
+        let mut said = self.go_on(ordinary, time);
+        let apart_ms = (time.as_millis() as i64 - SURGE_MS) / surges.max(1) as i64;
+        let more = (additional * ordinary) as i64;
+        let begins: BTreeMap<usize, i64> =
+            (0..surges).map(|product| (product, began_ms + product as i64 * apart_ms)).collect();
+        for (product, since_ms) in &begins {
+            said.extend((0..more).map(|number| self.say(since_ms + number * SURGE_MS / more, Some(*product))));
         }
         said.sort_by_key(|said| said.at_ms);
         (said, begins)

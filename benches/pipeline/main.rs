@@ -70,8 +70,8 @@ const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=2000", "alerts.warm_up_ms=
 const ALERTS_PAST: Duration = Duration::from_secs(130);
 const ALERTS_FIRST_RATE: f64 = 1000.0;
 const ALERTS_FIRST: Duration = Duration::from_secs(40);
-const ALERTS_FOR: Duration = Duration::from_secs(60);
-const ALERTS_SURGES: usize = 120;
+const ALERTS_FOR: Duration = Duration::from_secs(120);
+const ALERTS_SURGES: usize = 100;
 const MEMORY_EVENTS: [usize; 2] = [20_000, 200_000];
 
 fn main() -> ExitCode {
@@ -364,7 +364,7 @@ fn alerts(broker: &Broker, texts: &[String]) -> Outcome<()> {
         "  {:.0} texts/s with {} surges, {:.2} of that",
         said.len() as f64 / ALERTS_FOR.as_secs_f64(),
         surges.len(),
-        load / rate
+        said.len() as f64 / ALERTS_FOR.as_secs_f64() / rate
     );
     let told = trial.tell(&said, &surges)?;
     trial.stop()?;

@@ -22,7 +22,8 @@ const DIGITS: usize = 6;
 /// Reads `timestamp,value` and writes `timestamp,value,expected_low,expected_high,anomaly_score,alert`. A row depends on
 /// the rows up to it only. 98 of 100 values are expected from low to high; the score lies within 0–1 and an alert begins
 /// at 0.5; an incident gives one alert, and what follows and is no further out has the score 0. The first line may name the
-/// columns. An empty value is a missing one. A line that cannot be read is named, left out, and gives exit code 1.
+/// columns. An empty value is a missing one. A line that cannot be read is named, left out, and gives exit code 1. Rows are
+/// expected in the order of their times: one whose time is before that of an earlier row is answered and named.
 ///
 /// Example: groundswell detect requests.csv --kind count
 #[derive(Debug, Args)]
@@ -76,7 +77,7 @@ impl Detect {
         let mut watch = Watch::new(&self);
         out::line("timestamp,value,expected_low,expected_high,anomaly_score,alert")?;
         let mut rows = String::new();
-        let mut failed = 0;
+        let (mut failed, mut backwards) = (0, 0);
         for (number, line) in (1u64..).zip(lines) {
             let line = line?.payload.unwrap_or_default();
             match watch.row(&line) {
@@ -89,6 +90,12 @@ impl Detect {
                     }
                 }
             }
+            if let Some(warning) = watch.warning.take() {
+                backwards += 1;
+                if backwards <= NAMED_MAX {
+                    eprintln!("line {number}: {warning}");
+                }
+            }
             if self.follow || rows.len() >= OUT_BYTES {
                 out::print(&rows)?;
                 rows.clear();
@@ -97,6 +104,9 @@ impl Detect {
         out::print(&rows)?;
         if failed > NAMED_MAX {
             eprintln!("{failed} lines could not be read");
+        }
+        if backwards > NAMED_MAX {
+            eprintln!("{backwards} rows went back in time");
         }
         Ok(if failed == 0 { Outcome::Done } else { Outcome::SomeInputFailed })
     }
@@ -108,6 +118,10 @@ struct Watch {
     settings: Settings,
     detector: Detector,
     columns: Option<Columns>,
+    /// The latest of the times so far, also as it was written.
+    latest: Option<(i64, String)>,
+    /// What is wrong with the last row though it was answered.
+    warning: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +138,7 @@ impl Watch {
             rest_readings: command.rest,
             alert_probability: command.alert_probability,
         };
-        Self { kind: command.kind, settings, detector: Detector::default(), columns: None }
+        Self { kind: command.kind, settings, detector: Detector::default(), columns: None, latest: None, warning: None }
     }
 
     /// The answer to a line, with its end; `None` to an empty one and to the names of the columns.
@@ -159,10 +173,21 @@ impl Watch {
         let (timestamp, value) = (field(columns.timestamp, "timestamp")?, field(columns.value, "value")?);
         let time_ms = time_of(timestamp)?;
         let reading = self.reading(value)?;
+        self.note_time(timestamp, time_ms);
         let Verdict { expected_low, expected_high, score, alert, .. } =
             self.detector.observe(&self.settings, time_ms, reading);
         let [low, high] = [expected_low, expected_high].map(rounded);
         Ok(format!("{timestamp},{value},{low},{high},{:.6},{}\n", score + 0.0, u8::from(alert)))
+    }
+
+    /// Hours and days are learned from the times: rows out of order mislead.
+    fn note_time(&mut self, timestamp: &str, time_ms: i64) {
+        match &self.latest {
+            Some((latest_ms, latest)) if time_ms < *latest_ms => {
+                self.warning = Some(format!("timestamp {timestamp:?} is before {latest:?} of an earlier row"));
+            }
+            _ => self.latest = Some((time_ms, timestamp.to_owned())),
+        }
     }
 
     fn reading(&self, value: &str) -> Result<Reading, String> {
@@ -211,7 +236,8 @@ mod tests {
     use super::*;
 
     fn watch(kind: Kind) -> Watch {
-        Watch { kind, settings: Settings::default(), detector: Detector::default(), columns: None }
+        let (settings, detector) = (Settings::default(), Detector::default());
+        Watch { kind, settings, detector, columns: None, latest: None, warning: None }
     }
 
     #[test]
@@ -256,6 +282,28 @@ mod tests {
         ] {
             let said = watch.row(line).err().unwrap_or_default();
             assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn a_time_that_goes_backwards_is_answered_and_named() {
+        let mut watch = watch(Kind::Value);
+        for (line, expected) in [
+            ("2014-02-14 14:30:00,1", None),
+            ("2014-02-14 14:35:00,1", None),
+            ("2014-02-14 14:35:00,1", None),
+            (
+                "2014-02-14 14:20:00,1",
+                Some("timestamp \"2014-02-14 14:20:00\" is before \"2014-02-14 14:35:00\" of an earlier row"),
+            ),
+            (
+                "2014-02-14 14:25:00,1",
+                Some("timestamp \"2014-02-14 14:25:00\" is before \"2014-02-14 14:35:00\" of an earlier row"),
+            ),
+            ("2014-02-14 14:40:00,1", None),
+        ] {
+            assert!(watch.row(line.as_bytes()).unwrap().is_some(), "{line}");
+            assert_eq!(watch.warning.take().as_deref(), expected, "{line}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! What is watched, and what is an alert: the section `[alerts]`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use serde::Deserialize;
 
 use super::judge::Judge;
 use super::key::Key;
+use super::matching::{self, Matching};
 use super::raw;
 
 /// A third more is what somebody would call more.
@@ -110,25 +110,8 @@ pub struct Inhibition {
     pub name: String,
     pub source: Matching,
     pub target: Matching,
-    /// Dimensions in which both must agree.
+    /// Labels in which both must agree.
     pub equal: Vec<String>,
-}
-
-/// By rule and by the scope's labels: each that is named must be so. An empty value is an absent label, `*` any that is there.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Matching(pub BTreeMap<String, String>);
-
-impl Matching {
-    pub fn matches(&self, rule: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().all(|(name, wanted)| {
-            let found = if name == "rule" { Some(rule) } else { labels.get(name).map(String::as_str) };
-            match wanted.as_str() {
-                "*" => found.is_some(),
-                "" => found.is_none(),
-                wanted => found == Some(wanted),
-            }
-        })
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
@@ -179,6 +162,18 @@ impl Counted {
     ];
     /// What is counted of texts.
     pub const OF_TEXTS: [Counted; 3] = [Counted::Texts, Counted::Sentiment, Counted::Users];
+
+    /// The kinds of scopes that it is ever in.
+    pub fn scopes(self) -> &'static [ScopeKind] {
+        use ScopeKind::*;
+        match self {
+            Counted::Texts | Counted::Sentiment | Counted::Users => {
+                &[All, Brand, Product, Channel, Topic, Intent, BrandTopic]
+            }
+            Counted::Clicks | Counted::Purchases | Counted::Checkouts => &[All, Product, Category],
+            Counted::DeadLetters => &[All, Input, Reason],
+        }
+    }
 
     /// As it stands in a scope.
     pub fn name(self) -> &'static str {
@@ -272,6 +267,22 @@ impl ScopeKind {
         ScopeKind::Input,
         ScopeKind::Reason,
     ];
+
+    /// As it is written in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            ScopeKind::All => "all",
+            ScopeKind::Brand => "brand",
+            ScopeKind::Product => "product",
+            ScopeKind::Channel => "channel",
+            ScopeKind::Topic => "topic",
+            ScopeKind::Intent => "intent",
+            ScopeKind::BrandTopic => "brand_topic",
+            ScopeKind::Category => "category",
+            ScopeKind::Input => "input",
+            ScopeKind::Reason => "reason",
+        }
+    }
 }
 
 /// From what is written to what holds.
@@ -281,6 +292,7 @@ pub fn alerts(raw: &raw::Alerts, judge: &mut Judge) -> Alerts {
         let hint = "a partition within the grace would be given up";
         judge.clash(["alerts.idle_ms", "alerts.grace_ms"], message, Some(hint));
     }
+    let names: Vec<&str> = raw.rules.keys().map(String::as_str).collect();
     Alerts {
         enabled: raw.enabled,
         partitions: raw.partitions,
@@ -295,8 +307,8 @@ pub fn alerts(raw: &raw::Alerts, judge: &mut Judge) -> Alerts {
         intent_head: raw.intent_head.clone(),
         samples_max: raw.samples_max,
         rules: raw.rules.iter().filter_map(|(name, written)| rule(name, written, raw.bucket_ms, judge)).collect(),
-        silences: raw.silences.iter().map(|(name, written)| silence(name, written, judge)).collect(),
-        inhibitions: raw.inhibitions.iter().map(|(name, written)| inhibition(name, written)).collect(),
+        silences: raw.silences.iter().map(|(name, written)| silence(name, written, &names, judge)).collect(),
+        inhibitions: raw.inhibitions.iter().map(|(name, written)| inhibition(name, written, &names, judge)).collect(),
     }
 }
 
@@ -315,6 +327,7 @@ fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge)
         );
         return None;
     };
+    looked_at(&key, signal, written.scopes.as_deref().unwrap_or_default(), judge);
     Some(AlertRule {
         name: name.to_owned(),
         signal,
@@ -327,7 +340,18 @@ fn rule(name: &str, written: &raw::AlertRule, bucket_ms: u64, judge: &mut Judge)
     })
 }
 
-fn silence(name: &str, written: &raw::Silence, judge: &mut Judge) -> Silence {
+/// A scope that nothing of the signal is ever in would be looked at in vain.
+fn looked_at(key: &Key, signal: Signal, scopes: &[ScopeKind], judge: &mut Judge) {
+    let has = signal.counted().scopes();
+    if let Some(vain) = scopes.iter().find(|kind| !has.contains(kind)) {
+        let key = key.child("scopes");
+        let names: Vec<&str> = has.iter().map(|kind| kind.name()).collect();
+        let message = format!("({:?}) is no scope of signal {:?}", vain.name(), signal.name());
+        judge.wrong(key, message, Some(&format!("it has {}", names.join(", "))));
+    }
+}
+
+fn silence(name: &str, written: &raw::Silence, rules: &[&str], judge: &mut Judge) -> Silence {
     let key = Key::from("alerts.silences").child(name);
     let mut time = |part: &str, text: &Option<String>| {
         let text = text.as_ref()?;
@@ -338,39 +362,24 @@ fn silence(name: &str, written: &raw::Silence, judge: &mut Judge) -> Silence {
         parsed
     };
     let (from, until) = (time("from", &written.from), time("until", &written.until));
-    Silence { name: name.to_owned(), matching: Matching(written.matching.clone()), from, until }
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        let (from, until) = (written.from.as_deref().unwrap_or_default(), written.until.as_deref().unwrap_or_default());
+        judge.wrong(key.child("until"), format!("({until:?}) is not after {} ({from:?})", key.child("from")), None);
+    }
+    let matching =
+        matching::chosen(&key.child("matching"), &written.matching, rules, "every alert would be silenced", judge);
+    Silence { name: name.to_owned(), matching, from, until }
 }
 
-fn inhibition(name: &str, written: &raw::Inhibition) -> Inhibition {
-    Inhibition {
-        name: name.to_owned(),
-        source: Matching(written.source.clone()),
-        target: Matching(written.target.clone()),
-        equal: written.equal.clone(),
-    }
+fn inhibition(name: &str, written: &raw::Inhibition, rules: &[&str], judge: &mut Judge) -> Inhibition {
+    let key = Key::from("alerts.inhibitions").child(name);
+    matching::labels(&key.child("equal"), &written.equal, judge);
+    let mut side = |side: &str, matching, empty| matching::chosen(&key.child(side), matching, rules, empty, judge);
+    let source = side("source", &written.source, "every alert would inhibit");
+    let target = side("target", &written.target, "every alert would be inhibited");
+    Inhibition { name: name.to_owned(), source, target, equal: written.equal.clone() }
 }
 
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_named_must_be_so() {
-        let labels = BTreeMap::from([("brand".to_owned(), "b".to_owned())]);
-        let check = |wanted: &[(&str, &str)], expected: bool| {
-            let wanted = wanted.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-            assert_eq!(Matching(wanted).matches("volume", &labels), expected);
-        };
-        check(&[], true);
-        check(&[("brand", "b"), ("rule", "volume")], true);
-        check(&[("brand", "*"), ("topic", "")], true);
-        check(&[("brand", "c")], false);
-        check(&[("topic", "*")], false);
-        check(&[("brand", "")], false);
-        check(&[("rule", "negative_share")], false);
-    }
 }

@@ -94,11 +94,21 @@ fn fits(shape: &Shape, content: &Content) -> bool {
         (Shape::Whole { min, max }, Content::Whole(number)) => {
             min.is_none_or(|min| min <= *number) && max.is_none_or(|max| *number <= max)
         }
-        (Shape::Number, Content::Whole(_)) => true,
-        (Shape::Number, Content::Number(number)) => number.is_finite(),
+        (Shape::Number { min, max }, Content::Whole(_) | Content::Number(_)) => number(content).is_some_and(|number| {
+            number.is_finite() && min.is_none_or(|min| min <= number) && max.is_none_or(|max| number <= max)
+        }),
         (Shape::Either(shapes), content) => shapes.iter().any(|shape| fits(shape, content)),
         (Shape::Section(entries), Content::Table(table)) => fits_section(entries, table),
         _ => false,
+    }
+}
+
+/// What can stand where a number is wanted.
+fn number(content: &Content) -> Option<f64> {
+    match content {
+        Content::Whole(number) => Some(*number as f64),
+        Content::Number(number) => Some(*number),
+        _ => None,
     }
 }
 
@@ -119,6 +129,14 @@ fn mismatch(shape: &Shape, node: &Node, key: &Key, faults: &mut Faults) -> bool 
             (format!("{key} ({n}) is below {min}"), None)
         }
         (Shape::Whole { max: Some(max), .. }, Content::Whole(n)) => (format!("{key} ({n}) is above {max}"), None),
+        (Shape::Number { min, max }, content) if number(content).is_some_and(f64::is_finite) => {
+            let written = number(content).unwrap_or_default();
+            let bound = match min.filter(|min| written < *min) {
+                Some(min) => format!("below {min}"),
+                None => format!("above {}", max.unwrap_or(f64::INFINITY)),
+            };
+            (format!("{key} ({content}) is {bound}"), None)
+        }
         (Shape::Choice(choices), Content::Text(text)) => {
             let hint = nearest(text, choices.iter().map(|choice| choice.name.as_str()));
             (format!("{key} ({text:?}) is not {shape}"), hint.map(|name| format!("did you mean {name:?}?")))

@@ -371,6 +371,43 @@ const FILES: &[(&str, &str)] = &[
          groundswell.toml:6:1: batch.tokns is unknown | known here: queue_delay_ms_max, timeout_ms, tokens_max, tries_max\n\
          groundswell.toml:9:1: log.format (\"xml\") is not one of \"auto\", \"human\", \"json\"",
     ),
+    // Alerts.
+    (
+        "[alerts]\nfalse_discovery_rate = 1.5\n[alerts.rules.volume]\nratio_min = nan",
+        "groundswell.toml:2:1: alerts.false_discovery_rate (1.5) is above 0.5\n\
+         groundswell.toml:4:1: alerts.rules.volume.ratio_min (NaN) is a number, not a finite number from 1 to 1000",
+    ),
+    (
+        "[alerts]\nfalse_discovery_rate = -1\n[alerts.rules.volume]\nratio_min = 0",
+        "groundswell.toml:2:1: alerts.false_discovery_rate (-1) is below 0.000001\n\
+         groundswell.toml:4:1: alerts.rules.volume.ratio_min (0) is below 1",
+    ),
+    (
+        "[alerts.rules.orders]\nsignal = 'purchases'\nscopes = ['all', 'brand']",
+        "groundswell.toml:3:1: alerts.rules.orders.scopes (\"brand\") is no scope of signal \"purchases\" | it has all, product, category",
+    ),
+    (
+        "[alerts.silences.night]\nfrom = '2026-11-22T10:00:00Z'\nuntil = '2026-11-22T09:00:00Z'",
+        "groundswell.toml:1:18: alerts.silences.night.matching names no label: every alert would be silenced | name labels, as in { brand = \"b-1\" }; { rule = \"*\" } is every alert\n\
+         groundswell.toml:3:1: alerts.silences.night.until (\"2026-11-22T09:00:00Z\") is not after alerts.silences.night.from (\"2026-11-22T10:00:00Z\")",
+    ),
+    (
+        "[alerts.silences.a]\nmatching = { brnad = 'b', rule = 'volumes' }\n[alerts.silences.b]\nmatching = { of = 'click', brand = '=~(' }",
+        "groundswell.toml:2:14: alerts.silences.a.matching.brnad is no label of an alert | did you mean brand?\n\
+         groundswell.toml:2:27: alerts.silences.a.matching.rule (\"volumes\") is no rule of this configuration | did you mean \"volume\"?\n\
+         groundswell.toml:4:14: alerts.silences.b.matching.of (\"click\") is no thing that is counted | did you mean \"clicks\"?\n\
+         groundswell.toml:4:28: alerts.silences.b.matching.brand (\"(\") is not a regular expression: unclosed group",
+    ),
+    (
+        "[alerts.inhibitions.i]\nsource = { rule = '' }\nequal = ['brands']",
+        "groundswell.toml:1:21: alerts.inhibitions.i.target names no label: every alert would be inhibited | name labels, as in { brand = \"b-1\" }; { rule = \"*\" } is every alert\n\
+         groundswell.toml:2:12: alerts.inhibitions.i.source.rule is empty: every alert has a rule\n\
+         groundswell.toml:3:1: alerts.inhibitions.i.equal (\"brands\") is no label of an alert | did you mean brand?",
+    ),
+    (
+        "[alerts]\nenabled = true\n[webhooks.w]\nurl = 'https://hooks.example/a'\nmatching = { severity = 'critical' }",
+        "groundswell.toml:5:14: webhooks.w.matching.severity is no label of an alert | known here: rule, of, brand, product, channel, topic, intent, category, input, reason",
+    ),
 ];
 
 const OVERRIDES: &[Row] = &[

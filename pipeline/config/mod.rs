@@ -17,6 +17,7 @@ mod judge;
 mod kafka;
 mod key;
 mod layers;
+mod matching;
 mod raw;
 mod receivers;
 mod recommendations;
@@ -32,11 +33,12 @@ use std::path::Path;
 
 use crate::event;
 
-pub use alerts::{AlertRule, Alerts, Counted, Inhibition, LooksFor, Matching, ScopeKind, Signal, Silence, Statistic};
+pub use alerts::{AlertRule, Alerts, Counted, Inhibition, LooksFor, ScopeKind, Signal, Silence, Statistic};
 pub use fault::{Fault, Faults, Place};
 pub use http::{Elsewhere, Http, Partitioner};
 pub use key::Key;
 pub use layers::DEFAULTS;
+pub use matching::Matching;
 pub use receivers::{Receiver, ReceiverKind};
 pub use recommendations::Recommendations;
 pub use reference::reference;

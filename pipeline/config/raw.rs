@@ -426,7 +426,7 @@ pub struct Alertmanager {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Silence {
-    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`, `users`, `sentiment`), each as it must be. `*` is any value, an empty one stands for none.
+    /// Which alerts: `rule`, `brand`, `product`, `channel`, `topic`, `intent`, `category`, `input`, `reason` and, but for texts, `of` (`clicks`, `purchases`, `checkouts`, `dead_letters`, `users`, `sentiment`), each as it must be: `b-1`, `!=b-1`, or `=~b-[0-9]+` and `!~b-[0-9]+` for a regular expression (Rust's `regex` syntax) of the whole value. `*` is any value, an empty one stands for none; for the others a label that is absent is the empty text, as in Alertmanager. At least one must be named; `rule = "*"` is every alert.
     #[serde(default)]
     pub matching: BTreeMap<String, String>,
     /// RFC 3339. Absent: from the beginning.
@@ -440,10 +440,10 @@ pub struct Inhibition {
     /// The alert that must fire, as in a silence.
     #[serde(default)]
     pub source: BTreeMap<String, String>,
-    /// The alerts that nobody is told of then.
+    /// The alerts that nobody is told of then. One that is a source as well is inhibited by those only that are not both.
     #[serde(default)]
     pub target: BTreeMap<String, String>,
-    /// Dimensions in which both must be alike, as `brand`.
+    /// Labels in which both must be alike, as `brand`.
     #[serde(default)]
     pub equal: Vec<String>,
 }

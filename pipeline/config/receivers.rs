@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ureq::tls::{Certificate, ClientCert};
 
-use super::alerts::Matching;
 use super::judge::Judge;
 use super::key::Key;
+use super::matching::{self, Matching};
 use super::raw::{self, Raw};
 use super::{Secret, tls};
 
@@ -67,8 +67,10 @@ impl ReceiverKind {
 
 /// From what is written to what holds.
 pub fn receivers(raw: &Raw, judge: &mut Judge) -> Vec<Receiver> {
-    let webhooks = raw.webhooks.iter().filter_map(|(name, written)| webhook(name, written, judge)).collect::<Vec<_>>();
-    let managers = raw.alertmanagers.iter().filter_map(|(name, written)| alertmanager(name, written, judge));
+    let rules: Vec<&str> = raw.alerts.rules.keys().map(String::as_str).collect();
+    let webhooks = raw.webhooks.iter().filter_map(|(name, written)| webhook(name, written, &rules, judge));
+    let webhooks = webhooks.collect::<Vec<_>>();
+    let managers = raw.alertmanagers.iter().filter_map(|(name, written)| alertmanager(name, written, &rules, judge));
     let all: Vec<Receiver> = webhooks.into_iter().chain(managers.collect::<Vec<_>>()).collect();
     if let Some(first) = all.first().filter(|_| !raw.alerts.enabled) {
         let key = format!("{}s.{}", first.kind.name(), first.name);
@@ -78,14 +80,14 @@ pub fn receivers(raw: &Raw, judge: &mut Judge) -> Vec<Receiver> {
     all
 }
 
-fn webhook(name: &str, written: &raw::Webhook, judge: &mut Judge) -> Option<Receiver> {
+fn webhook(name: &str, written: &raw::Webhook, rules: &[&str], judge: &mut Judge) -> Option<Receiver> {
     let key = Key::from("webhooks").child(name);
     let secret = written.secret.as_ref().map(|from| judge.secret(key.child("secret"), from));
     let common = Common::of_webhook(written);
-    receiver(&key, name, &common, ReceiverKind::Webhook { secret }, judge)
+    receiver(&key, name, &common, ReceiverKind::Webhook { secret }, rules, judge)
 }
 
-fn alertmanager(name: &str, written: &raw::Alertmanager, judge: &mut Judge) -> Option<Receiver> {
+fn alertmanager(name: &str, written: &raw::Alertmanager, rules: &[&str], judge: &mut Judge) -> Option<Receiver> {
     let key = Key::from("alertmanagers").child(name);
     for label in written.labels.keys().filter(|label| !is_label(label)) {
         let hint = "letters, digits and underscores, the first no digit";
@@ -101,7 +103,7 @@ fn alertmanager(name: &str, written: &raw::Alertmanager, judge: &mut Judge) -> O
         judge.wrong(key.child("url"), "carries a query", Some(hint));
     }
     let common = Common::of_alertmanager(written);
-    let receiver = receiver(&key, name, &common, kind, judge)?;
+    let receiver = receiver(&key, name, &common, kind, rules, judge)?;
     Some(Receiver { url: receiver.url.trim_end_matches('/').to_owned(), ..receiver })
 }
 
@@ -149,7 +151,14 @@ impl<'a> Common<'a> {
     }
 }
 
-fn receiver(key: &Key, name: &str, written: &Common, kind: ReceiverKind, judge: &mut Judge) -> Option<Receiver> {
+fn receiver(
+    key: &Key,
+    name: &str,
+    written: &Common,
+    kind: ReceiverKind,
+    rules: &[&str],
+    judge: &mut Judge,
+) -> Option<Receiver> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
         let hint = "1 to 64 lower-case letters, digits, `_` and `-`: it is part of the consumer group's name";
@@ -165,7 +174,7 @@ fn receiver(key: &Key, name: &str, written: &Common, kind: ReceiverKind, judge: 
         name: name.to_owned(),
         url: url.clone(),
         authorization: written.authorization.map(|from| judge.secret(key.child("authorization"), from)),
-        matching: Matching(written.matching.clone()),
+        matching: matching::matching(&key.child("matching"), written.matching, rules, judge),
         authorities: written.ca.map(|path| tls::certificates(key.child("ca"), path, judge)),
         identity: tls::identity(key, written.certificate, written.key, judge),
         timeout: Duration::from_millis(written.timeout_ms.unwrap_or(TIMEOUT_MS)),

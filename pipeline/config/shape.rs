@@ -21,7 +21,10 @@ pub enum Shape {
         min: Option<i64>,
         max: Option<i64>,
     },
-    Number,
+    Number {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
     Flag,
 }
 
@@ -78,7 +81,8 @@ impl fmt::Display for Shape {
             Shape::Text => f.write_str("a string"),
             Shape::Whole { min: Some(min), max: Some(max) } => write!(f, "a whole number from {min} to {max}"),
             Shape::Whole { .. } => f.write_str("a whole number"),
-            Shape::Number => f.write_str("a finite number"),
+            Shape::Number { min: Some(min), max: Some(max) } => write!(f, "a finite number from {min} to {max}"),
+            Shape::Number { .. } => f.write_str("a finite number"),
             Shape::Flag => f.write_str("true or false"),
         }
     }
@@ -112,7 +116,7 @@ fn shape(schema: &Json) -> Shape {
         "object" => Shape::Map(Box::new(shape(&schema["additionalProperties"]))),
         "array" => Shape::List(Box::new(shape(&schema["items"]))),
         "integer" => Shape::Whole { min: schema["minimum"].as_i64(), max: schema["maximum"].as_i64() },
-        "number" => Shape::Number,
+        "number" => Shape::Number { min: schema["minimum"].as_f64(), max: schema["maximum"].as_f64() },
         "boolean" => Shape::Flag,
         _ => Shape::Text,
     }

@@ -8,8 +8,9 @@
 //!
 //! The past ends [`LAG`] buckets ago, before the longest window begins: what is being judged is not what it is judged by, and
 //! a surge is not learned while a window could still find it. What was found is left out of the past by the caller
-//! ([`Rise::skip`]), and so is every window that reaches into it. Buckets without events cost nothing until the next one is
-//! looked at.
+//! ([`Rise::skip`]), and so is every window that reaches into it. A lull that is as improbable, an outage or a night of
+//! silence, is left out likewise, for at most twelve hours: what comes back afterwards is the usual. Buckets without events
+//! cost nothing until the next one is looked at.
 
 use prost::Message;
 
@@ -38,8 +39,17 @@ const TREND_BUCKETS: f64 = 120.0;
 const TREND_BUCKETS_EARLY: f64 = 30.0;
 /// While the hours are not known, traffic may change by so much an hour, and what was half an hour ago says less.
 const DRIFT_PER_HOUR: f64 = 0.35;
-/// …and is within these bounds, so that neither a lull nor a surge becomes the measure.
+/// …and is within these bounds, so that neither a lull nor a surge becomes the measure…
 const TREND: (f64, f64) = (0.25, 4.0);
+/// …and, once the hours are known, no less than this: what comes back to its level of these days is no surge, since a
+/// quarter more is less than what a rule asks for.
+const TREND_MIN_LATER: f64 = 0.8;
+/// An hour with so few events that this is its probability is a lull, and no lull is learned…
+const LULL_P: f64 = 1e-4;
+/// …for so long: what lasts for longer than a night is the usual from then on.
+const LULL_MS: i64 = 12 * HOUR_MS;
+/// Of fewer expected events too few are no news.
+const LULL_EVENTS: f64 = 8.0;
 /// The hour of the day speaks once so much was seen, the day of the week likewise.
 const HOURS_AFTER_MS: i64 = 2 * DAY_MS;
 const DAYS_AFTER_MS: i64 = 14 * DAY_MS;
@@ -123,6 +133,9 @@ pub struct Rise {
     /// Buckets before this one were left out, or came before: windows that reach back to them say nothing of the usual.
     #[prost(int64, tag = "17")]
     whole_from: i64,
+    /// Buckets of lulls, less those since that were of none.
+    #[prost(int64, tag = "18")]
+    lull: i64,
 }
 
 /// What is expected of a window: `doubt` is the part of the variance that comes of not knowing the mean, relative to its
@@ -177,9 +190,13 @@ impl Rise {
                 Some(_) => at + 1,
                 None => cells.get(next).map_or(to, |cell| cell.at).min(to).min(hour_end(at, bucket_ms)),
             };
+            if self.leaves_out(cells, at, end, now, bucket_ms) {
+                self.skip(end);
+                continue;
+            }
             self.learn_spread(cells, at, end, bucket_ms);
             if at.div_euclid(LAG) != end.div_euclid(LAG) {
-                (self.trend_then, self.trend_last) = (self.trend_last, self.trend() as f32);
+                (self.trend_then, self.trend_last) = (self.trend_last, self.trend(bucket_ms) as f32);
             }
             let (events, hits) = cell.map_or((0.0, 0.0), |cell| (f64::from(cell.events), f64::from(cell.hits)));
             self.learn_level(at, end - at, events, bucket_ms);
@@ -195,6 +212,34 @@ impl Rise {
         }
     }
 
+    /// Whether these buckets are of a lull that is not learned: with the hour that ends with them, or with the one that
+    /// begins with them, there are too few events to be chance.
+    fn leaves_out(&mut self, cells: &[Cell], at: i64, end: i64, now: i64, bucket_ms: i64) -> bool {
+        let hour = WINDOWS[3];
+        let lull = self.knows_hours(bucket_ms)
+            && ((at + hour <= now + 1 && self.is_lull(cells, at + hour - 1, bucket_ms))
+                || (at + 1 - hour >= self.first && self.is_lull(cells, at, bucket_ms)));
+        let (most, run) = (LULL_MS / bucket_ms, end - at);
+        let leaves_out = lull && self.lull < most;
+        self.lull = if lull { (self.lull + run).min(most) } else { (self.lull - run).max(0) };
+        leaves_out
+    }
+
+    /// Whether the longest window that ends with this bucket holds far less than expected.
+    fn is_lull(&self, cells: &[Cell], at: i64, bucket_ms: i64) -> bool {
+        let (hour, i) = (WINDOWS[3], WINDOWS.len() - 1);
+        let events = sums(cells, at + 1 - hour, at + 1).events;
+        // What can be told without much ado is told so: a factor of the hour is rarely larger than this.
+        let level = f64::from(self.events) / f64::from(self.buckets).max(1.0) * hour as f64;
+        if 4.0 * level < LULL_EVENTS || events > 4.0 * level {
+            return false;
+        }
+        let Expected { mean, doubt, .. } = self.events_expected(i, at, bucket_ms);
+        mean >= LULL_EVENTS
+            && events < mean / 2.0
+            && count::tails(events.round(), mean, 1.0 / (self.count_spread(i) + doubt)).0 < LULL_P
+    }
+
     /// Leaves out the buckets before `to`: neither many nor few, they say nothing of the usual.
     pub fn skip(&mut self, to: i64) {
         if to > self.learned_to {
@@ -206,17 +251,23 @@ impl Rise {
     /// expected: a level that has lasted for so long that it is no news any more.
     pub fn adopt_events(&mut self, cells: &[Cell], now: i64, bucket_ms: i64) {
         let seen = sums(cells, now + 1 - WINDOWS[3], now + 1).events + PRIOR;
-        let more = |rise: &Self| seen / (rise.events_expected(3, now, bucket_ms).mean + PRIOR);
-        let factor = more(self).min(ADOPTED_MAX) as f32;
+        let more = |rise: &Self| (seen / (rise.events_expected(3, now, bucket_ms).mean + PRIOR)).min(ADOPTED_MAX);
+        let factor = more(self) as f32;
         if factor <= 1.0 {
             return;
         }
-        // All hours and days alike: what they are of the mean stays, but is believed more readily with more events.
-        let events = self.hours.iter_mut().step_by(2).chain(self.days.iter_mut().step_by(2));
-        events.for_each(|events| *events *= factor);
+        // As many events in less time, all hours and days alike: what they are of the mean stays, and nothing is known
+        // better than before.
+        let buckets = self.hours.iter_mut().skip(1).step_by(2).chain(self.days.iter_mut().skip(1).step_by(2));
+        buckets.for_each(|buckets| *buckets /= factor);
         (self.trend_events, self.trend_expected) = (0.0, 0.0);
         (self.trend_last, self.trend_then) = (0.0, 0.0);
-        self.events *= more(self).min(ADOPTED_MAX) as f32;
+        let factor = more(self) as f32;
+        let buckets = (self.buckets / factor).max(1.0);
+        self.events *= factor * buckets / self.buckets;
+        self.buckets = buckets;
+        // What falls from there is no lull.
+        self.lull = LULL_MS / bucket_ms;
     }
 
     /// As [`Self::adopt_events`], of the share of hits.
@@ -263,7 +314,7 @@ impl Rise {
 
     /// Expected events of each bucket from `from` up to, not with, `to`.
     pub fn expected_each(&self, from: i64, to: i64, bucket_ms: i64) -> impl Iterator<Item = f64> + '_ {
-        let trend = self.trend();
+        let trend = self.trend(bucket_ms);
         (from..to).map(move |at| self.level_at(at, bucket_ms) * trend)
     }
 
@@ -323,7 +374,7 @@ impl Rise {
             let trend = if self.trend_then > 0.0 && self.knows_hours(bucket_ms) {
                 f64::from(self.trend_then)
             } else {
-                self.trend()
+                self.trend(bucket_ms)
             };
             let Expected { mean, doubt, deviation } = self.events_expected_at(i, first_end - 1, bucket_ms, trend);
             let reach = REACH * deviation + REACH_EVENTS;
@@ -354,7 +405,7 @@ impl Rise {
 
     /// What the past lets expect of a window's events.
     fn events_expected(&self, i: usize, now: i64, bucket_ms: i64) -> Expected {
-        self.events_expected_at(i, now, bucket_ms, self.trend())
+        self.events_expected_at(i, now, bucket_ms, self.trend(bucket_ms))
     }
 
     fn events_expected_at(&self, i: usize, now: i64, bucket_ms: i64, trend: f64) -> Expected {
@@ -434,9 +485,10 @@ impl Rise {
         1.0 / (events + FACTOR_PRIOR)
     }
 
-    fn trend(&self) -> f64 {
+    fn trend(&self, bucket_ms: i64) -> f64 {
         let (events, expected) = (f64::from(self.trend_events), f64::from(self.trend_expected));
-        ((events + FACTOR_PRIOR) / (expected + FACTOR_PRIOR)).clamp(TREND.0, TREND.1)
+        let least = if self.knows_hours(bucket_ms) { TREND_MIN_LATER } else { TREND.0 };
+        ((events + FACTOR_PRIOR) / (expected + FACTOR_PRIOR)).clamp(least, TREND.1)
     }
 }
 
@@ -656,6 +708,80 @@ mod tests {
         series.rise.adopt_events(&series.cells, 4_499, MINUTE);
         series.rise.adopt_share(&series.cells, 4_499);
         assert!(p(&series).iter().all(|p| *p > 1e-2), "{:?}", p(&series));
+    }
+
+    /// The usual events of a minute of a day that has a night.
+    fn usual(at: i64) -> f64 {
+        if (8..22).contains(&(at / 60 % 24)) { 8.0 } else { 1.0 }
+    }
+
+    /// After four days of the usual: the least p-value of the buckets from `from`, and the series, where `rate` says what
+    /// comes by then.
+    fn least_later(seed: u64, days: i64, from: i64, rate: impl Fn(i64) -> f64) -> (f64, Series) {
+        let (mut dice, mut series, mut least) = (Dice::new(seed), Series::new(), 1.0_f64);
+        for at in 0..days * 1_440 {
+            let events = dice.poisson(if at < 4 * 1_440 { usual(at) } else { rate(at) });
+            let p = series.push(at, events, 0)[0];
+            least = if at >= from { least.min(p) } else { least };
+        }
+        (least, series)
+    }
+
+    #[test]
+    fn what_comes_back_after_a_lull_is_no_surge() {
+        for (seed, hours) in [(21, 1), (22, 3), (23, 9), (24, 30)] {
+            // From nine in the morning on.
+            let (begins, ends) = (4 * 1_440 + 540, 4 * 1_440 + 540 + hours * 60);
+            let rate = |at: i64| if (begins..ends).contains(&at) { 0.02 * usual(at) } else { usual(at) };
+            let (least, series) = least_later(seed, 7, ends, rate);
+            assert!(least > 1e-6, "{hours} h: {least:e}");
+            let expected: f64 = series.rise.expected_each(7 * 1_440 - 720, 7 * 1_440 - 660, MINUTE).sum();
+            assert!((300.0..700.0).contains(&expected), "{hours} h, at noon: {expected}");
+        }
+    }
+
+    #[test]
+    fn what_stays_less_is_learned_within_days() {
+        let (_, series) = least_later(25, 10, 0, |at| usual(at) / 4.0);
+        let expected: f64 = series.rise.expected_each(10 * 1_440 - 720, 10 * 1_440 - 660, MINUTE).sum();
+        assert!(expected < 200.0, "120 at noon, and were 480: {expected}");
+    }
+
+    #[test]
+    fn a_surge_in_a_slow_decline_is_found() {
+        let begins = 6 * 1_440 + 600;
+        let declining = |at: i64| usual(at) * (1.0 - 0.2 * (at - 4 * 1_440) as f64 / 1_440.0);
+        let rate = |at: i64| declining(at) * if at >= begins { 3.0 } else { 1.0 };
+        let (before, _) = least_later(26, 6, 4 * 1_440, declining);
+        assert!(before > 1e-6, "{before:e}");
+        let (least, _) = least_later(26, 7, begins, rate);
+        assert!(least < 1e-7, "{least:e}");
+    }
+
+    #[test]
+    fn after_a_level_was_adopted_less_of_it_is_soon_known() {
+        let begins = 4 * 1_440 + 540;
+        let mut series = least_later(27, 4, 0, usual).1;
+        let mut dice = Dice::new(28);
+        for at in 4 * 1_440..begins {
+            series.push(at, dice.poisson(usual(at)), 0);
+        }
+        // As the owner does: told of for six hours, and then the new normal.
+        for at in begins..begins + 360 {
+            let events = dice.poisson(10.0 * usual(at)) as f32;
+            series.cells.push(Cell { at, events, hits: 0.0, all: events });
+            series.rise.skip(at + 1 - LAG);
+        }
+        series.rise.adopt_events(&series.cells, begins + 359, MINUTE);
+        for at in begins + 360..begins + 420 {
+            series.push(at, dice.poisson(10.0 * usual(at)), 0);
+        }
+        let expected = |series: &Series, at: i64| series.rise.expected_each(at, at + 60, MINUTE).sum::<f64>();
+        assert!(expected(&series, begins + 420) > 3_000.0, "{}", expected(&series, begins + 420));
+        for at in begins + 420..begins + 3 * 1_440 {
+            series.push(at, dice.poisson(usual(at)), 0);
+        }
+        assert!(expected(&series, begins + 3 * 1_440) < 1_000.0, "{}", expected(&series, begins + 3 * 1_440));
     }
 
     #[test]

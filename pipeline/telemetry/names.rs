@@ -261,6 +261,13 @@ pub(super) static ALERT_TEXTS: Metric = Metric {
     labels: &["outcome"],
     help: "Scored texts and clicks, and dead letters, that the alerts stage has seen, by outcome: counted, or too_late for their bucket; those of epochs that were aborted count again.",
 };
+pub(super) static ALERT_SUMS_LATE: Metric = Metric {
+    name: "groundswell_alert_sums_late_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Sums of a scope and bucket that were left out because their bucket was closed when they came, with the texts that are only in them: a partition was further behind than alerts.grace_ms and alerts.idle_ms allow; those of epochs that were aborted count again.",
+};
 pub(super) static ALERTS_WRITTEN: Metric = Metric {
     name: "groundswell_alerts_written_total",
     kind: Kind::Counter,
@@ -613,6 +620,7 @@ pub static ALL: &[&Metric] = &[
     &BOARD_SIZE,
     &BOARD_LIMIT,
     &ALERT_TEXTS,
+    &ALERT_SUMS_LATE,
     &ALERTS_WRITTEN,
     &ALERTS_FIRING,
     &TRENDS_WRITTEN,

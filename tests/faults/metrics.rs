@@ -53,8 +53,9 @@ const OF_CLICKS: [&str; 13] = [
 ];
 
 /// Those of the alerts stage and of the receivers of alerts, which do not run here.
-const OF_ALERTS: [&str; 11] = [
+const OF_ALERTS: [&str; 12] = [
     "groundswell_alert_texts_total",
+    "groundswell_alert_sums_late_total",
     "groundswell_alerts_written_total",
     "groundswell_alerts_firing",
     "groundswell_trends_written_total",

@@ -51,7 +51,7 @@ fn section(page: &mut String, run: &Run, only: &[String]) {
     let told = played.told();
     put(page, format_args!("<h2>{}</h2>\n", escaped(&run.name)));
     let days = played.days();
-    put(page, format_args!("<p>{} texts in {days:.1} days, {} alerts", played.texts, told.len()));
+    put(page, format_args!("<p>{} in {days:.1} days, {} alerts", super::text::replayed(played), told.len()));
     put(page, format_args!(" ({:.1} a day).", told.len() as f64 / days.max(1.0 / 24.0)));
     if let Some(judged) = &run.judged {
         put(page, format_args!(" {} of {} incidents found", judged.found, judged.incidents));
@@ -139,14 +139,18 @@ fn plot(page: &mut String, alert: &v1::Alert, evidence: &v1::Evidence) {
     if points.is_empty() {
         return;
     }
-    let most = points.iter().map(|point| (point.count as f64).max(point.expected)).fold(1.0, f64::max);
+    // As of the whole length, where the last point is not full yet.
+    let whole = points[0].covers_ms as f64;
+    let scaled = |point: &v1::Point, value: f64| value * whole / point.covers_ms.max(1) as f64;
+    let tops = points.iter().map(|point| scaled(point, (point.count as f64).max(point.expected)));
+    let most = tops.fold(1.0, f64::max);
     let step = 960.0 / points.len() as f64;
     let y = |value: f64| HEIGHT - value / most * (HEIGHT - 10.0);
-    put(page, format_args!("<svg viewBox=\"0 0 960 {HEIGHT}\" role=\"img\" aria-label=\"Texts by bucket\">"));
+    put(page, format_args!("<svg viewBox=\"0 0 960 {HEIGHT}\" role=\"img\" aria-label=\"Texts by time\">"));
     for (i, point) in points.iter().enumerate() {
         let x = i as f64 * step;
         for (value, colour) in [(point.count as f64, "var(--bar)"), (point.negative as f64, "var(--bad)")] {
-            let (top, width) = (y(value), (step - 1.0).max(1.0));
+            let (top, width) = (y(scaled(point, value)), (step - 1.0).max(1.0));
             put(
                 page,
                 format_args!(
@@ -159,10 +163,11 @@ fn plot(page: &mut String, alert: &v1::Alert, evidence: &v1::Evidence) {
     let line: Vec<String> = points
         .iter()
         .enumerate()
-        .map(|(i, point)| format!("{:.1},{:.1}", (i as f64 + 0.5) * step, y(point.expected)))
+        .map(|(i, point)| format!("{:.1},{:.1}", (i as f64 + 0.5) * step, y(scaled(point, point.expected))))
         .collect();
     put(page, format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"currentColor\"/>", line.join(" ")));
-    let since = points.iter().position(|point| point.time == alert.since);
+    let ends_ms = |point: &v1::Point| Some(time::to_ms(point.time.as_ref()?)? + point.covers_ms);
+    let since = points.iter().position(|point| ends_ms(point) > alert.since.as_ref().and_then(time::to_ms));
     if let Some(i) = since {
         let x = i as f64 * step;
         put(page, format_args!("<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\" stroke=\"currentColor\" "));

@@ -1,4 +1,5 @@
 mod compare;
+mod event;
 mod html;
 mod incidents;
 mod play;
@@ -20,13 +21,14 @@ use incidents::Judged;
 use play::Played;
 use topic::Span;
 
-/// Replay scored texts through the alerts' rules: which alerts they would have raised, and how two sets of rules differ.
+/// Replay a history through the alerts' rules: which alerts they would have raised, and how two sets of rules differ.
 ///
-/// Reads JSON lines as `groundswell score` and the topics of scored texts have them, in the order of their event time but
-/// for what the grace allows. The same code runs as in the pipeline, at full speed, with the texts' own time. With
+/// Reads JSON lines in the order of their event time but for what the grace allows: scored texts as `groundswell score` and
+/// their topics have them, scored clicks as their topic has them, dead letters as `groundswell dead-letters list --json` shows
+/// them; all may be in one file. A line that is none of these is named, left out, and gives exit code 1. The same code runs as in the pipeline, at full speed, with the texts' own time. With
 /// incidents given, says which were found, how soon, and how many alerts belong to none.
 ///
-/// A topic is read at full speed too, all partitions together in the order of event time.
+/// A topic of any of these is read at full speed too, all partitions together in the order of event time.
 ///
 /// Example: groundswell backtest --rules new.toml --against old.toml --from scored.jsonl.gz --html alerts.html
 #[derive(Debug, Args)]
@@ -39,23 +41,24 @@ pub struct Backtest {
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
 
-    /// JSON lines of scored texts, plain or .gz; `-` for standard input.
+    /// JSON lines of scored texts, scored clicks or dead letters, plain or .gz; `-` for standard input.
     #[arg(long, value_name = "FILE", required_unless_present = "topic", conflicts_with = "topic")]
     from: Option<PathBuf>,
 
-    /// A topic of scored texts, read to where it ends now; the Kafka is that of `--rules`, or of the environment.
+    /// A topic of scored texts, of scored clicks or of dead letters, read to where it ends now; the Kafka is that of `--rules`,
+    /// or of the environment. Where `outputs.format` is not JSON, clicks are known by `outputs.clicks`.
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
 
-    /// With --topic: texts with an event time from here on, as in 2026-11-22T10:00:00Z.
+    /// With --topic: what has an event time from here on, as in 2026-11-22T10:00:00Z.
     #[arg(long, value_name = "TIME", requires = "topic")]
     since: Option<Timestamp>,
 
-    /// With --topic: texts with an event time before this.
+    /// With --topic: what has an event time before this.
     #[arg(long, value_name = "TIME", requires = "topic")]
     until: Option<Timestamp>,
 
-    /// Hold all texts in memory and put them in the order of their event time first.
+    /// Hold all of a file in memory and put them in the order of their event time first.
     #[arg(long, conflicts_with = "topic")]
     sort: bool,
 
@@ -134,8 +137,11 @@ fn json(runs: &[Run], difference: Option<&Difference>) -> String {
             json!({
                 "rules": run.name,
                 "texts": run.played.texts,
+                "clicks": run.played.clicks,
+                "dead_letters": run.played.dead_letters,
                 "unread": run.played.unread,
                 "too_late": run.played.too_late,
+                "late_sums": run.played.late_sums,
                 "days": run.played.days(),
                 "alerts": run.played.alerts,
                 "history": run.played.history,

@@ -1,18 +1,19 @@
-//! A file of scored texts, through the alerts' own code.
+//! A history of scored texts, clicks and dead letters, through the alerts' own code.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::event::Event;
 use super::topic::{self, Span};
 use crate::cli::lines::Lines;
 use crate::config::{Alerts, Settings};
 use crate::event::json::{Named, time};
 use crate::event::{Error, Fault, v1};
-use crate::stages::alerts::{Emit, History, Seen};
+use crate::stages::alerts::{Emit, History};
 
-/// A scored text with its embedding has some ten thousand.
+/// A scored text with its embedding has some ten thousand, a click with its features a few.
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Lines that are named on standard error.
 const NAMED_MAX: u64 = 20;
@@ -35,9 +36,14 @@ pub struct Revision {
 #[derive(Debug, Default)]
 pub struct Played {
     pub texts: u64,
-    /// Lines that are no scored text.
+    pub clicks: u64,
+    pub dead_letters: u64,
+    /// Lines or records that are none of these.
     pub unread: u64,
+    /// Events that came later than the grace and two buckets.
     pub too_late: u64,
+    /// Sums of a scope and bucket that were left out because their bucket was closed.
+    pub late_sums: u64,
     pub first_ms: i64,
     pub last_ms: i64,
     /// As each stands in the end, by the time at which it began.
@@ -53,6 +59,10 @@ impl Played {
         self.alerts.iter().filter(|alert| alert.is_told()).collect()
     }
 
+    pub fn events(&self) -> u64 {
+        self.texts + self.clicks + self.dead_letters
+    }
+
     /// Days of event time.
     pub fn days(&self) -> f64 {
         (self.last_ms - self.first_ms).max(0) as f64 / 86_400_000.0
@@ -63,15 +73,15 @@ impl Played {
 pub fn play(file: &Path, sort: bool, sets: &[Alerts]) -> Result<Vec<Played>, Error> {
     let mut players: Vec<Player> = sets.iter().map(Player::new).collect();
     let mut unread = 0;
-    let mut held: Vec<(i64, v1::Scored)> = Vec::new();
+    let mut held: Vec<(i64, Event)> = Vec::new();
     for (number, line) in (1u64..).zip(Lines::open(Some(file), LINE_BYTES_MAX)?) {
         let line = line?.payload.unwrap_or_default();
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match read(&line, number) {
-            Ok((at_ms, scored)) if sort => held.push((at_ms, scored)),
-            Ok((_, scored)) => players.iter_mut().for_each(|player| player.text(&scored)),
+        match Event::of_line(&line, number) {
+            Ok((at_ms, event)) if sort => held.push((at_ms, event)),
+            Ok((at_ms, event)) => players.iter_mut().for_each(|player| player.play(at_ms, &event)),
             Err(why) => {
                 unread += 1;
                 if unread <= NAMED_MAX {
@@ -81,7 +91,7 @@ pub fn play(file: &Path, sort: bool, sets: &[Alerts]) -> Result<Vec<Played>, Err
         }
     }
     held.sort_by_key(|(at_ms, _)| *at_ms);
-    held.iter().for_each(|(_, scored)| players.iter_mut().for_each(|player| player.text(scored)));
+    held.iter().for_each(|(at_ms, event)| players.iter_mut().for_each(|player| player.play(*at_ms, event)));
     players.into_iter().map(|player| player.end(unread)).collect()
 }
 
@@ -89,8 +99,8 @@ pub fn play(file: &Path, sort: bool, sets: &[Alerts]) -> Result<Vec<Played>, Err
 pub fn play_topic(settings: &Settings, span: &Span, sets: &[Alerts]) -> Result<Vec<Played>, Error> {
     let mut players: Vec<Player> = sets.iter().map(Player::new).collect();
     let mut unread = 0;
-    topic::read(settings, span, |text| match text {
-        Ok((_, scored)) => players.iter_mut().for_each(|player| player.text(&scored)),
+    topic::read(settings, span, |event| match event {
+        Ok((at_ms, event)) => players.iter_mut().for_each(|player| player.play(at_ms, &event)),
         Err(why) => {
             unread += 1;
             if unread <= NAMED_MAX {
@@ -99,18 +109,6 @@ pub fn play_topic(settings: &Settings, span: &Span, sets: &[Alerts]) -> Result<V
         }
     })?;
     players.into_iter().map(|player| player.end(unread)).collect()
-}
-
-/// A line as a text. One without an origin, as of another program, is found again by its line.
-fn read(line: &[u8], number: u64) -> Result<(i64, v1::Scored), String> {
-    let mut scored: v1::Scored = serde_json::from_slice(line).map_err(|error| format!("no scored text: {error}"))?;
-    let at_ms = scored.event_time.as_ref().and_then(time::to_ms).ok_or("event_time is missing")?;
-    let origin = || v1::Origin { topic: "input".into(), partition: 0, offset: number as i64 - 1 };
-    scored.origin.get_or_insert_with(origin);
-    if scored.event_id.is_empty() {
-        scored.event_id = format!("line {number}");
-    }
-    Ok((at_ms, scored))
 }
 
 struct Player<'a> {
@@ -127,13 +125,20 @@ impl<'a> Player<'a> {
         Self { settings, history, played: Played::default(), alerts: HashMap::new(), out: Vec::new() }
     }
 
-    fn text(&mut self, scored: &v1::Scored) {
-        let Some(seen) = Seen::new(scored, self.settings) else { return };
+    fn play(&mut self, at_ms: i64, event: &Event) {
+        let seen = event.seen(self.settings);
         let played = &mut self.played;
-        played.first_ms = if played.texts == 0 { seen.at_ms } else { played.first_ms.min(seen.at_ms) };
-        played.last_ms = if played.texts == 0 { seen.at_ms } else { played.last_ms.max(seen.at_ms) };
-        played.texts += 1;
-        self.history.text(0, &seen, &mut self.out);
+        match event {
+            // What agents and bots write is nothing that customers say.
+            Event::Text(_) if seen.is_empty() => return,
+            Event::Text(_) => played.texts += 1,
+            Event::Click(_) => played.clicks += 1,
+            Event::DeadLetter { .. } => played.dead_letters += 1,
+        }
+        let first = played.events() == 1;
+        played.first_ms = if first { at_ms } else { played.first_ms.min(at_ms) };
+        played.last_ms = if first { at_ms } else { played.last_ms.max(at_ms) };
+        self.history.event(0, &seen, &mut self.out);
         self.take();
     }
 
@@ -161,7 +166,8 @@ impl<'a> Player<'a> {
             .map(|alert| ((start_ms(&alert), alert.scope.clone(), alert.rule.clone(), alert.id.clone()), alert))
             .collect();
         let alerts = by_time.into_values().collect();
-        Ok(Played { unread, too_late: self.history.too_late(), alerts, ..self.played })
+        let (too_late, late_sums) = (self.history.too_late(), self.history.late_sums());
+        Ok(Played { unread, too_late, late_sums, alerts, ..self.played })
     }
 }
 
@@ -184,4 +190,50 @@ pub fn start_ms(alert: &v1::Alert) -> i64 {
 pub fn end_ms(alert: &v1::Alert) -> i64 {
     let end = alert.resolved_time.as_ref().or(alert.updated_time.as_ref());
     end.and_then(time::to_ms).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use fastrand::Rng;
+
+    use super::*;
+    use crate::config;
+
+    const START_S: i64 = 1_767_571_200;
+    const MINUTES: i64 = 110;
+    /// From here on carts are filled, and nobody pays.
+    const BROKEN: i64 = 90;
+
+    #[test]
+    fn clicks_are_replayed_as_texts_are_and_what_is_neither_is_left_out() {
+        let (mut rng, mut lines) = (Rng::with_seed(3), vec!["{\"body\": 1}".to_owned(), String::new()]);
+        for minute in 0..MINUTES {
+            for second in (0..60).step_by(3) {
+                let bought = minute < BROKEN && rng.f64() < 0.6;
+                let action = if bought { "purchase" } else { "cart" };
+                let time = jiff::Timestamp::from_second(START_S + minute * 60 + second).unwrap();
+                lines.push(format!(
+                    "{{\"event_time\":\"{time}\",\"user\":\"u{}\",\"item\":\"p{}\",\"category\":\"c\",\"action\":\"{action}\"}}",
+                    lines.len(),
+                    rng.u32(0..4)
+                ));
+            }
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(lines.join("\n").as_bytes()).unwrap();
+        let settings = config::load(None, &[], std::iter::empty()).unwrap();
+        let played = play(file.path(), false, &[settings.alerts]).unwrap().remove(0);
+        assert_eq!((played.clicks, played.texts, played.unread), (MINUTES as u64 * 20, 0, 1));
+        assert!((played.days() - MINUTES as f64 / 1_440.0).abs() < 0.01, "{}", played.days());
+        let told = played.told();
+        assert!(told.iter().any(|alert| alert.signal == "cart_share"), "{told:?}");
+        let broken = told.iter().map(|alert| (start_ms(alert) / 1000 - START_S) / 60);
+        assert!(
+            broken.clone().all(|minute| (BROKEN - 2..BROKEN + 8).contains(&minute)),
+            "{:?}",
+            broken.collect::<Vec<_>>()
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Run;
 use super::compare::Difference;
 use super::incidents::Judged;
-use super::play::{end_ms, start_ms};
+use super::play::{Played, end_ms, start_ms};
 use crate::cli::table::{count, shown, table};
 use crate::event::json::Named;
 use crate::event::v1;
@@ -28,18 +28,16 @@ fn section(text: &mut String, run: &Run) {
     let played = &run.played;
     let told = played.told();
     put(text, format_args!("Rules: {}\n", run.name));
-    let (days, texts) = (played.days(), count(played.texts, "text", "texts"));
+    let (days, texts) = (played.days(), replayed(played));
     let a_day = told.len() as f64 / days.max(1.0 / 24.0);
     put(
         text,
         format_args!("{texts} in {days:.1} days: {}, {a_day:.1} a day", count(told.len() as u64, "alert", "alerts")),
     );
     let quiet = played.alerts.len() - told.len();
-    put(text, format_args!("; {quiet} more that were inhibited, silenced, retracted or never fired\n"));
-    if played.too_late > 0 {
-        let late = count(played.too_late, "text", "texts");
-        put(text, format_args!("{late} came after the grace and were left out; --sort puts a file in order\n"));
-    }
+    let were = were(quiet as u64);
+    put(text, format_args!("; {quiet} more that {were} inhibited, silenced, retracted or never fired\n"));
+    left_out(text, played);
     if let Some(judged) = &run.judged {
         judgement(text, judged);
     }
@@ -50,9 +48,48 @@ fn section(text: &mut String, run: &Run) {
     text.push('\n');
 }
 
+/// What came too late, if anything did.
+fn left_out(text: &mut String, played: &Played) {
+    if played.too_late > 0 {
+        let late = count(played.too_late, "event", "events");
+        let were = were(played.too_late);
+        put(text, format_args!("{late} came after the grace and {were} left out; --sort puts a file in order\n"));
+    }
+    if played.late_sums > 0 {
+        let late = count(played.late_sums, "sum of a scope's bucket", "sums of scopes' buckets");
+        let were = were(played.late_sums);
+        put(
+            text,
+            format_args!(
+                "{late} came after the bucket was closed and {were} left out, with what was late in them; --sort puts a \
+                 file in order\n"
+            ),
+        );
+    }
+}
+
+fn were(number: u64) -> &'static str {
+    if number == 1 { "was" } else { "were" }
+}
+
+/// What was replayed, of each kind that there was.
+pub fn replayed(played: &Played) -> String {
+    let kinds = [
+        (played.texts, ("text", "texts")),
+        (played.clicks, ("click", "clicks")),
+        (played.dead_letters, ("dead letter", "dead letters")),
+    ];
+    let some = kinds.iter().filter(|(number, _)| *number > 0 || played.events() == 0);
+    some.map(|(number, (one, many))| count(*number, one, many)).collect::<Vec<_>>().join(", ")
+}
+
 fn row(alert: &v1::Alert) -> Vec<String> {
-    let since = jiff::Timestamp::from_millisecond(start_ms(alert))
-        .map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M").to_string());
+    let since = jiff::Timestamp::from_millisecond(start_ms(alert)).map_or_else(
+        |_| String::new(),
+        |at| {
+            at.strftime(if start_ms(alert) % 60_000 == 0 { "%Y-%m-%d %H:%M" } else { "%Y-%m-%d %H:%M:%S" }).to_string()
+        },
+    );
     vec![
         since,
         ((end_ms(alert) - start_ms(alert)) / 60_000).to_string(),

@@ -4,6 +4,7 @@
 use fastrand::Rng;
 
 use super::seen::tests::settings;
+use super::tests::told;
 use super::*;
 use crate::config::{AlertRule, Alerts, LooksFor, ScopeKind, Signal};
 use crate::event::json::time;
@@ -59,13 +60,7 @@ fn play(settings: &Alerts, seed: u64, minutes: impl Fn(i64) -> (u32, u32, f64)) 
         }
     }
     assert_eq!(history.fault(), None);
-    let mut last = std::collections::BTreeMap::new();
-    for emit in out {
-        if let Emit::Alert(alert) = emit {
-            last.insert(alert.id.clone(), *alert);
-        }
-    }
-    last.into_values().filter(v1::Alert::is_told).collect()
+    told(out)
 }
 
 fn minutes_after(alert: &v1::Alert) -> i64 {

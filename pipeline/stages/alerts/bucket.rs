@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::partial::keep_samples;
+use super::state::Sums;
 use super::{sketch, terms};
 use crate::event::v1;
 
 /// Texts of one writer in a bucket that count in full.
 const USER_TEXTS: u64 = 3;
-/// Samples of a bucket.
-const SAMPLES_MAX: usize = 4;
+/// Samples of a bucket, to choose from.
+const SAMPLES_MAX: usize = 16;
 
 /// All that is known of one bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,19 +28,33 @@ pub struct Bucket {
     pub samples: Vec<v1::Sample>,
 }
 
+/// What tells how much there is in a part of a bucket.
+pub trait Counts {
+    fn tally(&self) -> v1::Tally;
+    fn users(&self) -> &[v1::Heavy];
+    fn users_sketch(&self) -> &[u8];
+    fn alike(&self) -> &[v1::Heavy];
+}
+
 impl Bucket {
     /// Their order makes no difference.
     pub fn merge<'a>(partials: impl Iterator<Item = &'a v1::Partial> + Clone) -> Bucket {
-        let mut bucket = Bucket::default();
-        for partial in partials.clone() {
-            add_tally(&mut bucket.tally, &partial.tally.unwrap_or_default());
-            sketch::merge(&mut bucket.users_sketch, &partial.users_sketch);
-            partial.users.iter().for_each(|user| sketch::add(&mut bucket.users_sketch, user.hash));
-            bucket.samples.extend(partial.samples.iter().cloned());
-        }
+        let mut bucket = Bucket::counts(partials.clone());
+        bucket.samples.extend(partials.clone().flat_map(|partial| partial.samples.iter().cloned()));
         keep_samples(&mut bucket.samples, SAMPLES_MAX);
         bucket.terms = summed(partials.clone().flat_map(|partial| &partial.terms));
-        bucket.parts = summed(partials.clone().flat_map(|partial| &partial.parts));
+        bucket.parts = summed(partials.flat_map(|partial| &partial.parts));
+        bucket
+    }
+
+    /// The same without words, parts and samples.
+    pub fn counts<'a, C: Counts + 'a>(partials: impl Iterator<Item = &'a C> + Clone) -> Bucket {
+        let mut bucket = Bucket::default();
+        for partial in partials.clone() {
+            add_tally(&mut bucket.tally, &partial.tally());
+            sketch::merge(&mut bucket.users_sketch, partial.users_sketch());
+            partial.users().iter().for_each(|user| sketch::add(&mut bucket.users_sketch, user.hash));
+        }
         let LeftOut { texts, negative, score_milli } = left_out(partials);
         bucket.effective = bucket.tally.count.saturating_sub(texts) as f64;
         bucket.effective_negative = bucket.tally.negative.saturating_sub(negative) as f64;
@@ -49,6 +64,42 @@ impl Bucket {
 
     pub fn users(&self) -> u64 {
         sketch::count(&self.users_sketch)
+    }
+}
+
+impl Counts for v1::Partial {
+    fn tally(&self) -> v1::Tally {
+        self.tally.unwrap_or_default()
+    }
+
+    fn users(&self) -> &[v1::Heavy] {
+        &self.users
+    }
+
+    fn users_sketch(&self) -> &[u8] {
+        &self.users_sketch
+    }
+
+    fn alike(&self) -> &[v1::Heavy] {
+        &self.alike
+    }
+}
+
+impl Counts for Sums {
+    fn tally(&self) -> v1::Tally {
+        self.tally.unwrap_or_default()
+    }
+
+    fn users(&self) -> &[v1::Heavy] {
+        &self.users
+    }
+
+    fn users_sketch(&self) -> &[u8] {
+        &self.users_sketch
+    }
+
+    fn alike(&self) -> &[v1::Heavy] {
+        &self.alike
     }
 }
 
@@ -83,10 +134,10 @@ impl LeftOut {
 
 /// What does not count: of texts that are alike all but one; of a writer's all but three. The larger of the two, because a
 /// writer's burst is often of one text.
-fn left_out<'a>(partials: impl Iterator<Item = &'a v1::Partial> + Clone) -> LeftOut {
-    let alike = grouped(partials.clone().flat_map(|partial| &partial.alike));
+fn left_out<'a, C: Counts + 'a>(partials: impl Iterator<Item = &'a C> + Clone) -> LeftOut {
+    let alike = grouped(partials.clone().flat_map(Counts::alike));
     let mut users: BTreeMap<u64, v1::Heavy> = BTreeMap::new();
-    for user in partials.flat_map(|partial| &partial.users) {
+    for user in partials.flat_map(Counts::users) {
         add_heavy(users.entry(user.hash).or_default(), user);
     }
     let beyond = |groups: &mut dyn Iterator<Item = &v1::Heavy>, free: u64| {

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::seen::tests::settings;
+use super::tests::told;
 use super::*;
 use crate::config::{AlertRule, Alerts, Counted, Signal};
 use crate::event::json::time;
@@ -66,17 +67,6 @@ impl Shop {
     fn about(&mut self, mean: u32) -> u32 {
         (0..mean * 2).filter(|_| self.rng.bool()).count() as u32
     }
-}
-
-/// Everything that somebody is told of in the end, as scope and signal.
-fn told(out: Vec<Emit>) -> Vec<v1::Alert> {
-    let mut last = std::collections::BTreeMap::new();
-    for emit in out {
-        if let Emit::Alert(alert) = emit {
-            last.insert(alert.id.clone(), *alert);
-        }
-    }
-    last.into_values().filter(v1::Alert::is_told).collect()
 }
 
 fn play(seed: u64, what: impl Fn(&mut Shop, i64) -> Vec<v1::ScoredClick>) -> Vec<v1::Alert> {

@@ -19,6 +19,7 @@ pub struct History {
     owners: Vec<InMemory>,
     newest_ms: i64,
     too_late: u64,
+    late_sums: u64,
     handed_on: Vec<HandedOn>,
 }
 
@@ -31,17 +32,28 @@ impl History {
             owners: states(owners),
             newest_ms: i64::MIN,
             too_late: 0,
+            late_sums: 0,
             handed_on: Vec::new(),
         }
     }
 
     /// A text in an input partition. What is written because of it is appended.
     pub fn text(&mut self, input: usize, seen: &Seen, out: &mut Vec<Emit>) {
-        self.newest_ms = self.newest_ms.max(seen.at_ms);
+        self.event(input, std::slice::from_ref(seen), out);
+    }
+
+    /// An event in an input partition, as each of what counts it sees it.
+    pub fn event(&mut self, input: usize, seen: &[Seen], out: &mut Vec<Emit>) {
         let (settings, source) = (&self.settings, source(input));
-        let handed_on = &mut self.handed_on;
-        let late = self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
-        self.too_late += u64::from(late.is_some());
+        let mut late = false;
+        for seen in seen {
+            self.newest_ms = self.newest_ms.max(seen.at_ms);
+            let handed_on = &mut self.handed_on;
+            let observed =
+                self.inputs[input].observe(|tables| sums::observe(tables, settings, &source, seen, handed_on));
+            late |= observed.is_some();
+        }
+        self.too_late += u64::from(late);
         self.deliver(out);
     }
 
@@ -101,6 +113,11 @@ impl History {
         self.too_late
     }
 
+    /// Sums of a scope and bucket that came after their bucket was closed.
+    pub fn late_sums(&self) -> u64 {
+        self.late_sums
+    }
+
     /// What the owners remember, in bytes.
     pub fn owned_bytes(&self) -> usize {
         let entries = self.owners.iter().flat_map(|owner| owner.entries());
@@ -132,7 +149,9 @@ impl History {
             let group = group.unwrap_or_default();
             for owner in whose {
                 let (settings, sources, message) = (&self.settings, self.inputs.len(), message.clone());
-                self.owners[owner].observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
+                let taken = self.owners[owner]
+                    .observe(|tables| owner::observe(tables, settings, sources, &group, message, out));
+                self.late_sums += u64::from(!taken);
             }
         }
     }

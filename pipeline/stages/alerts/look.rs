@@ -55,6 +55,12 @@ impl Look {
         self.windows.get(self.best.unwrap_or(window)).copied().flatten()
     }
 
+    /// What is expected of a bucket by now, where more than one was looked at.
+    pub fn usual(&self) -> Option<f64> {
+        let window = self.windows.iter().flatten().find(|window| window.buckets > 1)?;
+        Some(window.expected / window.buckets as f64)
+    }
+
     /// Whether what was found is that there is less than expected.
     pub fn is_less(&self, rule: &AlertRule) -> bool {
         let window = self.best.or(Some(0)).and_then(|i| self.windows[i]);

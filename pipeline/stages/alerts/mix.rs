@@ -1,8 +1,9 @@
 //! What texts of a scope are about, of late and before: terms, and values of other dimensions.
 
 use super::bucket::Bucket;
+use super::partial::below_one;
 use super::state::{Mix, Rate};
-use crate::config::{Signal, Statistic};
+use crate::config::{Counted, Signal, Statistic};
 use crate::event::v1;
 
 /// Buckets of late, and before, as fading sums hold them.
@@ -21,17 +22,24 @@ const TEXTS_MIN: f64 = 2.0;
 const RISING_TEXTS: f64 = 5.0;
 const RISING_LIFT: f64 = 2.0;
 const RISING_DEVIATIONS: f64 = 5.0;
+/// An hour is within these times the mean, and as if so many texts a bucket had been as many as the mean.
+const HOUR: (f64, f64) = (0.25, 4.0);
+const HOUR_PRIOR: f64 = 0.1;
 /// A lift beyond this is "new".
 const LIFT_MAX: f64 = 100.0;
 
 impl Mix {
     /// Takes in a bucket that follows all before it.
-    pub fn add(&mut self, at: i64, bucket: &Bucket, bucket_ms: i64) {
+    pub fn add(&mut self, at: i64, bucket: &Bucket, bucket_ms: i64, counted: Counted) {
         self.fade(at, bucket_ms);
         let tally = &bucket.tally;
-        take(self.all.get_or_insert_default(), tally.count, tally.negative);
-        take_all(&mut self.terms, &bucket.terms, TERMS_MAX);
-        take_all(&mut self.parts, &bucket.parts, PARTS_MAX);
+        let (hits, each) = match counted {
+            Counted::Sentiment => (below_one(tally.score_milli, tally.judged), 0.001),
+            _ => (tally.negative, 1.0),
+        };
+        take(self.all.get_or_insert_default(), tally.count, hits as f32 * each);
+        take_all(&mut self.terms, &bucket.terms, TERMS_MAX, each);
+        take_all(&mut self.parts, &bucket.parts, PARTS_MAX, each);
     }
 
     fn fade(&mut self, at: i64, bucket_ms: i64) {
@@ -72,10 +80,15 @@ impl Mix {
         strongest(risen.collect(), most)
     }
 
-    /// The values of other dimensions by their part of what is too much, largest first.
-    pub fn parts(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
+    /// The values of other dimensions by their part of what is too much, largest first. `usual`: where texts
+    /// are counted, those that are expected of a bucket at this time of day.
+    pub fn parts(&self, signal: Signal, usual: Option<f64>, most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
-        let total = self.excess(&all, &all, signal);
+        // The hour is alike for all parts.
+        let mean =
+            f64::from((all.slow - all.fast).max(0.0)) / f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
+        let hour = usual.map_or(1.0, |usual| ((usual + HOUR_PRIOR) / (mean + HOUR_PRIOR)).clamp(HOUR.0, HOUR.1));
+        let total = self.excess(&all, &all, signal, hour);
         if total <= 0.0 {
             return Vec::new();
         }
@@ -84,7 +97,7 @@ impl Mix {
             .iter()
             .map(|part| {
                 let Rated { count, lift, .. } = rated(&all, part, signal);
-                let share = (self.excess(&all, part, signal) / total).clamp(0.0, 1.0);
+                let share = (self.excess(&all, part, signal, hour) / total).clamp(0.0, 1.0);
                 v1::Driver { excess_share: share, ..named(&part.name, count, lift) }
             })
             .filter(|driver| driver.excess_share >= 0.1)
@@ -94,14 +107,21 @@ impl Mix {
         found
     }
 
-    /// Texts of late beyond what was before; of a share, negative ones beyond what as many texts had before.
-    fn excess(&self, all: &Rate, part: &Rate, signal: Signal) -> f64 {
+    /// Texts of late beyond what was before; of a share, hits beyond what as many texts had before. Hits are negative texts, or
+    /// of the mean sentiment by how much their scores are below 1.
+    fn excess(&self, all: &Rate, part: &Rate, signal: Signal, hour: f64) -> f64 {
         match signal.statistic() {
             Statistic::Count => {
                 // What is of late is also in the slow sums.
                 let before = f64::from((part.slow - part.fast).max(0.0));
                 let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
-                f64::from(part.fast) - before / buckets * f64::from(self.fast_buckets)
+                f64::from(part.fast) - hour * before / buckets * f64::from(self.fast_buckets)
+            }
+            // By how much it has moved the mean: against its own past, since one may always have been in a worse mood.
+            Statistic::Share if signal == Signal::MeanSentiment => {
+                let before = f64::from((part.slow_negative - part.fast_negative).max(0.0));
+                let before_of = f64::from((all.slow - all.fast).max(0.0));
+                f64::from(part.fast_negative) - before / before_of.max(1.0) * f64::from(all.fast)
             }
             Statistic::Share => {
                 let share = (f64::from(all.slow_negative - all.fast_negative).max(0.0) + 0.5)
@@ -119,15 +139,19 @@ struct Rated {
     score: f64,
 }
 
-/// Of late: of a share, only the negative ones speak.
+/// Of late: of a share, only the hits speak.
 fn rated(all: &Rate, rate: &Rate, signal: Signal) -> Rated {
     let (count, of) = match signal.statistic() {
         Statistic::Count => (rate.fast, all.fast),
         Statistic::Share => (rate.fast_negative, all.fast_negative),
     };
     let (count, of) = (f64::from(count), f64::from(of).max(1.0));
-    let before = f64::from((rate.slow - rate.fast).max(0.0));
-    let before_of = f64::from((all.slow - all.fast).max(0.0));
+    let earlier = |rate: &Rate| match signal {
+        // What has always been said in a bad mood does not move it.
+        Signal::MeanSentiment => f64::from((rate.slow_negative - rate.fast_negative).max(0.0)),
+        _ => f64::from((rate.slow - rate.fast).max(0.0)),
+    };
+    let (before, before_of) = (earlier(rate), earlier(all));
     // As if every term had been in one of the texts before.
     let usual = (before + PRIOR) / (before_of + PRIOR * 20.0);
     let lift = (count / of / usual).min(LIFT_MAX);
@@ -193,14 +217,15 @@ fn overlap(one: &str, other: &str) -> Option<String> {
     (last == first).then(|| other.chars().chain(one.chars().skip(1)).collect())
 }
 
-fn take(rate: &mut Rate, count: u64, negative: u64) {
+fn take(rate: &mut Rate, count: u64, hits: f32) {
     rate.fast += count as f32;
     rate.slow += count as f32;
-    rate.fast_negative += negative as f32;
-    rate.slow_negative += negative as f32;
+    rate.fast_negative += hits;
+    rate.slow_negative += hits;
 }
 
-fn take_all(rates: &mut Vec<Rate>, counted: &[v1::Counted], most: usize) {
+/// `each`: what one hit counts.
+fn take_all(rates: &mut Vec<Rate>, counted: &[v1::Counted], most: usize, each: f32) {
     for counted in counted {
         let place = rates.iter().position(|rate| rate.name == counted.name).or_else(|| {
             if rates.len() < most {
@@ -215,7 +240,7 @@ fn take_all(rates: &mut Vec<Rate>, counted: &[v1::Counted], most: usize) {
             })
         });
         if let Some(place) = place {
-            take(&mut rates[place], counted.count, counted.negative);
+            take(&mut rates[place], counted.count, counted.negative as f32 * each);
         }
     }
 }
@@ -232,6 +257,10 @@ fn keep(buckets: f32, steps: i64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::json::time;
+    use crate::stages::alerts::partial;
+    use crate::stages::alerts::seen::Seen;
+    use crate::stages::alerts::seen::tests::settings;
 
     fn bucket(count: u64, negative: u64, terms: &[(&str, u64, u64)], parts: &[(&str, u64, u64)]) -> Bucket {
         let list = |all: &[(&str, u64, u64)]| {
@@ -253,7 +282,7 @@ mod tests {
     #[test]
     fn what_drives_a_surge_is_named_and_what_is_usual_is_not() {
         let mut mix = Mix::default();
-        (0..300).for_each(|at| mix.add(at, &usual(), 60_000));
+        (0..300).for_each(|at| mix.add(at, &usual(), 60_000, Counted::Texts));
         assert_eq!(mix.drivers(Signal::Volume, 5), []);
         let surge = bucket(
             60,
@@ -268,11 +297,11 @@ mod tests {
             ],
             &[("product=a", 50, 42), ("product=b", 10, 2)],
         );
-        (300..303).for_each(|at| mix.add(at, &surge, 60_000));
+        (300..303).for_each(|at| mix.add(at, &surge, 60_000, Counted::Texts));
         for signal in [Signal::Volume, Signal::NegativeShare] {
             let names: Vec<String> = mix.drivers(signal, 5).into_iter().map(|driver| driver.name).collect();
             assert_eq!(names, ["payment page", "退款失败"]);
-            let parts = mix.parts(signal, 5);
+            let parts = mix.parts(signal, None, 5);
             assert_eq!(parts.len(), 1);
             assert!(parts[0].name == "product=a" && parts[0].excess_share > 0.9, "{parts:?}");
         }
@@ -284,12 +313,50 @@ mod tests {
         for at in 0..200 {
             let names: Vec<String> = (0..40).map(|i| format!("t{}", at * 40 + i)).collect();
             let terms: Vec<(&str, u64, u64)> = names.iter().map(|name| (name.as_str(), 1, 0)).collect();
-            mix.add(at, &bucket(40, 0, &terms, &[]), 60_000);
+            mix.add(at, &bucket(40, 0, &terms, &[]), 60_000, Counted::Texts);
         }
-        mix.add(200, &bucket(10, 0, &[("boycott", 6, 6)], &[]), 60_000);
+        mix.add(200, &bucket(10, 0, &[("boycott", 6, 6)], &[]), 60_000, Counted::Texts);
         assert!(mix.terms.len() <= TERMS_MAX);
         assert_eq!(mix.drivers(Signal::Volume, 5)[0].name, "boycott");
         let bytes = prost::Message::encoded_len(&mix);
         assert!(bytes < 3_000, "{bytes}");
+    }
+
+    #[test]
+    fn a_mood_is_driven_by_what_moves_its_mean_whatever_the_labels() {
+        // Of 20 texts 4 are negative all the time, and from bucket 300 on 8 of the happy ones are neutral.
+        let text = |i: u32, words: &str, product: &str, score: f64, label: &str| {
+            let sentiment = v1::Sentiment { score, label: label.into(), ..v1::Sentiment::default() };
+            let scored = v1::Scored {
+                event_id: i.to_string(),
+                event_time: time::from_ms(0),
+                text: Some(words.into()),
+                sentiment: Some(sentiment),
+                product: Some(product.into()),
+                ..v1::Scored::default()
+            };
+            Seen::new(&scored, &settings()).unwrap()
+        };
+        let bucket = |worse: bool| {
+            let mut partial = v1::Partial { scope: "of=sentiment".into(), ..v1::Partial::default() };
+            for i in 0..20 {
+                let seen = match i {
+                    0..4 => text(i, "price too high", "a", -0.9, "negative"),
+                    4..12 if worse => text(i, "queue at checkout", "b", 0.0, "neutral"),
+                    4..12 => text(i, "checkout was quick", "b", 0.9, "positive"),
+                    _ => text(i, "lovely colour", "c", 0.9, "positive"),
+                };
+                partial::add(&mut partial, &seen);
+            }
+            Bucket::merge([partial].iter())
+        };
+        let mut mix = Mix::default();
+        (0..300).for_each(|at| mix.add(at, &bucket(false), 60_000, Counted::Sentiment));
+        assert_eq!(mix.drivers(Signal::MeanSentiment, 5), []);
+        (300..310).for_each(|at| mix.add(at, &bucket(true), 60_000, Counted::Sentiment));
+        let drivers = mix.drivers(Signal::MeanSentiment, 5);
+        assert_eq!(drivers[0].name, "queue", "{drivers:?}");
+        let parts = mix.parts(Signal::MeanSentiment, None, 5);
+        assert!(parts.len() == 1 && parts[0].name == "product=b" && parts[0].excess_share > 0.9, "{parts:?}");
     }
 }

@@ -10,12 +10,16 @@
 //! pace until no bucket is open and no alert under way, and no further: live texts, which are as old as that clock, never
 //! come too late for it. What an owner decides still follows from the records of its partition alone.
 
+use bytes::Bytes;
+use prost::Message;
+
 use super::bucket::Bucket;
 use super::lifecycle::{Change, Moment, is_idle};
 use super::look::Look;
 use super::publish::{self, Emit, Finding};
 use super::state::{
-    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Track, Watched,
+    CLOSE, EXPECT, Empty, FromSource, GROUPS, MIXES, Mix, OPEN, OWNER, Owner, SCOPES, SERIES, Source, Sums, Track,
+    Watched,
 };
 use super::{anomaly, partial, scope, sketch};
 use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
@@ -35,7 +39,8 @@ const SAMPLES_MAX: usize = 16;
 const OPEN_MAX: usize = 1_024;
 
 /// Takes a message of the repartition topic in. `sources`: how many there are in all; one that was not heard from yet is
-/// waited for as if it stood where the first one began. `group`: the record's key.
+/// waited for as if it stood where the first one began. `group`: the record's key. False: the message's sums came after their
+/// bucket was closed, or find no place, and are left out.
 pub fn observe(
     tables: &mut impl Tables,
     settings: &Alerts,
@@ -43,7 +48,8 @@ pub fn observe(
     group: &str,
     message: v1::Repartitioned,
     out: &mut Vec<Emit>,
-) {
+) -> bool {
+    let mut taken = true;
     let mut owner = OWNER.get(tables, "").unwrap_or_default();
     if message.clock_ms > 0 {
         owner.hear_clock(message.clock_ms, settings);
@@ -56,7 +62,7 @@ pub fn observe(
         Some(partial) => {
             tables.advance(owner.time);
             let mut scope = Scoped { tables, settings, owner: &mut owner, group, name: partial.scope.clone() };
-            scope.take(message.source, partial, out);
+            taken = scope.take(message.source, partial, out);
         }
     }
     tables.advance(owner.time);
@@ -69,6 +75,7 @@ pub fn observe(
         }
     }
     OWNER.put(tables, "", owner);
+    taken
 }
 
 impl Owner {
@@ -118,8 +125,9 @@ impl<T: Tables> Scoped<'_, T> {
         (self.group.to_owned(), self.name.clone())
     }
 
-    /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now.
-    fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) {
+    /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now. False: it is
+    /// closed already, or too many are open.
+    fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) -> bool {
         let bucket_ms = self.settings.bucket_ms();
         let at = partial.start_ms.div_euclid(bucket_ms);
         let due_ms = (at + 1).saturating_mul(bucket_ms).saturating_add(self.settings.grace_ms());
@@ -127,25 +135,33 @@ impl<T: Tables> Scoped<'_, T> {
         let opened = !watched.open.contains(&at);
         let full = opened && watched.open.len() >= OPEN_MAX;
         if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
-            let texts = partial.tally.map_or(0, |tally| tally.count);
-            self.owner.too_late = self.owner.too_late.saturating_add(texts);
-            return;
+            return false;
         }
         let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
-        let new = FromSource { source, partial: Some(partial) };
-        match open.partials.iter_mut().find(|known| known.source == new.source) {
-            Some(known) if revision(known) >= revision(&new) => return,
-            Some(known) => *known = new,
-            None => open.partials.push(new),
+        let mut sums: Vec<Sums> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
+        let known = open.partials.iter().position(|known| known.source == source);
+        if known.is_some_and(|place| sums[place].revision >= partial.revision) {
+            return true;
+        }
+        let new = FromSource { source, partial: partial.encode_to_vec().into() };
+        let new_sums = self.read(&new.partial);
+        match known {
+            Some(place) => (open.partials[place], sums[place]) = (new, new_sums),
+            None => {
+                open.partials.push(new);
+                sums.push(new_sums);
+            }
         }
         OPEN.put(self.tables, &(self.name.clone(), at), open);
+        let counts = Bucket::counts(sums.iter());
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
             watched.open.insert(place, at);
             self.close_at(at, due_ms);
         }
-        self.see(&mut watched, at, out);
+        self.see(&mut watched, at, &counts, out);
         SCOPES.put(self.tables, &self.key(), watched);
+        true
     }
 
     fn close_at(&mut self, at: i64, due_ms: i64) {
@@ -154,25 +170,22 @@ impl<T: Tables> Scoped<'_, T> {
         CLOSE.put_until(self.tables, &key, Empty {}, due_ms);
     }
 
-    /// What the open buckets show.
-    fn see(&mut self, watched: &mut Watched, at: i64, out: &mut Vec<Emit>) {
-        let newest = watched.open.last() == Some(&at);
-        let open: Vec<(i64, Bucket)> = watched
-            .open
-            .clone()
-            .into_iter()
-            .filter(|open| newest || *open == at)
-            .map(|at| (at, self.bucket(at)))
-            .collect();
-        let shown = open.iter().find(|(open, _)| *open == at && publish::has_trend(&self.name, self.settings));
-        if let Some((at, bucket)) = shown {
-            out.push(Emit::Trend(publish::trend(&self.name, *at, bucket, true, self.settings)));
+    /// What the open buckets show, now that one of them has changed. `counts`: what that one holds.
+    fn see(&mut self, watched: &mut Watched, at: i64, counts: &Bucket, out: &mut Vec<Emit>) {
+        if publish::has_trend(&self.name, self.settings) {
+            out.push(Emit::Trend(publish::trend(&self.name, at, counts, true, self.settings)));
         }
-        if !newest || watched.rise.is_none() {
+        let cell = self.cell(at, counts);
+        match watched.open_cells.binary_search_by_key(&at, |cell| cell.at) {
+            Ok(place) => watched.open_cells[place] = cell,
+            Err(place) => watched.open_cells.insert(place, cell),
+        }
+        if watched.open.last() != Some(&at) || watched.rise.is_none() {
             return;
         }
         let mut seen = watched.clone();
-        open.iter().for_each(|(at, bucket)| seen.cells.push(self.cell(*at, bucket)));
+        seen.cells.extend(&watched.open_cells);
+        let mut open: Option<Vec<(i64, Bucket)>> = None;
         let level = self.fdr().level();
         let mut mix = None;
         for rule in &self.settings.rules {
@@ -188,10 +201,12 @@ impl<T: Tables> Scoped<'_, T> {
             let since = || Look::since(rule, &seen, at, told, self.settings.bucket_ms());
             let change = track.see(&moment, level, since);
             if change != Change::None {
+                let open = open.get_or_insert_with(|| watched.open.iter().map(|at| (*at, self.bucket(*at))).collect());
                 open.iter().for_each(|(_, bucket)| remember(&mut track, bucket));
                 let mix = mix.get_or_insert_with(|| {
                     let mut mix = MIXES.get(self.tables, &self.key()).unwrap_or_default();
-                    open.iter().for_each(|(at, bucket)| mix.add(*at, bucket, self.settings.bucket_ms()));
+                    let (bucket_ms, counted) = (self.settings.bucket_ms(), scope::counted(&self.name));
+                    open.iter().for_each(|(at, bucket)| mix.add(*at, bucket, bucket_ms, counted));
                     mix
                 });
                 self.publish(&moment, &seen, mix, &track, change, out);
@@ -209,21 +224,22 @@ impl<T: Tables> Scoped<'_, T> {
         let bucket = self.bucket(at);
         OPEN.delete(self.tables, &(self.name.clone(), at));
         watched.open.retain(|open| *open != at);
+        watched.open_cells.retain(|cell| cell.at != at);
         watched.learn(self.cell(at, &bucket), self.settings);
         self.owner.first = Some(self.owner.first.map_or(at, |first| first.min(at)));
         let mut mix = None;
         if bucket.tally.count > 0 {
             let mut new = MIXES.get(self.tables, &self.key()).unwrap_or_default();
-            new.add(at, &bucket, self.settings.bucket_ms());
+            new.add(at, &bucket, self.settings.bucket_ms(), scope::counted(&self.name));
+            if publish::has_trend(&self.name, self.settings) {
+                let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
+                if self.is_known(&watched, at) {
+                    (trend.terms, trend.samples) = publish::hot(&mut new, &bucket);
+                }
+                out.push(Emit::Trend(trend));
+            }
             MIXES.put(self.tables, &self.key(), new.clone());
             mix = Some(new);
-        }
-        if bucket.tally.count > 0 && publish::has_trend(&self.name, self.settings) {
-            let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
-            if let Some(mix) = mix.as_ref().filter(|_| self.is_known(&watched, at)) {
-                publish::hot(&mut trend, mix, &bucket);
-            }
-            out.push(Emit::Trend(trend));
         }
         let expects = self.judge(&mut watched, at, &bucket, mix, out);
         let due_ms = (at + 2).saturating_mul(self.settings.bucket_ms()).saturating_add(self.settings.grace_ms());
@@ -251,13 +267,15 @@ impl<T: Tables> Scoped<'_, T> {
         for rule in &self.settings.rules {
             let mut track = track(watched, &rule.name);
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
+            let mut began = None;
             let look = match rule.looks_for {
                 // That a bucket holds something is a part of the p-value.
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits) = self.anomaly(rule, &track, &self.cell(at, bucket));
+                    let (look, waits, since) = self.anomaly(rule, &track, &self.cell(at, bucket));
                     expects |= waits;
+                    began = Some(since);
                     look
                 }
             };
@@ -274,7 +292,8 @@ impl<T: Tables> Scoped<'_, T> {
             };
             let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
             let told = track.told();
-            let change = track.close(&moment, level, || Look::since(rule, watched, at, told, bucket_ms));
+            let since = || began.unwrap_or_else(|| Look::since(rule, watched, at, told, bucket_ms));
+            let change = track.close(&moment, level, since);
             if track.is_active() {
                 remember(&mut track, bucket);
             }
@@ -297,15 +316,15 @@ impl<T: Tables> Scoped<'_, T> {
         expects
     }
 
-    /// What the detector says of a bucket, and whether it waits for the next one.
-    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool) {
+    /// What the detector says of a bucket, whether it waits for the next one, and since when it is unusual if this one is.
+    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool, i64) {
         let key = (self.key(), rule.name.clone());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
         let learns = !track.is_news(cell.at, self.settings);
         let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
-        let waits = series.empty < anomaly::EMPTY_MAX;
+        let (waits, since) = (series.empty < anomaly::EMPTY_MAX, anomaly::since(&series, cell.at, track.told()));
         SERIES.put(self.tables, &key, series);
-        (look, waits)
+        (look, waits, since)
     }
 
     /// A bucket as the scope counts.
@@ -393,7 +412,16 @@ impl<T: Tables> Scoped<'_, T> {
 
     fn bucket(&mut self, at: i64) -> Bucket {
         let open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
-        Bucket::merge(open.partials.iter().filter_map(|from| from.partial.as_ref()))
+        let partials: Vec<v1::Partial> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
+        Bucket::merge(partials.iter())
+    }
+
+    /// Sums as they were written.
+    fn read<M: prost::Message + Default>(&mut self, partial: &Bytes) -> M {
+        M::decode(partial.clone()).unwrap_or_else(|error| {
+            self.tables.fail(format!("sums of {} that were kept cannot be read: {error}", self.name));
+            M::default()
+        })
     }
 
     fn fdr(&mut self) -> &mut Fdr {
@@ -435,10 +463,6 @@ impl Watched {
         }
         self.closed_to = at + 1;
     }
-}
-
-fn revision(from: &FromSource) -> u32 {
-    from.partial.as_ref().map_or(0, |partial| partial.revision)
 }
 
 fn track(watched: &Watched, rule: &str) -> Track {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::bucket::Bucket;
-use super::evidence::{Basis, PARTS_MAX, discounted, diverse, evidence, holds_any, series};
+use super::evidence::{Basis, PARTS_MAX, covering, discounted, evidence, series, shown};
 use super::lifecycle::{Change, Moment};
 use super::look::Look;
 use super::state::{ALERTS, Active, CONFIRMED, GROUPS, Mix, Track, Watched};
@@ -20,7 +20,7 @@ const EXPLAINS: f64 = 0.7;
 const EXPLAINS_ELSEWHERE: f64 = 0.5;
 /// Of a bucket.
 const HOT_TERMS: usize = 5;
-const HOT_SAMPLES: usize = 2;
+const HOT_SAMPLES: usize = 3;
 /// What an alert has taken in, by name.
 const TAKES_IN_MAX: usize = 64;
 
@@ -199,13 +199,17 @@ impl Finding<'_> {
     fn evidence(&self, before: Option<&v1::Alert>) -> v1::Evidence {
         let Finding { moment, watched, mix, track, .. } = *self;
         let Moment { settings, rule, look, now, .. } = *moment;
-        let basis = Basis { settings, rule, watched, mix, track, look, now };
-        let strongest = before
-            .filter(|before| {
-                !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings)
-            })
-            .and_then(|before| before.evidence.clone())
-            .filter(|before| before.p_value <= look.p_value);
+        let same = before.filter(|before| {
+            !before.provisional && track.found != now && before.pending_time == end_of(track.found, settings)
+        });
+        let written = same.and_then(|before| before.evidence.clone());
+        let mut known = written.as_ref().map(|written| written.series.clone()).unwrap_or_default();
+        if known.iter().any(|point| point.covers_ms == 0) {
+            // Of a time in which points did not say how long they are.
+            known.clear();
+        }
+        let basis = Basis { settings, rule, watched, mix, track, look, now, known: &known };
+        let strongest = written.filter(|written| written.p_value <= look.p_value);
         match (strongest, before) {
             (Some(strongest), _) => v1::Evidence {
                 series: series(&basis),
@@ -232,7 +236,7 @@ pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Op
         // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
-    let parts = mix.parts(rule.signal, PARTS_MAX);
+    let parts = mix.parts(rule.signal, look.usual(), PARTS_MAX);
     let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {
@@ -261,14 +265,13 @@ fn silenced_by(
     settings.silences.iter().find(covers).map(|silence| silence.name.clone())
 }
 
-/// Hot topics: the words that have risen in a scope, and texts of the bucket that have them.
-pub fn hot(trend: &mut v1::Trend, mix: &Mix, bucket: &Bucket) {
-    trend.terms = mix.rising(HOT_TERMS);
-    if !trend.terms.is_empty() {
-        let mut samples = diverse(&bucket.samples, &trend.terms, HOT_SAMPLES);
-        samples.retain(|sample| holds_any(&sample.text, &trend.terms));
-        trend.samples = samples;
-    }
+/// Hot topics: the words that have risen in a scope, and texts of late that have them. A bucket keeps few of its texts, so
+/// those of the buckets before it are remembered while their words rise.
+pub fn hot(mix: &mut Mix, bucket: &Bucket) -> (Vec<v1::Driver>, Vec<v1::Sample>) {
+    let terms = mix.rising(HOT_TERMS);
+    let samples = bucket.samples.iter().cloned().chain(std::mem::take(&mut mix.samples)).collect();
+    mix.samples = covering(samples, &terms, HOT_SAMPLES);
+    (terms, shown(mix.samples.clone()))
 }
 
 /// Whether a scope's buckets are told of: sentiment and writers are told of with the texts.
@@ -298,5 +301,59 @@ pub fn trend(scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings:
         users: bucket.users(),
         terms: Vec::new(),
         samples: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::alerts::partial;
+    use crate::stages::alerts::seen::Seen;
+    use crate::stages::alerts::seen::tests::settings;
+
+    /// Sixty texts, a third of them negative; where something is hot, a twelfth of them praise it.
+    fn bucket(at: i64, hot: bool) -> Bucket {
+        let mut partial = v1::Partial { scope: "all".into(), ..v1::Partial::default() };
+        for i in 0..60 {
+            let (words, label) = match i {
+                0..20 => (format!("delivery came late {at} {i}"), "negative"),
+                20..25 if hot => (format!("cherry flavour tastes wonderful {at} {i}"), "positive"),
+                _ => (format!("parcel arrived quickly {at} {i}"), "positive"),
+            };
+            let scored = v1::Scored {
+                event_id: format!("{at} {i}"),
+                event_time: time::from_ms(at * 60_000),
+                text: Some(words),
+                sentiment: Some(v1::Sentiment { label: label.into(), ..v1::Sentiment::default() }),
+                ..v1::Scored::default()
+            };
+            partial::add(&mut partial, &Seen::new(&scored, &settings()).unwrap());
+        }
+        Bucket::merge([partial].iter())
+    }
+
+    #[test]
+    fn a_hot_topic_of_praise_has_its_texts_among_many_negative_ones() {
+        let mut mix = Mix::default();
+        let at = |mix: &mut Mix, at: i64, is_hot: bool| {
+            let bucket = bucket(at, is_hot);
+            mix.add(at, &bucket, 60_000, Counted::Texts);
+            hot(mix, &bucket)
+        };
+        (0..100).for_each(|minute| drop(at(&mut mix, minute, false)));
+        (100..200).for_each(|minute| assert_eq!(at(&mut mix, minute, false), (Vec::new(), Vec::new())));
+        let found: Vec<_> = (200..230).map(|minute| at(&mut mix, minute, true)).collect();
+        let rising = found.iter().filter(|(terms, _)| terms.iter().any(|term| term.name.contains("cherry"))).count();
+        let shown = found.iter().filter(|(_, samples)| samples.iter().any(|sample| sample.text.contains("cherry")));
+        let shown = shown.count();
+        assert!(rising >= 20 && shown >= rising - 10, "{rising} rising, {shown} shown");
+        let bounded = |samples: &[v1::Sample]| {
+            let plain = samples.iter().all(|sample| sample.rank.is_none() && sample.fingerprint.is_none());
+            samples.len() <= HOT_SAMPLES && plain
+        };
+        assert!(found.iter().all(|(_, samples)| bounded(samples)));
+        // When nothing rises any more, nothing is kept.
+        (230..330).for_each(|minute| drop(at(&mut mix, minute, false)));
+        assert_eq!(mix.samples, []);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::scope;
 use super::state::{Active, Group};
-use crate::config::{Alerts, LooksFor};
+use crate::config::{Alerts, LooksFor, ScopeKind};
+use crate::detect::rise::WINDOWS;
 use crate::event::v1::AlertState;
 
 /// Alerts of a group that are kept apart. Further ones are inhibited by whichever is told of.
@@ -16,20 +17,26 @@ impl Group {
         let going_on = matches!(active.state(), AlertState::Pending | AlertState::Firing);
         match (place, going_on) {
             (Some(place), true) => {
-                let Active { told, inhibited_by, .. } = self.active[place].clone();
-                self.active[place] = Active { told, inhibited_by, ..active.clone() };
+                let before = self.active[place].clone();
+                let (explained_by, explained_ms) = explanation(&before, &active, now_ms, settings);
+                let Active { told, inhibited_by, .. } = before;
+                self.active[place] = Active { told, inhibited_by, explained_by, explained_ms, ..active.clone() };
             }
             (Some(place), false) => {
                 let ended = self.active.remove(place);
                 if ended.told {
-                    self.last_leader = named(&ended);
-                    // What it had taken in has its tail: as long again, and no shorter than a pause may be.
+                    (self.last_leader, self.ended_ms) = (named(&ended), now_ms);
+                    // What it had taken in has its tail: as long again or as long as the longest window sees it, and a
+                    // pause.
                     let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
                     let lasted = now_ms.saturating_sub(ended.since_ms);
-                    self.until_ms = now_ms.saturating_add(flap.max(lasted));
+                    let seen = WINDOWS[WINDOWS.len() - 1].saturating_mul(settings.bucket_ms());
+                    self.until_ms = now_ms.saturating_add(flap).saturating_add(lasted.max(seen));
                 }
             }
-            (None, true) if self.active.len() < ACTIVE_MAX => self.active.push(active.clone()),
+            (None, true) if self.active.len() < ACTIVE_MAX => {
+                self.active.push(Active { explained_ms: now_ms, ..active.clone() });
+            }
             (None, _) => {}
         }
         let changed = self.settle(now_ms, settings);
@@ -100,18 +107,25 @@ impl Group {
             if !inhibition.target.matches(&own.rule, &labels) {
                 return None;
             }
+            // What is source and target is not inhibited by its like, or both would keep each other quiet.
+            let is_both = inhibition.source.matches(&own.rule, &labels);
             let source = self.active.iter().enumerate().find(|(j, other)| {
                 let others = scope::labels(&other.scope);
                 let alike = inhibition.equal.iter().all(|name| labels.get(name) == others.get(name));
                 let matches = alike && inhibition.source.matches(&other.rule, &others);
-                *j != i && matches && other.state() == AlertState::Firing
+                let its_like = is_both && inhibition.target.matches(&other.rule, &others);
+                *j != i && matches && !its_like && other.state() == AlertState::Firing
             });
             source.map(|(_, other)| named(other))
         });
-        let elsewhere = || own.explained_by.clone().filter(|part| !self.is_within(part) && !own.told);
-        let taken_in = || own.inhibited_by.clone().filter(|by| !by.is_empty() && *by == self.last_leader);
+        let elsewhere = || {
+            let part = own.explained_by.as_deref().filter(|part| !self.is_within(part) && !own.told)?;
+            // That group is not asked, so this is the alert that the same rule has there.
+            Some(format!("{} {}", scope::prefixed(scope::counted(&own.scope), part), own.rule))
+        };
+        let taken_in = || self.is_tail(own).then(|| self.last_leader.clone());
         let led = || leader.filter(|leader| *leader != i).map(|leader| named(&self.active[leader]));
-        configured.or_else(elsewhere).or_else(taken_in).or_else(led)
+        configured.or_else(taken_in).or_else(elsewhere).or_else(led)
     }
 
     /// The alert that tells of the group's incident. Whoever was told of one goes on with it; otherwise the one that was found
@@ -128,9 +142,8 @@ impl Group {
         let explained = |active: &Active| active.explained_by.as_ref().is_some_and(|part| self.is_within(part));
         let elsewhere =
             |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
-        let taken_in =
-            |active: &Active| !self.last_leader.is_empty() && active.inhibited_by.as_ref() == Some(&self.last_leader);
-        let candidates = self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !taken_in(active));
+        let candidates =
+            self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !self.is_tail(active));
         let best = candidates.min_by_key(|(_, active)| {
             let order = (scope::breadth(&active.scope), rank(&active.rule));
             (!active.told, active.found_ms, explained(active), order, active.scope.clone())
@@ -138,9 +151,30 @@ impl Group {
         best.map(|(i, _)| i)
     }
 
+    /// Whether it tells of the incident that the last leader told of: it was there when that one ended, or it is no broader
+    /// and began before, so that a long window finds it only now. What was told of, and the leader's own return, are not.
+    fn is_tail(&self, active: &Active) -> bool {
+        let Some((scope, _)) = self.last_leader.rsplit_once(' ') else { return false };
+        let began_before = || active.since_ms < self.ended_ms && scope::breadth(&active.scope) >= scope::breadth(scope);
+        !active.told && named(active) != self.last_leader && (active.found_ms <= self.ended_ms || began_before())
+    }
+
     /// Whether an alert of this very scope is among the group's.
     fn is_within(&self, part: &str) -> bool {
         self.active.iter().any(|active| scope::bare(&active.scope) == part)
+    }
+}
+
+/// What explains an alert, and when it last did. What a brand explained is not news when the brand is calm again and long
+/// windows still see it: for as long as an incident may pause.
+fn explanation(before: &Active, now: &Active, now_ms: i64, settings: &Alerts) -> (Option<String>, i64) {
+    let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
+    let elsewhere = scope::breadth(&now.scope) <= 1 && scope::kind(&now.scope) != ScopeKind::Brand;
+    match &now.explained_by {
+        None if elsewhere && now_ms.saturating_sub(before.explained_ms) < flap => {
+            (before.explained_by.clone(), before.explained_ms)
+        }
+        explained_by => (explained_by.clone(), now_ms),
     }
 }
 
@@ -217,9 +251,9 @@ mod tests {
         group.put(Active { state: AlertState::Resolved.into(), ..active("product=p", "volume", None) }, 0, &settings());
         let before = group.clone();
         let brand = active("brand=b", "volume", None);
-        assert_eq!(group.look_ahead(brand.clone(), 3_600_000, &settings()), None);
+        assert_eq!(group.look_ahead(brand.clone(), 7_200_000, &settings()), None);
         let product = active("product=p", "volume", None);
-        assert_eq!(group.look_ahead(product.clone(), 3_600_000, &settings()), Some("brand=b volume".into()));
+        assert_eq!(group.look_ahead(product.clone(), 7_200_000, &settings()), Some("brand=b volume".into()));
         assert_eq!((&group.active, &group.last_leader), (&before.active, &before.last_leader));
         group.decided(&brand.id);
         group.decided(&product.id);
@@ -228,14 +262,31 @@ mod tests {
 
     #[test]
     fn what_another_group_explains_is_left_to_it() {
-        assert_eq!(
-            told(&[active("all", "volume", Some("brand=b")), active("topic=t", "volume", Some("brand=b"))]),
-            [""; 0]
-        );
+        let all = [active("all", "volume", Some("brand=b")), active("of=clicks", "clicks", Some("product=p"))];
+        assert_eq!(told(&all), [""; 0]);
+        let mut group = Group::default();
+        all.iter().for_each(|one| drop(group.put(one.clone(), 0, &settings())));
+        // As scope and rule, like any other.
+        assert_eq!(group.inhibits("all volume"), Some("brand=b volume".into()));
+        assert_eq!(group.inhibits("of=clicks clicks"), Some("of=clicks,product=p clicks".into()));
         assert_eq!(
             told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
             ["all volume"]
         );
+    }
+
+    #[test]
+    fn what_another_group_has_explained_stays_so_for_a_while() {
+        let mut group = Group::default();
+        let all = |explained| active("all", "volume", explained);
+        group.put(all(Some("brand=b")), 0, &settings());
+        group.put(all(Some("brand=b")), 600_000, &settings());
+        for now_ms in [660_000, 2_340_000] {
+            group.put(all(None), now_ms, &settings());
+            assert_eq!(group.inhibits("all volume"), Some("brand=b volume".into()), "{now_ms}");
+        }
+        group.put(all(None), 2_400_000, &settings());
+        assert_eq!(group.inhibits("all volume"), None, "half an hour later it is more than that");
     }
 
     #[test]
@@ -251,13 +302,45 @@ mod tests {
         // Not before it is clear that this is more than the tail of the same incident.
         assert_eq!(group.put(ended, 1_000, &settings()), []);
         assert_eq!(group.inhibits("product=p volume"), Some("brand=b volume".into()));
-        group.put(active("product=p", "volume", None), 1_000 + 1_800_000, &settings());
+        group.put(active("product=p", "volume", None), 1_000 + 5_400_000, &settings());
         assert_eq!(group.inhibits("product=p volume"), None);
+    }
+
+    /// What a long window finds only now, and what another group seems to explain for a while, are of the incident that has
+    /// ended; what is broader, or began later, is another.
+    #[test]
+    fn the_tail_of_an_incident_is_not_told_of_again() {
+        const MINUTE: i64 = 60_000;
+        let mut group = Group::default();
+        group.put(active("product=p", "volume", None), 0, &settings());
+        let other = |explained| Active { found_ms: 50 * MINUTE, ..active("brand=b,topic=t", "volume", explained) };
+        group.put(other(None), 50 * MINUTE, &settings());
+        let ended = Active { state: AlertState::Resolved.into(), ..active("product=p", "volume", None) };
+        group.put(ended, 60 * MINUTE, &settings());
+        for (minute, explained) in [(61, Some("product=p")), (62, None), (119, None)] {
+            group.put(other(explained), minute * MINUTE, &settings());
+            assert_eq!(group.inhibits(&other(None).id), Some("product=p volume".into()), "{minute}");
+        }
+        let late = |scope: &str, since: i64| Active {
+            found_ms: 70 * MINUTE,
+            since_ms: since * MINUTE,
+            ..active(scope, "volume", None)
+        };
+        let inhibits = |late: Active| {
+            let mut group = group.clone();
+            group.put(late.clone(), 70 * MINUTE, &settings());
+            group.inhibits(&late.id)
+        };
+        assert_eq!(inhibits(late("product=q", 30)), Some("product=p volume".into()));
+        assert_eq!(inhibits(late("product=q", 65)), None);
+        assert_eq!(inhibits(late("brand=b", 30)), None);
+        assert_eq!(inhibits(late("product=p", 30)), None, "it comes back itself");
     }
 
     #[test]
     fn inhibitions_of_the_configuration_come_first() {
-        let matching = |name: &str, value: &str| Matching([(name.to_owned(), value.to_owned())].into());
+        let matching =
+            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
         let inhibition = Inhibition {
             name: "i".into(),
             source: matching("product", "p"),
@@ -269,6 +352,28 @@ mod tests {
         group.put(active("brand=b", "volume", None), 0, &settings);
         group.put(active("product=p", "volume", None), 0, &settings);
         assert_eq!(group.inhibits("brand=b volume"), Some("product=p volume".into()));
+    }
+
+    #[test]
+    fn what_is_both_sides_of_an_inhibition_is_not_inhibited_by_its_like() {
+        let matching =
+            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
+        let inhibition = Inhibition {
+            name: "i".into(),
+            source: matching("product", "*"),
+            target: matching("rule", "volume"),
+            equal: Vec::new(),
+        };
+        let settings = Alerts { inhibitions: vec![inhibition], ..settings() };
+        let mut group = Group::default();
+        for product in ["product=p", "product=q"] {
+            group.put(active(product, "volume", None), 0, &settings);
+        }
+        // The first leads, as without the inhibition, and the other is not its source.
+        assert_eq!(group.inhibits("product=p volume"), None);
+        assert_eq!(group.inhibits("product=q volume"), Some("product=p volume".into()));
+        group.put(active("product=r", "negative_share", None), 0, &settings);
+        assert_eq!(group.inhibits("product=p volume"), Some("product=r negative_share".into()));
     }
 
     #[test]

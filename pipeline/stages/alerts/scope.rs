@@ -34,8 +34,9 @@ impl Scope {
 }
 
 /// `of=clicks`, `of=clicks,product=p-7`
-fn prefixed(counted: Counted, name: &str) -> String {
+pub fn prefixed(counted: Counted, name: &str) -> String {
     match name {
+        _ if counted == Counted::Texts => name.to_owned(),
         ALL => format!("{OF}{}", counted.name()),
         name => format!("{OF}{},{name}", counted.name()),
     }

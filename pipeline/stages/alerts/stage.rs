@@ -121,7 +121,8 @@ impl Stage for AlertsStage {
             }
             Taken::Handed { group, message } => {
                 let mut out = Vec::new();
-                owner::observe(state, &self.settings, self.sources, &group, *message, &mut out);
+                let taken = owner::observe(state, &self.settings, self.sources, &group, *message, &mut out);
+                self.counts().late_sums += u64::from(!taken);
                 out.into_iter().map(|emit| self.written(&emit)).collect()
             }
         };

@@ -3,6 +3,7 @@
 //!
 //! Every record is a Protobuf message whose field numbers never change meaning.
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::detect::Fdr;
@@ -95,6 +96,9 @@ pub struct Watched {
     /// By rule; those that have nothing to remember are left out.
     #[prost(message, repeated, tag = "5")]
     pub tracks: Vec<Track>,
+    /// What [`Self::open`] hold by now.
+    #[prost(message, repeated, tag = "6")]
+    pub open_cells: Vec<Cell>,
 }
 
 /// What a rule has found in a scope.
@@ -165,6 +169,13 @@ pub struct Series {
     /// Buckets without an event, up to the last one.
     #[prost(uint32, tag = "3")]
     pub empty: u32,
+    /// The first of the last buckets in a row that were all above what was expected, or all below it; absent where the last
+    /// one was neither.
+    #[prost(int64, optional, tag = "5")]
+    pub unusual_from: Option<i64>,
+    /// They were below.
+    #[prost(bool, tag = "6")]
+    pub unusual_less: bool,
 }
 
 /// What texts of a scope are about: of late and before.
@@ -184,6 +195,9 @@ pub struct Mix {
     pub terms: Vec<Rate>,
     #[prost(message, repeated, tag = "6")]
     pub parts: Vec<Rate>,
+    /// Texts of late that hold words which rise.
+    #[prost(message, repeated, tag = "7")]
+    pub samples: Vec<v1::Sample>,
 }
 
 /// Texts with something, fading fast and slowly.
@@ -213,8 +227,24 @@ pub struct Open {
 pub struct FromSource {
     #[prost(string, tag = "1")]
     pub source: String,
-    #[prost(message, optional, tag = "2")]
-    pub partial: Option<v1::Partial>,
+    /// A [`v1::Partial`], as it is written. Most who ask only want its [`Sums`].
+    #[prost(bytes = "bytes", tag = "2")]
+    pub partial: Bytes,
+}
+
+/// How much a [`v1::Partial`] has counted. Its words and texts are skipped where it is read as this.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sums {
+    #[prost(uint32, tag = "3")]
+    pub revision: u32,
+    #[prost(message, optional, tag = "4")]
+    pub tally: Option<v1::Tally>,
+    #[prost(message, repeated, tag = "5")]
+    pub users: Vec<v1::Heavy>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub users_sketch: Vec<u8>,
+    #[prost(message, repeated, tag = "7")]
+    pub alike: Vec<v1::Heavy>,
 }
 
 /// The alerts of a group that have not ended.
@@ -233,6 +263,9 @@ pub struct Group {
     /// Those that late data may take back. They inhibit each other, and nothing that is confirmed.
     #[prost(message, repeated, tag = "5")]
     pub provisional: Vec<Active>,
+    /// When the last leader ended.
+    #[prost(int64, tag = "6")]
+    pub ended_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -259,9 +292,12 @@ pub struct Active {
     /// The end of the bucket with which it was found.
     #[prost(int64, tag = "9")]
     pub found_ms: i64,
+    /// When `explained_by` was last found.
+    #[prost(int64, tag = "10")]
+    pub explained_ms: i64,
 }
 
-/// What a partition of the repartition topic knows of itself.
+/// What a partition of the repartition topic knows of itself. Field 5 was in use once.
 #[derive(Clone, PartialEq, Message)]
 pub struct Owner {
     #[prost(message, repeated, tag = "1")]
@@ -274,9 +310,6 @@ pub struct Owner {
     /// The first bucket that was closed.
     #[prost(int64, optional, tag = "4")]
     pub first: Option<i64>,
-    /// Sums that came after their bucket was closed.
-    #[prost(uint64, tag = "5")]
-    pub too_late: u64,
     /// How far the first source had come when it was first heard from.
     #[prost(int64, optional, tag = "6")]
     pub began_ms: Option<i64>,

@@ -138,7 +138,7 @@ impl Ended {
 
     /// Alerts that somebody was told of.
     fn told(&self) -> Vec<&v1::Alert> {
-        self.alerts.values().filter(|alert| alert.firing_time.is_some() && alert.inhibited_by.is_none()).collect()
+        self.alerts.values().filter(|alert| alert.is_told()).collect()
     }
 
     /// Without what tells how often and when something was written, and without what was never confirmed.
@@ -148,6 +148,11 @@ impl Ended {
         self.alerts.values_mut().for_each(|alert| alert.revision = 0);
         self
     }
+}
+
+/// Every alert that somebody was told of, as it stands in the end.
+pub fn told(out: Vec<Emit>) -> Vec<v1::Alert> {
+    Ended::of(out).told().into_iter().cloned().collect()
 }
 
 fn run(settings: &Alerts, texts: &[Seen], inputs: usize, owners: usize) -> Ended {
@@ -194,7 +199,12 @@ fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
     let evidence = alert.evidence.as_ref().unwrap();
     assert!(evidence.terms.iter().any(|term| term.name.contains("payment")), "{:?}", evidence.terms);
     assert!(!evidence.samples.is_empty() && evidence.samples.iter().all(|sample| sample.origin.is_some()));
-    assert!(evidence.series.len() > 15 && evidence.users > 5);
+    assert!((16..=40).contains(&evidence.series.len()) && evidence.users > 5);
+    // From before it began until it was over.
+    let begins = |point: &v1::Point| time::to_ms(&point.time.unwrap()).unwrap();
+    let (first, last) = (&evidence.series[0], evidence.series.last().unwrap());
+    assert_eq!(begins(first), since - 15 * MINUTE);
+    assert_eq!(begins(last) + last.covers_ms, time::to_ms(&alert.updated_time.unwrap()).unwrap());
     assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
 }
 
@@ -352,24 +362,35 @@ fn what_is_confirmed_does_not_depend_on_what_was_seen_before() {
     assert!(told_of_others > 0);
 }
 
-#[test]
-fn late_texts_within_the_grace_revise_their_bucket() {
+/// Plays texts with these times, as minute and second, in this order.
+fn play_at(times: &[(i64, i64)]) -> (History, Vec<Emit>) {
     let settings = settings();
-    let mut history = History::new(settings.clone(), 1, 1);
-    let (mut out, mut shop) = (Vec::new(), Shop::new(9, 1, 0.0));
-    let mut at = |minute: i64, seconds: i64| {
-        let mut text = shop.text(minute, 0, false, "battery");
-        text.event_time = time::from_ms(START + minute * MINUTE + seconds * 1000);
-        Seen::new(&text, &settings).unwrap()
-    };
-    for text in [at(0, 10), at(1, 5), at(0, 50), at(1, 50), at(2, 1), at(2, 30), at(9, 0), at(0, 30)] {
-        history.text(0, &text, &mut out);
+    let (mut history, mut out) = (History::new(settings.clone(), 1, 1), Vec::new());
+    let mut shop = Shop::new(9, 1, 0.0);
+    for (minute, second) in times {
+        let mut text = shop.text(*minute, 0, false, "battery");
+        text.event_time = time::from_ms(START + minute * MINUTE + second * 1000);
+        history.text(0, &Seen::new(&text, &settings).unwrap(), &mut out);
     }
     history.pass(10 * MINUTE, &mut out);
+    (history, out)
+}
+
+#[test]
+fn late_texts_within_the_grace_revise_their_bucket() {
+    let (history, out) = play_at(&[(0, 10), (1, 5), (0, 50), (1, 50), (2, 1), (2, 30), (9, 0), (0, 30)]);
     let ended = Ended::of(out);
     let trend = &ended.trends[&("all".to_owned(), START)];
     assert_eq!((trend.count, trend.provisional), (2, false));
     assert_eq!(history.too_late(), 1);
+}
+
+#[test]
+fn sums_that_come_after_their_bucket_was_closed_are_counted() {
+    // Bucket 0 is closed at minute 2, and its sums are kept until minute 4: those of everything, brand, product and channel.
+    let (history, out) = play_at(&[(0, 10), (2, 10), (3, 10), (0, 30), (9, 0)]);
+    assert_eq!((history.too_late(), history.late_sums()), (0, 4));
+    assert_eq!(Ended::of(out).trends[&("all".to_owned(), START)].count, 1);
 }
 
 #[test]

@@ -20,118 +20,115 @@ pub struct Said<'a> {
 /// Drivers that are named.
 const NAMED: usize = 3;
 
+/// What both languages say, each in its own words.
+struct Figures {
+    window: String,
+    observed: String,
+    texts: String,
+    expected: String,
+    /// Between the two the language's own word stands.
+    range: [String; 2],
+    since: String,
+    /// Of what is counted, the part that was not.
+    discounted: Option<String>,
+    /// Whether what is counted is one of it.
+    is_one: bool,
+}
+
+impl Figures {
+    fn of(said: &Said, units: &[&str; 3]) -> Figures {
+        let Said { evidence, .. } = said;
+        let shown = match said.signal.statistic() {
+            _ if said.signal == Signal::MeanSentiment => score,
+            Statistic::Count => round,
+            Statistic::Share => percent,
+        };
+        let (observed, texts) = (shown(evidence.observed), round(evidence.texts));
+        let counted = if said.signal.statistic() == Statistic::Count { &observed } else { &texts };
+        Figures {
+            window: duration(evidence.window_ms, units),
+            is_one: counted == "1",
+            observed,
+            texts,
+            expected: shown(evidence.expected),
+            range: [evidence.expected_low, evidence.expected_high].map(shown),
+            since: clock(said.since_ms),
+            discounted: (evidence.discounted_share >= 0.1).then(|| percent(evidence.discounted_share)),
+        }
+    }
+}
+
 pub fn english(said: &Said) -> String {
-    let Said { evidence, .. } = said;
-    let window = minutes(evidence.window_ms);
-    let (noun, hits) = english_nouns(said.signal);
+    let Figures { window, observed, texts, expected, range: [low, high], since, discounted, is_one } =
+        Figures::of(said, &["h", "min", "s"]);
+    let (one, many, hits) = english_nouns(said.signal);
+    let (noun, are) = if is_one { (one, "is") } else { (many, "are") };
+    let scope = named(said.scope, &EN);
     let mut text = match said.signal.statistic() {
         _ if said.signal == Signal::MeanSentiment => format!(
-            "{}: the mean sentiment of {} {noun} in {window} is {}, {} expected ({} to {}), since {}.",
-            named(said.scope, &EN),
-            round(evidence.texts),
-            score(evidence.observed),
-            score(evidence.expected),
-            score(evidence.expected_low),
-            score(evidence.expected_high),
-            clock(said.since_ms)
+            "{scope}: the mean sentiment of {texts} {noun} in {window} is {observed}, {expected} expected ({low} to {high}), \
+             since {since}."
         ),
-        Statistic::Count => format!(
-            "{}: {} {noun} in {window}, {} expected ({}–{}), since {}.",
-            named(said.scope, &EN),
-            round(evidence.observed),
-            round(evidence.expected),
-            round(evidence.expected_low),
-            round(evidence.expected_high),
-            clock(said.since_ms)
-        ),
+        Statistic::Count => {
+            format!("{scope}: {observed} {noun} in {window}, {expected} expected ({low}–{high}), since {since}.")
+        }
         Statistic::Share => format!(
-            "{}: {} of {} {noun} in {window} are {hits}, {} expected ({}–{}), since {}.",
-            named(said.scope, &EN),
-            percent(evidence.observed),
-            round(evidence.texts),
-            percent(evidence.expected),
-            percent(evidence.expected_low),
-            percent(evidence.expected_high),
-            clock(said.since_ms)
+            "{scope}: {observed} of {texts} {noun} in {window} {are} {hits}, {expected} expected ({low}–{high}), since {since}."
         ),
     };
     if said.emerging {
         text.push_str(" It is new.");
     }
-    put_list(&mut text, " Mostly about ", &evidence.terms, ", ", ".", |term| format!("“{}”", term.name));
-    put_list(&mut text, " Mostly in ", &evidence.parts, ", ", ".", |part| {
+    put_list(&mut text, " Mostly about ", &said.evidence.terms, ", ", ".", |term| format!("“{}”", term.name));
+    put_list(&mut text, " Mostly in ", &said.evidence.parts, ", ", ".", |part| {
         format!("{} ({} of the excess)", named(&part.name, &EN_WITHIN), percent(part.excess_share))
     });
-    if evidence.discounted_share >= 0.1 {
-        put(
-            &mut text,
-            format_args!(
-                " {} of the {noun} are copies or from few writers and were not counted.",
-                percent(evidence.discounted_share)
-            ),
-        );
+    if let Some(discounted) = discounted {
+        let what = format_args!(" {discounted} of the {many} are copies or from few writers and were not counted.");
+        put(&mut text, what);
     }
     text
 }
 
 pub fn chinese(said: &Said) -> String {
-    let Said { evidence, .. } = said;
-    let window = chinese_minutes(evidence.window_ms);
+    let Figures { window, observed, texts, expected, range: [low, high], since, discounted, .. } =
+        Figures::of(said, &["小时", "分钟", "秒"]);
     let (noun, hits) = chinese_nouns(said.signal);
+    let scope = named(said.scope, &ZH);
     let mut text = match said.signal.statistic() {
         _ if said.signal == Signal::MeanSentiment => format!(
-            "{}：{window}内 {} {noun}的平均情感为 {}，预期 {}（{} 至 {}），始于 {}。",
-            named(said.scope, &ZH),
-            round(evidence.texts),
-            score(evidence.observed),
-            score(evidence.expected),
-            score(evidence.expected_low),
-            score(evidence.expected_high),
-            clock(said.since_ms)
+            "{scope}：{window}内 {texts} {noun}的平均情感为 {observed}，预期 {expected}（{low} 至 {high}），始于 {since}。"
         ),
-        Statistic::Count => format!(
-            "{}：{window}内有 {} {noun}，预期 {}（{}–{}），始于 {}。",
-            named(said.scope, &ZH),
-            round(evidence.observed),
-            round(evidence.expected),
-            round(evidence.expected_low),
-            round(evidence.expected_high),
-            clock(said.since_ms)
-        ),
+        Statistic::Count => {
+            format!("{scope}：{window}内有 {observed} {noun}，预期 {expected}（{low}–{high}），始于 {since}。")
+        }
         Statistic::Share => format!(
-            "{}：{window}内 {} {noun}中有 {} 为{hits}，预期 {}（{}–{}），始于 {}。",
-            named(said.scope, &ZH),
-            round(evidence.texts),
-            percent(evidence.observed),
-            percent(evidence.expected),
-            percent(evidence.expected_low),
-            percent(evidence.expected_high),
-            clock(said.since_ms)
+            "{scope}：{window}内 {texts} {noun}中有 {observed} 为{hits}，预期 {expected}（{low}–{high}），始于 {since}。"
         ),
     };
     if said.emerging {
         text.push_str("此前未见。");
     }
-    put_list(&mut text, "主要涉及", &evidence.terms, "、", "。", |term| format!("“{}”", term.name));
-    put_list(&mut text, "主要来自", &evidence.parts, "、", "。", |part| {
+    put_list(&mut text, "主要涉及", &said.evidence.terms, "、", "。", |term| format!("“{}”", term.name));
+    put_list(&mut text, "主要来自", &said.evidence.parts, "、", "。", |part| {
         format!("{}（占增量的 {}）", named(&part.name, &ZH), percent(part.excess_share))
     });
-    if evidence.discounted_share >= 0.1 {
-        put(&mut text, format_args!("其中 {} 为重复内容或来自少数用户，未计入。", percent(evidence.discounted_share)));
+    if let Some(discounted) = discounted {
+        put(&mut text, format_args!("其中 {discounted} 为重复内容或来自少数用户，未计入。"));
     }
     text
 }
 
-/// What is counted, and what is looked for among it.
-fn english_nouns(signal: Signal) -> (&'static str, &'static str) {
+/// What is counted, one and many of it, and what is looked for among it.
+fn english_nouns(signal: Signal) -> (&'static str, &'static str, &'static str) {
     match signal {
-        Signal::Volume | Signal::NegativeShare => ("texts", "negative"),
-        Signal::MeanSentiment => ("texts", ""),
-        Signal::Users => ("writers, counted by bucket,", ""),
-        Signal::Clicks => ("clicks", ""),
-        Signal::Purchases => ("purchases", ""),
-        Signal::CartShare => ("carts and purchases", "carts, not purchases"),
-        Signal::DeadLetters => ("dead letters", ""),
+        Signal::Volume | Signal::NegativeShare => ("text", "texts", "negative"),
+        Signal::MeanSentiment => ("text", "texts", ""),
+        Signal::Users => ("writer, counted by bucket,", "writers, counted by bucket,", ""),
+        Signal::Clicks => ("click", "clicks", ""),
+        Signal::Purchases => ("purchase", "purchases", ""),
+        Signal::CartShare => ("cart or purchase", "carts and purchases", "carts, not purchases"),
+        Signal::DeadLetters => ("dead letter", "dead letters", ""),
     }
 }
 
@@ -201,24 +198,19 @@ fn round(number: f64) -> String {
     if number < 10.0 && number.fract() > 0.05 { format!("{number:.1}") } else { format!("{number:.0}") }
 }
 
-fn minutes(ms: i64) -> String {
+/// In hours, minutes or seconds, whichever is whole.
+fn duration(ms: i64, [hours, minutes, seconds]: &[&str; 3]) -> String {
     match ms {
-        ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
-        ms if ms % 60_000 == 0 => format!("{} min", ms / 60_000),
-        ms => format!("{} s", ms / 1000),
+        ms if ms % 3_600_000 == 0 => format!("{} {hours}", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{} {minutes}", ms / 60_000),
+        ms => format!("{} {seconds}", ms / 1000),
     }
 }
 
-fn chinese_minutes(ms: i64) -> String {
-    match ms {
-        ms if ms % 3_600_000 == 0 => format!("{} 小时", ms / 3_600_000),
-        ms if ms % 60_000 == 0 => format!("{} 分钟", ms / 60_000),
-        ms => format!("{} 秒", ms / 1000),
-    }
-}
-
+/// With seconds where a bucket is no whole minute.
 fn clock(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    let form = if ms % 60_000 == 0 { "%Y-%m-%d %H:%M UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
+    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.strftime(form).to_string())
 }
 
 #[cfg(test)]
@@ -283,6 +275,27 @@ mod tests {
         assert_eq!(
             sentence,
             "Everything: 812 texts in 1 min, 5.2 expected (0–0), since 2026-11-22 10:00 UTC. It is new."
+        );
+    }
+
+    #[test]
+    fn one_is_one_and_short_buckets_have_seconds() {
+        let evidence = v1::Evidence { observed: 1.0, expected: 40.0, window_ms: 10_000, ..v1::Evidence::default() };
+        let said = Said {
+            scope: "all",
+            signal: Signal::Volume,
+            since_ms: 1_795_341_610_000,
+            evidence: &evidence,
+            emerging: false,
+        };
+        assert_eq!(english(&said), "Everything: 1 text in 10 s, 40 expected (0–0), since 2026-11-22 10:00:10 UTC.");
+        assert_eq!(chinese(&said), "全部：10 秒内有 1 条，预期 40（0–0），始于 2026-11-22 10:00:10 UTC。");
+        let share = v1::Evidence { texts: 1.0, ..evidence.clone() };
+        let share = Said { signal: Signal::NegativeShare, evidence: &share, ..said };
+        assert!(
+            english(&share).starts_with("Everything: 100 % of 1 text in 10 s is negative, "),
+            "{}",
+            english(&share)
         );
     }
 }

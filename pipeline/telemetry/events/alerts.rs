@@ -33,6 +33,8 @@ pub struct AlertsObserved {
     pub texts: u64,
     /// Texts that came after the grace, and are in no bucket.
     pub too_late: u64,
+    /// Sums of a scope and bucket that came after their bucket was closed.
+    pub late_sums: u64,
     pub trends: u64,
     pending: u64,
     firing: u64,
@@ -55,12 +57,16 @@ impl AlertsObserved {
     }
 
     pub fn emit(&self) {
-        let &Self { texts, too_late, trends, pending, firing, resolved, retracted, provisional } = self;
+        let &Self { texts, too_late, late_sums, trends, pending, firing, resolved, retracted, provisional } = self;
         let counted = [("counted", texts.saturating_sub(too_late)), ("too_late", too_late)];
         counted.iter().for_each(|(outcome, texts)| names::ALERT_TEXTS.add(&[outcome], *texts));
         let states = [("pending", pending), ("firing", firing), ("resolved", resolved), ("retracted", retracted)];
         states.iter().for_each(|(state, written)| names::ALERTS_WRITTEN.add(&[state], *written));
         names::TRENDS_WRITTEN.add(&[], trends);
-        trace!(texts, too_late, trends, pending, firing, resolved, retracted, provisional, "alerts observed");
+        names::ALERT_SUMS_LATE.add(&[], late_sums);
+        trace!(
+            texts,
+            too_late, late_sums, trends, pending, firing, resolved, retracted, provisional, "alerts observed"
+        );
     }
 }

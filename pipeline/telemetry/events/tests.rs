@@ -49,7 +49,7 @@ fn emit_everything() {
     UserMisplaced { topic: "clicks", partition: 3 }.emit();
     AlertsFiring { rule: "volume", severity: crate::event::v1::Severity::Critical, alerts: 2 }.emit();
     let mut alerts = AlertsObserved::default();
-    (alerts.texts, alerts.too_late, alerts.trends) = (9, 1, 4);
+    (alerts.texts, alerts.too_late, alerts.late_sums, alerts.trends) = (9, 1, 2, 4);
     alerts.alert(crate::event::v1::AlertState::Firing, true);
     alerts.emit();
     ModelWarm { model: "text", version: "3f9a", took: MS }.emit();

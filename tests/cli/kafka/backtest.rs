@@ -87,6 +87,43 @@ fn a_topic_gives_what_a_file_in_order_gives() -> Outcome<()> {
     Ok(())
 }
 
+/// Clicks are known by what they are, dead letters by their headers: their payload is whatever was refused.
+#[test]
+fn clicks_and_dead_letters_are_replayed_from_their_topics() -> Outcome<()> {
+    let kafka = Kafka::shared()?;
+    let (clicks, letters) = ("backtest-clicks-scored", "backtest-letters");
+    [clicks, letters].iter().try_for_each(|topic| kafka.create_topic(topic, 2, &[]))?;
+    let time = |second: i64| jiff::Timestamp::from_second(START_S + second).unwrap_or_default();
+    let click = |i: i64| {
+        let click = json!({"event_id": i.to_string(), "event_time": time(i).to_string(), "user": "u", "item": "p", "action": "cart"});
+        Record::new(click.to_string()).partition((i % 2) as i32)
+    };
+    let letter = |i: i64| {
+        let record = Record::new(&b"{\"kind\""[..]).partition((i % 2) as i32).at(time(i).as_millisecond());
+        record.header("groundswell.topic", "reviews").header("groundswell.reason", "malformed")
+    };
+    kafka.produce(clicks, &(0..30).map(click).collect::<Vec<_>>())?;
+    let foreign = Record::new("{}").partition(0).at(time(20).as_millisecond());
+    kafka.produce(letters, &(0..20).map(letter).chain([foreign]).collect::<Vec<_>>())?;
+    let folder = tempfile::tempdir()?;
+    let (rules, out) = (folder.path().join("rules.toml"), folder.path().join("out.json").display().to_string());
+    let watched = "[alerts.rules.refused]\nsignal = \"dead_letters\"\n";
+    let kafka = format!("[kafka]\nbootstrap_servers = \"{}\"\n", kafka.bootstrap());
+    fs::write(&rules, format!("{kafka}[outputs]\ndead_letters = \"{letters}\"\n{watched}"))?;
+    let rules = rules.display().to_string();
+    let counted = |topic: &str, code| -> Outcome<(Value, Value, Value, String)> {
+        let said = groundswell(&["backtest", "--rules", &rules, "--topic", topic, "--json", &out])?.ended(code);
+        let all: Value = serde_json::from_slice(&fs::read(&out)?)?;
+        let run = &all["runs"][0];
+        Ok((run["clicks"].clone(), run["dead_letters"].clone(), run["unread"].clone(), said.err))
+    };
+    assert_eq!(counted(clicks, 0)?, (json!(30), json!(0), json!(0), String::new()));
+    let (clicks, letters, unread, said) = counted(letters, 1)?;
+    assert_eq!((clicks, letters, unread), (json!(0), json!(20), json!(1)));
+    assert!(said.trim_end().ends_with("@10: the dead letter is not of this program"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn a_topic_that_is_not_there_is_named() -> Outcome<()> {
     let kafka = Kafka::shared()?;
