@@ -2,7 +2,8 @@
 
 use bytes::{Buf, Bytes};
 
-use super::Made;
+use super::made::Fresh;
+use super::overlay::Change;
 
 /// Ids up to this are a stage's own.
 const ID_MAX: u8 = 100;
@@ -121,22 +122,34 @@ pub struct Stored(Bytes);
 
 impl Stored {
     pub(super) fn new(version: u8, due_ms: Option<i64>, payload: &[u8]) -> Stored {
-        Stored::with(version, due_ms, payload.len(), |bytes| bytes.extend_from_slice(payload))
-    }
-
-    pub(super) fn made(version: u8, due_ms: Option<i64>, value: &dyn Made) -> Stored {
-        Stored::with(version, due_ms, value.written_len(), |bytes| value.write(bytes))
-    }
-
-    fn with(version: u8, due_ms: Option<i64>, len: usize, write: impl FnOnce(&mut Vec<u8>)) -> Stored {
-        let mut bytes = Vec::with_capacity(2 + due_ms.map_or(0, |_| 8) + len);
-        bytes.push(version);
-        bytes.push(if due_ms.is_some() { HAS_DUE } else { 0 });
-        if let Some(due_ms) = due_ms {
-            bytes.extend_from_slice(&due_ms.to_be_bytes());
-        }
-        write(&mut bytes);
+        let mut bytes = Vec::with_capacity(10 + payload.len());
+        head(&mut bytes, version, due_ms);
+        bytes.extend_from_slice(payload);
         Stored(bytes.into())
+    }
+
+    /// Several with their keys as one piece of memory, which is freed with the last of them.
+    pub(super) fn all<'a>(entries: impl Iterator<Item = (&'a [u8], Option<&'a Fresh>)>) -> Vec<Change> {
+        let mut bytes = Vec::new();
+        let write = |(key, fresh): (&[u8], Option<&Fresh>)| {
+            let from = bytes.len();
+            bytes.extend_from_slice(key);
+            let value = bytes.len();
+            let fresh = fresh.map(|fresh| {
+                head(&mut bytes, fresh.version, fresh.due_ms);
+                fresh.value.write(&mut bytes);
+            });
+            (from..value, fresh.map(|()| value..bytes.len()))
+        };
+        let ranges: Vec<_> = entries.map(write).collect();
+        let bytes = Bytes::from(bytes);
+        let entry = |value| Stored(bytes.slice(value));
+        ranges.into_iter().map(|(key, value)| (bytes.slice(key), value.map(entry))).collect()
+    }
+
+    /// In memory of its own.
+    pub(super) fn apart(&self) -> Stored {
+        Stored(Bytes::copy_from_slice(&self.0))
     }
 
     /// `None` where the bytes are no entry.
@@ -171,6 +184,14 @@ impl Stored {
 
     pub fn bytes(&self) -> &Bytes {
         &self.0
+    }
+}
+
+fn head(bytes: &mut Vec<u8>, version: u8, due_ms: Option<i64>) {
+    bytes.push(version);
+    bytes.push(if due_ms.is_some() { HAS_DUE } else { 0 });
+    if let Some(due_ms) = due_ms {
+        bytes.extend_from_slice(&due_ms.to_be_bytes());
     }
 }
 

@@ -54,13 +54,19 @@ pub(super) enum Entry {
     Stored(Stored),
 }
 
+#[cfg(test)]
 impl Fresh {
     pub fn write(&self) -> Stored {
-        Stored::made(self.version, self.due_ms, &*self.value)
+        Stored::new(self.version, self.due_ms, &self.value.written())
     }
 }
 
 impl dyn Made {
+    pub fn is<M: Made>(&self) -> bool {
+        let this: &dyn Any = self;
+        this.is::<M>()
+    }
+
     pub fn written(&self) -> Vec<u8> {
         let mut written = Vec::with_capacity(self.written_len());
         self.write(&mut written);

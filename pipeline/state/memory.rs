@@ -6,14 +6,16 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use super::Stored;
+use super::name::Name;
 
-/// What an entry holds beside its key and value, in bytes: its cell, its place in the index, two reference counts.
-const ENTRY_OVERHEAD: usize = 176;
+/// What an entry holds beside its key, which stands in its cell and in the index, and its value, in bytes: its cell, its
+/// place in the index, a reference count.
+const ENTRY_OVERHEAD: usize = 152;
 
 /// Second chance: a hand goes round and takes what was not used since it came by last.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    index: HashMap<Bytes, u32, RandomState>,
+    index: HashMap<Name, u32, RandomState>,
     cells: Vec<Option<Cell>>,
     free: Vec<u32>,
     hand: usize,
@@ -24,7 +26,7 @@ pub(super) struct Memory {
 
 #[derive(Debug)]
 struct Cell {
-    key: Bytes,
+    key: Name,
     /// `None`: deleted, which the local copy does not know yet.
     value: Option<Stored>,
     /// The local copy holds something else.
@@ -53,9 +55,9 @@ impl Memory {
         self.index.contains_key(key)
     }
 
-    pub fn put(&mut self, key: Bytes, value: Option<Stored>, dirty: bool) {
-        let added = weight(&key, value.as_ref());
-        if let Some(&at) = self.index.get(&key)
+    pub fn put(&mut self, key: &[u8], value: Option<Stored>, dirty: bool) {
+        let added = weight(key, value.as_ref());
+        if let Some(&at) = self.index.get(key)
             && let Some(cell) = &mut self.cells[at as usize]
         {
             self.bytes = self.bytes + added - weight(&cell.key, cell.value.as_ref());
@@ -67,6 +69,7 @@ impl Memory {
             cell.dirty = dirty;
             return;
         }
+        let key = Name::from(key);
         let at = self.place(Cell { key: key.clone(), value, dirty, used: false });
         self.bytes += added;
         self.index.insert(key, at);
@@ -81,7 +84,7 @@ impl Memory {
             return at;
         }
         self.cells.push(Some(cell));
-        // Cells of 176 bytes and more: memory ends long before the numbers do.
+        // Entries of 152 bytes and more: memory ends long before the numbers do.
         (self.cells.len() - 1) as u32
     }
 
@@ -111,7 +114,10 @@ impl Memory {
             if std::mem::take(&mut cell.used) {
                 continue;
             }
-            return self.take(at).map(|Cell { key, value, dirty, .. }| Evicted { key, value, dirty });
+            return self.take(at).map(|Cell { key, value, dirty, .. }| {
+                let key = Bytes::copy_from_slice(&key);
+                Evicted { key, value, dirty }
+            });
         }
     }
 
@@ -124,7 +130,7 @@ impl Memory {
     pub fn clean(&mut self, at: u32) -> Option<(Bytes, Option<Stored>)> {
         let cell = self.cells.get_mut(at as usize)?.as_mut().filter(|cell| cell.dirty)?;
         cell.dirty = false;
-        let change = (cell.key.clone(), cell.value.clone());
+        let change = (Bytes::copy_from_slice(&cell.key), cell.value.clone());
         if change.1.is_none() {
             self.take(at as usize);
         }
@@ -132,8 +138,8 @@ impl Memory {
     }
 
     /// Everything that is here, deletions included, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, Option<&Stored>)> {
-        self.cells.iter().flatten().map(|cell| (&cell.key, cell.value.as_ref()))
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&Stored>)> {
+        self.cells.iter().flatten().map(|cell| (&*cell.key, cell.value.as_ref()))
     }
 
     pub fn len(&self) -> usize {
@@ -145,8 +151,8 @@ impl Memory {
     }
 }
 
-fn weight(key: &Bytes, value: Option<&Stored>) -> usize {
-    ENTRY_OVERHEAD + key.len() + value.map_or(0, |value| value.bytes().len())
+fn weight(key: &[u8], value: Option<&Stored>) -> usize {
+    ENTRY_OVERHEAD + 2 * key.len() + value.map_or(0, |value| value.bytes().len())
 }
 
 #[cfg(test)]
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn what_is_used_stays_longer_and_everything_leaves_in_the_end() {
         let mut memory = Memory::default();
-        (0..8).for_each(|n| memory.put(key(n), value("x"), n % 2 == 0));
+        (0..8).for_each(|n| memory.put(&key(n), value("x"), n % 2 == 0));
         assert!(memory.get(b"3").is_some());
         let left: Vec<Evicted> = std::iter::from_fn(|| memory.evict()).collect();
         assert_eq!(left.len(), 8);
@@ -176,16 +182,16 @@ mod tests {
     #[test]
     fn changes_are_written_once_and_deletions_leave_with_it() {
         let mut memory = Memory::default();
-        memory.put(key(1), value("a"), true);
-        memory.put(key(1), value("b"), true);
-        memory.put(key(2), None, true);
-        memory.put(key(3), value("c"), false);
+        memory.put(&key(1), value("a"), true);
+        memory.put(&key(1), value("b"), true);
+        memory.put(&key(2), None, true);
+        memory.put(&key(3), value("c"), false);
         let dirty = memory.take_dirty();
-        memory.put(key(1), value("d"), true);
+        memory.put(&key(1), value("d"), true);
         let written: Vec<_> = dirty.iter().filter_map(|at| memory.clean(*at)).collect();
         assert_eq!(written, [(key(1), value("d")), (key(2), None)]);
         assert_eq!(memory.get(b"2"), None);
-        memory.put(key(3), value("e"), true);
+        memory.put(&key(3), value("e"), true);
         let dirty = memory.take_dirty();
         let written: Vec<_> = dirty.iter().filter_map(|at| memory.clean(*at)).collect();
         assert_eq!(written, [(key(3), value("e"))]);

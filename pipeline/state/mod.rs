@@ -19,6 +19,7 @@ mod kind;
 mod local;
 mod made;
 mod memory;
+mod name;
 mod overlay;
 mod partition;
 mod store;

@@ -1,7 +1,9 @@
-//! Changes that are not committed yet, record by record.
+//! Changes that are not committed yet, record by record, and the values that were committed lately, as they were made.
 //!
 //! `observe` runs ahead of the cut, so what a record changes must not reach the store before the epoch that holds the
 //! record has committed. Until then it stands here: later records read through it, and an aborted epoch drops all of it.
+//! What was put or looked up lately will be again, so it stays, within a bound: as the store has it, but without being
+//! looked up and read from bytes there.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,14 +11,19 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use super::Stored;
-use super::made::Fresh;
+use super::made::{Entry, Fresh};
+use super::name::Name;
 
 /// What a change holds in memory beside its key and value, in bytes: its place in the queue and in the map.
 const CHANGE_OVERHEAD: usize = 192;
+/// The same of a value that the store has too: its place, and its key's in the map. Both hold the key.
+const PLACE_OVERHEAD: usize = 208;
 /// What a value takes as it is, over what it takes written: fields at their full width, vectors with room to grow.
 const HELD_FACTOR: usize = 2;
 /// Puts of one key between two measurements of its value.
 const MEASURE_EVERY: u8 = 15;
+/// Places that the hand looks at when one is given: it keeps up, and no record waits for a whole round.
+const LOOKS: usize = 8;
 
 /// A key and what it holds from now on; `None` is its deletion.
 pub type Change = (Bytes, Option<Stored>);
@@ -25,81 +32,170 @@ pub type Change = (Bytes, Option<Stored>);
 pub(super) struct Overlay {
     /// Of the records not yet cut, in their order.
     changes: VecDeque<Changed>,
-    /// The newest of each key, cut or not.
-    newest: HashMap<Bytes, Newest, RandomState>,
-    /// What the present record's changes have replaced, for when the record is rejected.
-    replaced: Vec<Option<Newest>>,
+    /// Where each key has its place.
+    index: HashMap<Name, u32, RandomState>,
+    places: Vec<Option<Place>>,
+    free: Vec<u32>,
+    /// What the present record's changes have replaced, for when the record is rejected; `None`: none ever is.
+    replaced: Option<Vec<Seen>>,
     /// Held by `changes`.
     waiting_bytes: usize,
-    /// Held by what was cut and is not committed.
+    /// Held by what was cut and is not committed, and the places of it.
     cut_bytes: usize,
+    cut_places: Vec<u32>,
     cuts: u64,
+    /// Held by what the store has too, its bound, and how far the hand is that takes what was not used since it came by.
+    lately_bytes: usize,
+    lately_bytes_max: usize,
+    hand: usize,
 }
 
 struct Changed {
     sequence: u64,
-    key: Bytes,
+    place: u32,
     value: Option<Fresh>,
     bytes: usize,
 }
 
-struct Newest {
-    /// The key that it stands under: a hot key's bytes are shared by all its changes.
-    key: Bytes,
-    sequence: u64,
-    value: Option<Fresh>,
-    /// What the value holds in memory, and how many times since it was measured the key was put.
-    held: usize,
-    unmeasured: u8,
+struct Place {
+    key: Name,
+    seen: Seen,
+    used: bool,
     /// Where the last cut that holds the key has it: the cut's number and the place.
     folded: (u64, usize),
 }
 
+/// What a key holds as the newest record sees it.
+struct Seen {
+    value: Option<Entry>,
+    /// The value was taken out: it is what the store has.
+    taken: bool,
+    due_ms: Option<i64>,
+    /// The record that put it; `None`: it is what the store has.
+    changed_by: Option<u64>,
+    /// What the value holds in memory, and how many times since it was measured the key was put.
+    held: usize,
+    unmeasured: u8,
+}
+
 impl Overlay {
-    /// `None`: not changed here. `Some(None)`: deleted.
-    pub fn get(&self, key: &[u8]) -> Option<Option<&Fresh>> {
-        self.newest.get(key).map(|newest| newest.value.as_ref())
+    /// `lately_bytes_max`: what may be kept of what the store has too.
+    pub fn within(lately_bytes_max: usize) -> Overlay {
+        Overlay { lately_bytes_max, ..Overlay::default() }
     }
 
-    /// A record begins: from here on `undo` goes back to here.
+    /// Is reached by and by.
+    pub fn set_lately_bytes_max(&mut self, bytes: usize) {
+        self.lately_bytes_max = bytes;
+    }
+
+    /// The key's place, if it has one.
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        self.index.get(key).copied()
+    }
+
+    /// Gives the key, which has none, a place with what the store has.
+    pub fn bring(&mut self, key: &[u8], stored: Option<Stored>) -> u32 {
+        self.trim(LOOKS);
+        let due_ms = stored.as_ref().and_then(Stored::due_ms);
+        let held = stored.as_ref().map_or(0, |stored| stored.bytes().len() * HELD_FACTOR);
+        let value = stored.map(Entry::Stored);
+        let key = Name::from(key);
+        let seen = Seen { value, taken: false, due_ms, changed_by: None, held, unmeasured: 0 };
+        let place = Place { key: key.clone(), seen, used: false, folded: (0, 0) };
+        self.lately_bytes += place.bytes();
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.places[at as usize] = Some(place);
+                at
+            }
+            None => {
+                self.places.push(Some(place));
+                // Each takes some hundred bytes: memory ends long before the numbers do.
+                (self.places.len() - 1) as u32
+            }
+        };
+        self.index.insert(key, at);
+        at
+    }
+
+    /// What is there; `None` where it was taken out, and is to be put back.
+    pub fn get(&mut self, at: u32) -> Option<Option<&Entry>> {
+        let place = self.places[at as usize].as_mut()?;
+        place.used = true;
+        (!place.seen.taken).then_some(place.seen.value.as_ref())
+    }
+
+    /// As `get`. What the store has too need not stay here, so that it can be changed without being copied.
+    pub fn take(&mut self, at: u32) -> Option<Option<Entry>> {
+        let Place { seen, used, .. } = self.places[at as usize].as_mut()?;
+        *used = true;
+        if seen.taken {
+            return None;
+        }
+        match (&seen.value, seen.changed_by) {
+            (Some(_), None) => {
+                seen.taken = true;
+                Some(seen.value.take())
+            }
+            (value, _) => Some(value.clone()),
+        }
+    }
+
+    /// Puts back what was taken out, from the store.
+    pub fn put_back(&mut self, at: u32, stored: Option<Stored>) {
+        if let Some(place) = &mut self.places[at as usize] {
+            (place.seen.value, place.seen.taken) = (stored.map(Entry::Stored), false);
+        }
+    }
+
+    /// When the entry is due.
+    pub fn due_ms(&self, at: u32) -> Option<i64> {
+        self.places[at as usize].as_ref()?.seen.due_ms
+    }
+
+    /// A record begins that may be rejected: from here on `undo` goes back to here.
     pub fn begin(&mut self) {
-        self.replaced.clear();
+        self.replaced.get_or_insert_default().clear();
     }
 
     /// Sequences never fall.
-    pub fn put(&mut self, sequence: u64, key: &[u8], value: Option<Fresh>) {
-        let (key, held, replaced) = match self.newest.get_mut(key) {
-            Some(newest) => {
-                let (held, unmeasured) = newest.next_held(value.as_ref());
-                let (key, folded) = (newest.key.clone(), newest.folded);
-                let next = Newest { key: key.clone(), sequence, value: value.clone(), held, unmeasured, folded };
-                (key, held, Some(std::mem::replace(newest, next)))
-            }
-            None => {
-                let (key, held) = (Bytes::copy_from_slice(key), held(value.as_ref()));
-                let value = value.clone();
-                let newest = Newest { key: key.clone(), sequence, value, held, unmeasured: 0, folded: (0, 0) };
-                self.newest.insert(key.clone(), newest);
-                (key, held, None)
-            }
+    pub fn put(&mut self, sequence: u64, at: u32, value: Option<Fresh>) {
+        let Some(place) = &mut self.places[at as usize] else { return };
+        if place.seen.changed_by.is_none() {
+            self.lately_bytes -= place.bytes();
+        }
+        let (held, unmeasured) = place.seen.next_held(value.as_ref());
+        let due_ms = value.as_ref().and_then(|fresh| fresh.due_ms);
+        let next = Seen {
+            value: value.clone().map(Entry::Fresh),
+            taken: false,
+            due_ms,
+            changed_by: Some(sequence),
+            held,
+            unmeasured,
         };
-        let bytes = CHANGE_OVERHEAD + key.len() + held;
+        let before = std::mem::replace(&mut place.seen, next);
+        if let Some(replaced) = &mut self.replaced {
+            replaced.push(before);
+        }
+        let bytes = CHANGE_OVERHEAD + place.key.len() + held;
         self.waiting_bytes += bytes;
-        self.replaced.push(replaced);
-        self.changes.push_back(Changed { sequence, key, value, bytes });
+        self.changes.push_back(Changed { sequence, place: at, value, bytes });
     }
 
     /// Takes the present record's changes back. Returns their keys.
-    pub fn undo(&mut self) -> Vec<Bytes> {
-        let mut keys = Vec::with_capacity(self.replaced.len());
-        while let Some(replaced) = self.replaced.pop() {
-            let Some(Changed { key, bytes, .. }) = self.changes.pop_back() else { break };
+    pub fn undo(&mut self) -> Vec<Name> {
+        let mut keys = Vec::new();
+        while let Some(seen) = self.replaced.as_mut().and_then(Vec::pop) {
+            let Some(Changed { place, bytes, .. }) = self.changes.pop_back() else { break };
             self.waiting_bytes -= bytes;
-            match replaced {
-                Some(newest) => self.newest.insert(key.clone(), newest),
-                None => self.newest.remove(&key),
-            };
-            keys.push(key);
+            let Some(place) = &mut self.places[place as usize] else { break };
+            place.seen = seen;
+            if place.seen.changed_by.is_none() {
+                self.lately_bytes += place.bytes();
+            }
+            keys.push(place.key.clone());
         }
         keys
     }
@@ -112,47 +208,85 @@ impl Overlay {
         let mut folded: Vec<Changed> = Vec::new();
         for changed in self.changes.drain(..count) {
             self.waiting_bytes -= changed.bytes;
-            match self.newest.get_mut(&changed.key) {
-                Some(newest) if newest.folded.0 == self.cuts => folded[newest.folded.1] = changed,
-                newest => {
-                    newest.into_iter().for_each(|newest| newest.folded = (self.cuts, folded.len()));
-                    folded.push(changed);
-                }
+            let Some(place) = &mut self.places[changed.place as usize] else { continue };
+            if place.folded.0 == self.cuts {
+                folded[place.folded.1] = changed;
+            } else {
+                place.folded = (self.cuts, folded.len());
+                folded.push(changed);
             }
         }
         // As they are, for those who read on, and as they are written.
+        let places = &self.places;
+        let written = Stored::all(folded.iter().filter_map(|changed| {
+            let place = places[changed.place as usize].as_ref()?;
+            Some((&*place.key, changed.value.as_ref()))
+        }));
         self.cut_bytes = folded.iter().map(|changed| changed.bytes).sum();
-        let write = |changed: Changed| (changed.key, changed.value.as_ref().map(Fresh::write));
-        let written: Vec<Change> = folded.into_iter().map(write).collect();
         self.cut_bytes += written.iter().filter_map(|(_, value)| Some(value.as_ref()?.bytes().len())).sum::<usize>();
+        self.cut_places = folded.iter().map(|changed| changed.place).collect();
         written
     }
 
     /// What `cut` took up to this record is in the store now.
-    pub fn committed(&mut self, through: u64, changes: &[Change]) {
+    pub fn committed(&mut self, through: u64) {
         self.cut_bytes = 0;
-        for (key, _) in changes {
-            if self.newest.get(key).is_some_and(|newest| newest.sequence <= through) {
-                self.newest.remove(key);
+        for at in std::mem::take(&mut self.cut_places) {
+            let Some(place) = self.places[at as usize].as_mut() else { continue };
+            if place.seen.changed_by.is_some_and(|changed_by| changed_by <= through) {
+                place.seen.changed_by = None;
+                self.lately_bytes += place.bytes();
             }
+        }
+        // In the first round each may have been used.
+        self.trim(2 * self.places.len());
+    }
+
+    /// Takes out what the store has too, what was not used lately first, until the rest is within its bound.
+    fn trim(&mut self, looks: usize) {
+        for _ in 0..looks {
+            if self.lately_bytes <= self.lately_bytes_max {
+                return;
+            }
+            self.hand = if self.hand + 1 < self.places.len() { self.hand + 1 } else { 0 };
+            let Some(Some(place)) = self.places.get_mut(self.hand) else { continue };
+            if place.seen.changed_by.is_some() || std::mem::take(&mut place.used) {
+                continue;
+            }
+            self.lately_bytes -= place.bytes();
+            self.index.remove(&place.key);
+            self.places[self.hand] = None;
+            self.free.push(self.hand as u32);
         }
     }
 
-    /// Drops everything. Returns the keys that held something here.
-    pub fn clear(&mut self) -> Vec<Bytes> {
-        self.changes.clear();
-        self.replaced.clear();
-        (self.waiting_bytes, self.cut_bytes) = (0, 0);
-        self.newest.drain().map(|(key, _)| key).collect()
+    /// Drops everything. Returns the keys that were changed here.
+    pub fn clear(&mut self) -> Vec<Name> {
+        let before = std::mem::take(self);
+        self.lately_bytes_max = before.lately_bytes_max;
+        self.cuts = before.cuts;
+        let changed = before.places.into_iter().flatten().filter(|place| place.seen.changed_by.is_some());
+        changed.map(|place| place.key).collect()
     }
 
-    /// Bytes held, overhead included; of values as they are, an estimate.
+    /// Bytes held by what is not committed, overhead included; of values as they are, an estimate.
     pub fn bytes(&self) -> usize {
         self.waiting_bytes + self.cut_bytes
     }
+
+    /// Bytes held by what the store has too.
+    pub fn lately_bytes(&self) -> usize {
+        self.lately_bytes
+    }
 }
 
-impl Newest {
+impl Place {
+    fn bytes(&self) -> usize {
+        PLACE_OVERHEAD + 2 * self.key.len() + self.seen.held
+    }
+}
+
+impl Seen {
     /// What the key's next value holds. Measuring walks through the whole value, and from one record to the next it hardly
     /// grows: so a hot key is measured now and then.
     fn next_held(&self, value: Option<&Fresh>) -> (usize, u8) {
@@ -181,56 +315,88 @@ mod tests {
         (Bytes::from_static(key.as_bytes()), value.and_then(fresh).map(|fresh| fresh.write()))
     }
 
-    fn seen(overlay: &Overlay, key: &str) -> Option<Option<Stored>> {
-        overlay.get(key.as_bytes()).map(|value| value.map(Fresh::write))
+    fn put(overlay: &mut Overlay, sequence: u64, key: &[u8], value: Option<Fresh>) {
+        let at = overlay.find(key).unwrap_or_else(|| overlay.bring(key, None));
+        overlay.put(sequence, at, value);
+    }
+
+    /// `None`: not here.
+    fn seen(overlay: &mut Overlay, key: &str) -> Option<Option<Stored>> {
+        let at = overlay.find(key.as_bytes())?;
+        overlay.get(at).map(|value| match value {
+            Some(Entry::Fresh(fresh)) => Some(fresh.write()),
+            Some(Entry::Stored(stored)) => Some(stored.clone()),
+            None => None,
+        })
     }
 
     #[test]
     fn a_cut_takes_the_last_of_each_key_and_leaves_what_is_newer() {
         let mut overlay = Overlay::default();
-        overlay.put(0, b"a", fresh("1"));
-        overlay.put(1, b"b", fresh("2"));
-        overlay.put(1, b"a", fresh("3"));
-        overlay.put(2, b"a", None);
+        put(&mut overlay, 0, b"a", fresh("1"));
+        put(&mut overlay, 1, b"b", fresh("2"));
+        put(&mut overlay, 1, b"a", fresh("3"));
+        put(&mut overlay, 2, b"a", None);
         let cut = overlay.cut(1);
         assert_eq!(cut, [change("a", Some("3")), change("b", Some("2"))]);
-        assert_eq!(seen(&overlay, "a"), Some(None), "a later record has deleted it");
-        assert!(seen(&overlay, "b").is_some(), "readable until it is in the store");
-        overlay.committed(1, &cut);
-        assert_eq!((seen(&overlay, "a"), seen(&overlay, "b")), (Some(None), None));
+        assert_eq!(seen(&mut overlay, "a"), Some(None), "a later record has deleted it");
+        assert!(seen(&mut overlay, "b").is_some(), "readable until it is in the store");
+        overlay.committed(1);
+        assert_eq!((seen(&mut overlay, "a"), seen(&mut overlay, "b")), (Some(None), None));
         let rest = overlay.cut(9);
         assert_eq!(rest, [change("a", None)]);
-        overlay.committed(9, &rest);
-        assert_eq!((overlay.bytes(), seen(&overlay, "a")), (0, None));
+        overlay.committed(9);
+        assert_eq!((overlay.bytes(), seen(&mut overlay, "a")), (0, None));
     }
 
     #[test]
     fn a_rejected_record_leaves_nothing() {
         let mut overlay = Overlay::default();
         overlay.begin();
-        overlay.put(0, b"a", fresh("1"));
-        let cut = overlay.cut(0);
+        put(&mut overlay, 0, b"a", fresh("1"));
+        let _ = overlay.cut(0);
         let bytes = overlay.bytes();
         overlay.begin();
-        overlay.put(1, b"a", fresh("2"));
-        overlay.put(1, b"b", fresh("3"));
-        overlay.put(1, b"a", None);
-        assert_eq!(overlay.undo(), ["a", "b", "a"]);
-        assert_eq!(seen(&overlay, "a"), Some(change("a", Some("1")).1));
-        assert_eq!((seen(&overlay, "b"), overlay.bytes()), (None, bytes));
-        overlay.committed(0, &cut);
-        assert_eq!((seen(&overlay, "a"), overlay.bytes()), (None, 0));
+        put(&mut overlay, 1, b"a", fresh("2"));
+        put(&mut overlay, 1, b"b", fresh("3"));
+        put(&mut overlay, 1, b"a", None);
+        let undone = overlay.undo();
+        assert!(undone.iter().map(|key| &**key).eq([b"a", b"b", b"a"]));
+        assert_eq!(seen(&mut overlay, "a"), Some(change("a", Some("1")).1));
+        assert_eq!((seen(&mut overlay, "b"), overlay.bytes()), (Some(None), bytes));
+        overlay.committed(0);
+        assert_eq!((seen(&mut overlay, "a"), overlay.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_committed_stays_within_its_bound_and_can_be_taken_out_once() {
+        let mut overlay = Overlay::within(2_000);
+        (0..20u8).for_each(|n| put(&mut overlay, u64::from(n), &[n], fresh("a value")));
+        assert_eq!(overlay.lately_bytes(), 0, "the store knows none of it");
+        let changes = overlay.cut(18);
+        overlay.committed(18);
+        assert_eq!(changes.len(), 19);
+        let kept: Vec<u32> = (0..19u8).filter_map(|n| overlay.find(&[n])).collect();
+        assert!((1_700..=2_000).contains(&overlay.lately_bytes()) && kept.len() < 19, "{}", overlay.lately_bytes());
+        assert!(overlay.take(kept[0]).is_some_and(|value| value.is_some()));
+        assert!(overlay.take(kept[0]).is_none(), "the store has it");
+        let changed = overlay.find(&[19]).expect("a change");
+        assert!((0..2).all(|_| overlay.take(changed).is_some_and(|value| value.is_some())), "the store has it not");
+        overlay.set_lately_bytes_max(0);
+        let _ = overlay.cut(19);
+        overlay.committed(19);
+        assert_eq!((overlay.lately_bytes(), overlay.bytes(), overlay.find(&[19])), (0, 0, None));
     }
 
     #[test]
     fn clearing_tells_the_keys() {
         let mut overlay = Overlay::default();
-        overlay.put(0, b"a", fresh("1"));
+        put(&mut overlay, 0, b"a", fresh("1"));
         let _ = overlay.cut(0);
-        overlay.put(1, b"b", None);
-        let mut keys = overlay.clear();
+        put(&mut overlay, 1, b"b", None);
+        let mut keys: Vec<Vec<u8>> = overlay.clear().iter().map(|key| key.to_vec()).collect();
         keys.sort();
-        assert_eq!(keys, ["a", "b"]);
+        assert_eq!(keys, [b"a", b"b"]);
         assert_eq!(overlay.bytes(), 0);
     }
 }

@@ -7,7 +7,8 @@ use super::due::DueQueue;
 use super::in_memory::InMemory;
 use super::kind::Lifetime;
 use super::local::{Copy, Mark};
-use super::made::Entry;
+use super::made::{Entry, Fresh};
+use super::name::Name;
 use super::overlay::{Change, Overlay};
 use super::store::Store;
 use super::view::{DUE_PER_RECORD_MAX, View};
@@ -18,6 +19,11 @@ const TIME_KEY: &[u8] = &[0];
 const TIME_VERSION: u8 = 1;
 /// In a key's first byte: the entry is `conclude`'s.
 const CONCLUDES: u8 = 0x80;
+
+/// What each side keeps of what the store has too, as a part of the state's budget, and at most: enough for thousands of
+/// keys that are in use.
+const LATELY_PART: usize = 8;
+const LATELY_BYTES_MAX: usize = 8 << 20;
 
 /// Whose entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +109,15 @@ impl State {
     pub fn new(kinds: Kinds, grace_ms: i64, copy: Copy, budget_bytes: usize) -> Result<State, StateError> {
         let queues = [(); 4].map(|()| copy.due());
         let store = Store::new(copy, budget_bytes)?;
-        Ok(State::over(store, Some(queues), kinds, grace_ms))
+        let mut state = State::over(store, Some(queues), kinds, grace_ms);
+        state.set_budget(budget_bytes);
+        Ok(state)
     }
 
     fn over(store: Store, queues: Option<[super::local::DueRows; 4]>, kinds: Kinds, grace_ms: i64) -> State {
         let [a, b, c, d] = queues.map_or_else(|| [None, None, None, None], |rows| rows.map(Some));
         let changes = |first, expiries, timers| Changes {
-            overlay: Overlay::default(),
+            overlay: Overlay::within(LATELY_BYTES_MAX),
             expiries: DueQueue::new(first, expiries),
             timers: DueQueue::new(first + 1, timers),
         };
@@ -148,10 +156,13 @@ impl State {
     /// The changelog has been read: looks at every entry once, and is ready for records.
     pub fn restored(&mut self) -> Result<(), StateError> {
         let Self { kinds, store, observed, concluded, clock, .. } = self;
+        // Where the state comes from an earlier tenure, the changelog has gone on without it.
+        observed.overlay.clear();
+        concluded.overlay.clear();
         store.scan(|key, stored| {
             // What a newer program wrote into the copy is for it to judge.
             readable(kinds, key, stored).map_err(|e| StateError::Damaged(e.to_string()))?;
-            if &**key == TIME_KEY {
+            if key == TIME_KEY {
                 let highest = stored.payload().as_ref().try_into().map(i64::from_be_bytes);
                 let highest = highest.map_err(|_| StateError::Damaged("the highest event time is no time".into()))?;
                 *clock = Clock { highest, at_cut: highest, committed: highest, records: VecDeque::new() };
@@ -165,7 +176,6 @@ impl State {
 
     /// Has a record observed. Sequences never fall.
     pub fn observe<R>(&mut self, sequence: u64, observe: impl FnOnce(&mut View<'_>) -> R) -> R {
-        self.observed.overlay.begin();
         let done = observe(&mut View::new(self, Side::Observe, sequence, None));
         self.clock.records.push_back((sequence, self.clock.highest));
         done
@@ -207,10 +217,12 @@ impl State {
     /// The epoch cut last has committed.
     pub fn committed(&mut self) {
         let Some(Cut { through, observed, concluded, clock }) = self.cut.take() else { return };
-        self.observed.overlay.committed(through, &observed);
-        self.concluded.overlay.committed(through, &concluded);
+        self.observed.overlay.committed(through);
+        self.concluded.overlay.committed(through);
         self.clock.committed = self.clock.at_cut;
-        let applied = self.store.apply(observed.into_iter().chain(concluded).chain(clock));
+        let changes = observed.into_iter().chain(concluded).chain(clock);
+        // One that stays must not keep the memory of its whole epoch.
+        let applied = self.store.apply(changes.map(|(key, value)| (key, value.as_ref().map(Stored::apart))));
         self.check(applied);
     }
 
@@ -226,7 +238,7 @@ impl State {
     }
 
     /// What a change has taken out of the queues stands there again, now that the change is gone.
-    fn repair(&mut self, side: Side, keys: &[Bytes]) {
+    fn repair(&mut self, side: Side, keys: &[Name]) {
         for key in keys {
             if let Some(due_ms) = self.visible(side, key).and_then(|entry| entry.due_ms()) {
                 self.ensure_due(side, key, due_ms, None);
@@ -261,7 +273,10 @@ impl State {
     }
 
     pub fn set_budget(&mut self, bytes: usize) {
-        self.store.set_budget(bytes);
+        let lately = (bytes / LATELY_PART).min(LATELY_BYTES_MAX);
+        self.observed.overlay.set_lately_bytes_max(lately);
+        self.concluded.overlay.set_lately_bytes_max(lately);
+        self.store.set_budget(bytes - 2 * lately);
     }
 
     // --- looking
@@ -298,9 +313,10 @@ impl State {
     pub fn measured(&self) -> Measured {
         let (entries_in_memory, bytes) = self.store.in_memory();
         let queues = [&self.observed, &self.concluded].map(|c| c.expiries.bytes() + c.timers.bytes());
+        let lately = self.observed.overlay.lately_bytes() + self.concluded.overlay.lately_bytes();
         Measured {
             entries_in_memory,
-            memory_bytes: bytes + queues.iter().sum::<usize>(),
+            memory_bytes: bytes + lately + queues.iter().sum::<usize>(),
             overlay_bytes: self.overlay_bytes(),
             local_bytes: self.store.copy().map_or(0, Copy::bytes),
         }
@@ -363,24 +379,45 @@ impl State {
 
     /// The entry as the newest record sees it, expired or not.
     pub(super) fn visible(&mut self, side: Side, key: &[u8]) -> Option<Entry> {
-        if let Some(value) = self.changes(side).overlay.get(key) {
-            return value.cloned().map(Entry::Fresh);
+        let at = self.find(side, key);
+        match self.changes(side).overlay.get(at) {
+            Some(value) => value.cloned(),
+            None => self.put_back(side, at, key),
         }
-        self.stored(key).map(Entry::Stored)
     }
 
-    /// When the entry is due as the newest record sees it.
-    pub(super) fn visible_due(&mut self, side: Side, key: &[u8]) -> Option<i64> {
-        match self.changes(side).overlay.get(key) {
-            Some(value) => value.and_then(|fresh| fresh.due_ms),
-            None => {
-                let found = self.store.due_ms(key);
-                found.unwrap_or_else(|error| {
-                    self.check(Err(error));
-                    None
-                })
-            }
+    /// As `visible`, for a record that goes on to put it: spares it a copy, and the next one to ask a look into the store.
+    pub(super) fn take(&mut self, side: Side, key: &[u8]) -> Option<Entry> {
+        let at = self.find(side, key);
+        match self.changes(side).overlay.take(at) {
+            Some(value) => value,
+            None => self.put_back(side, at, key),
         }
+    }
+
+    fn put_back(&mut self, side: Side, at: u32, key: &[u8]) -> Option<Entry> {
+        let stored = self.stored(key);
+        self.changes(side).overlay.put_back(at, stored.clone());
+        stored.map(Entry::Stored)
+    }
+
+    /// The key's place in the overlay.
+    fn find(&mut self, side: Side, key: &[u8]) -> u32 {
+        if let Some(at) = self.changes(side).overlay.find(key) {
+            return at;
+        }
+        let stored = self.stored(key);
+        self.changes(side).overlay.bring(key, stored)
+    }
+
+    /// Has the key hold this from now on, and come up when it is due.
+    pub(super) fn put(&mut self, side: Side, sequence: u64, key: &[u8], value: Option<Fresh>) {
+        let at = self.find(side, key);
+        if let Some(due_ms) = value.as_ref().and_then(|fresh| fresh.due_ms) {
+            let before = self.changes(side).overlay.due_ms(at);
+            self.ensure_due(side, key, due_ms, before);
+        }
+        self.changes(side).overlay.put(sequence, at, value);
     }
 
     /// Has the entry come up when it is due. `before`: when its key is known to come up already.

@@ -47,18 +47,10 @@ impl Store {
         let Some(copy) = self.copy.as_ref().filter(|_| !self.complete) else { return Ok(None) };
         let value = copy.get(key)?;
         if value.is_some() {
-            self.memory.put(Bytes::copy_from_slice(key), value.clone(), false);
+            self.memory.put(key, value.clone(), false);
             self.trim()?;
         }
         Ok(value)
-    }
-
-    /// When the entry is due, if it is there and has a time.
-    pub fn due_ms(&mut self, key: &[u8]) -> Result<Option<i64>, StateError> {
-        match self.memory.get(key) {
-            Some(value) => Ok(value.and_then(Stored::due_ms)),
-            None => Ok(self.get(key)?.and_then(|value| value.due_ms())),
-        }
     }
 
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<(), StateError> {
@@ -66,7 +58,7 @@ impl Store {
             if value.is_none() && self.copy.is_none() {
                 self.memory.remove(&key);
             } else {
-                self.memory.put(key, value, self.copy.is_some());
+                self.memory.put(&key, value, self.copy.is_some());
             }
             if self.memory.bytes() > self.budget_bytes {
                 self.trim()?;
@@ -126,7 +118,7 @@ impl Store {
     }
 
     /// Reads every entry once, each checked, and keeps in memory what there is room for.
-    pub fn scan(&mut self, mut each: impl FnMut(&Bytes, &Stored) -> Result<(), StateError>) -> Result<(), StateError> {
+    pub fn scan(&mut self, mut each: impl FnMut(&[u8], &Stored) -> Result<(), StateError>) -> Result<(), StateError> {
         let mut verdict = Ok(());
         for (key, value) in self.memory.iter() {
             if let Some(value) = value {
@@ -142,7 +134,7 @@ impl Store {
             }
             verdict = each(&key, &stored);
             if memory.bytes() < self.budget_bytes {
-                memory.put(key, Some(stored), false);
+                memory.put(&key, Some(stored), false);
             } else {
                 complete = false;
             }
@@ -162,7 +154,7 @@ impl Store {
         }
         for (key, value) in self.memory.iter() {
             match value {
-                Some(value) => entries.insert(key.clone(), value.clone()),
+                Some(value) => entries.insert(Bytes::copy_from_slice(key), value.clone()),
                 None => entries.remove(key),
             };
         }

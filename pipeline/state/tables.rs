@@ -32,6 +32,11 @@ pub trait Tables: ReadTables {
     /// At most [`super::DUE_PER_RECORD_MAX`] a record: the rest comes with the records that follow.
     fn next_due(&mut self) -> Option<Due>;
 
+    /// As `get`, where a put of the same key follows: what is taken need not be copied.
+    fn take(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        self.get(kind, key)
+    }
+
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>);
 
     /// For kinds that fire: replaces value and due time.
@@ -105,6 +110,12 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
         self.read(tables, held)
     }
 
+    /// As `get`, for a record that puts the key again: spares it a copy of what was not put since it was committed.
+    pub fn take(&self, tables: &mut (impl Tables + ?Sized), key: &K) -> Option<V> {
+        let held = with_bytes(key, |key| tables.take(self.kind, key))?;
+        self.read(tables, held)
+    }
+
     /// Whether there is something under the key, without reading it.
     pub fn contains(&self, tables: &mut (impl ReadTables + ?Sized), key: &K) -> bool {
         with_bytes(key, |key| tables.get(self.kind, key)).is_some()
@@ -136,16 +147,16 @@ impl<K: Key + ?Sized, V: prost::Message + Default + Clone + 'static> Table<K, V>
     }
 
     fn read(&self, tables: &mut (impl ReadTables + ?Sized), held: Held) -> Option<V> {
-        match held {
-            Held::Written(value) => self.decode(tables, value),
-            Held::Made(made) => match made.clone().as_any().downcast::<V>() {
-                Ok(value) => Some(Arc::unwrap_or_clone(value)),
-                // Put as another type of the same kind.
-                Err(_) => {
-                    self.decode(tables, Value { version: self.kind.newest_version(), bytes: made.written().into() })
-                }
-            },
+        let made = match held {
+            Held::Written(value) => return self.decode(tables, value),
+            Held::Made(made) => made,
+        };
+        // Put as another type of the same kind.
+        if !made.is::<V>() {
+            let bytes = made.written().into();
+            return self.decode(tables, Value { version: self.kind.newest_version(), bytes });
         }
+        made.as_any().downcast::<V>().map(Arc::unwrap_or_clone).ok()
     }
 
     fn decode(&self, tables: &mut (impl ReadTables + ?Sized), Value { version, bytes }: Value) -> Option<V> {
@@ -309,6 +320,10 @@ impl<T: Tables + ?Sized> Tables for &mut T {
 
     fn next_due(&mut self) -> Option<Due> {
         (**self).next_due()
+    }
+
+    fn take(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        (**self).take(kind, key)
     }
 
     fn put(&mut self, kind: Kind, key: &[u8], value: Arc<dyn Made>) {

@@ -31,6 +31,8 @@ struct Record {
 #[derive(Clone, Debug)]
 enum Step {
     Get(Kind, u8),
+    /// Takes and puts back.
+    Take(Kind, u8),
     Put(Kind, u8, u8),
     PutUntil(u8, u8, i64),
     Delete(Kind, u8),
@@ -50,6 +52,13 @@ fn play(tables: &mut impl Tables, record: &Record) -> Vec<Seen> {
     for step in &record.steps {
         match step {
             Step::Get(kind, key) => seen.push(Seen::Value(tables.get(*kind, &[*key]).map(bytes))),
+            Step::Take(kind, key) => {
+                let taken = tables.take(*kind, &[*key]).map(bytes);
+                if let Some(taken) = &taken {
+                    tables.put(*kind, &[*key], Arc::new(taken.to_vec()));
+                }
+                seen.push(Seen::Value(taken));
+            }
             Step::Put(kind, key, value) => tables.put(*kind, &[*key], Arc::new(vec![*value; 20])),
             Step::PutUntil(key, value, after) => {
                 tables.put_until(TIMER, &[*key], Arc::new(vec![*value; 20]), record.event_ms + after);
@@ -336,6 +345,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (kind(), key.clone()).prop_map(|(kind, key)| Step::Get(kind, key)),
         1 => key.clone().prop_map(|key| Step::Get(TIMER, key)),
+        2 => (kind(), key.clone()).prop_map(|(kind, key)| Step::Take(kind, key)),
         4 => (kind(), key.clone(), any::<u8>()).prop_map(|(kind, key, value)| Step::Put(kind, key, value)),
         2 => (key.clone(), any::<u8>(), -5i64..60).prop_map(|(key, value, after)| Step::PutUntil(key, value, after)),
         1 => (prop::sample::select(&KINDS[..]), key).prop_map(|(kind, key)| Step::Delete(kind, key)),
@@ -450,6 +460,19 @@ fn what_a_stage_does_wrong_is_said() {
     );
     let undeclared = "state kind other (id 9) is not among those that the stage declares";
     check(|view| view.put(Kind::new(9, "other"), b"k", Arc::new(())), undeclared);
+}
+
+/// The partition comes back after another instance has written to its changelog.
+#[test]
+fn a_state_that_was_kept_shows_what_was_written_meanwhile() {
+    let mut kept = State::in_memory(&[PLAIN], 0).state;
+    kept.observe(0, |view| view.put(PLAIN, b"k", made("before")));
+    kept.cut(0);
+    kept.committed();
+    kept.restore(full_key(Side::Observe, PLAIN.id(), b"k"), Some(Stored::new(1, None, b"meanwhile").bytes().clone()))
+        .expect("a sound changelog");
+    kept.restored().expect("a sound state");
+    assert_eq!(kept.observe(1, |view| view.get(PLAIN, b"k").map(bytes)), Some(Bytes::from_static(b"meanwhile")));
 }
 
 /// What `observe` and `conclude` write under one kind and key are two entries.

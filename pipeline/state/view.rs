@@ -40,7 +40,7 @@ impl<'a> View<'a> {
         for _ in 0..state.due_per_record_max {
             let Some((key, _)) = state.pop_due(side, now, false) else { return };
             state.counts.expired += 1;
-            state.changes(side).overlay.put(sequence, &key, None);
+            state.put(side, sequence, &key, None);
         }
     }
 
@@ -48,13 +48,7 @@ impl<'a> View<'a> {
         let (side, sequence) = (self.side, self.sequence);
         let Some(state) = self.known(kind) else { return };
         let fresh = value.map(|(due_ms, value)| Fresh { version: kind.newest_version(), due_ms, value });
-        state.keyed(side, kind.id(), key, |state, key| {
-            if let Some(due_ms) = fresh.as_ref().and_then(|fresh| fresh.due_ms) {
-                let before = state.visible_due(side, key);
-                state.ensure_due(side, key, due_ms, before);
-            }
-            state.changes(side).overlay.put(sequence, key, fresh);
-        });
+        state.keyed(side, kind.id(), key, |state, key| state.put(side, sequence, key, fresh));
     }
 
     /// The state, if the kind is one of the stage's.
@@ -108,7 +102,7 @@ impl Tables for View<'_> {
         let (key, entry) = state.pop_due(side, now, true)?;
         self.fired += 1;
         state.counts.fired += 1;
-        state.changes(side).overlay.put(sequence, &key, None);
+        state.put(side, sequence, &key, None);
         let due_ms = entry.due_ms()?;
         Some(Due { kind: id_of(&key), key: key.slice(1..), value: entry.held(), due_ms })
     }
@@ -126,6 +120,13 @@ impl Tables for View<'_> {
             return self.fail(format!("state kind {} does not fire and is put with a due time", kind.name()));
         }
         self.change(kind, key, Some((Some(due_ms), value)));
+    }
+
+    fn take(&mut self, kind: Kind, key: &[u8]) -> Option<Held> {
+        let (side, now) = (self.side, self.stream_time());
+        let state = self.known(kind)?;
+        let entry = state.keyed(side, kind.id(), key, |state, key| state.take(side, key))?;
+        alive(kind, entry, now)
     }
 
     fn delete(&mut self, kind: Kind, key: &[u8]) {

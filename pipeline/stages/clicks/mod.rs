@@ -75,7 +75,7 @@ pub fn observe(tables: &mut impl Tables, rules: &Rules, click: &Click, row: &mut
         PARTITION.put(tables, "", partition);
         return Observed::TooLate { by_ms };
     }
-    let mut user = USERS.get(tables, &click.event.user).unwrap_or_default();
+    let mut user = USERS.take(tables, &click.event.user).unwrap_or_default();
     user.close(tables.stream_time(), rules);
     user.remember(click);
     let placed = user.place(click, rules);

@@ -82,7 +82,7 @@ pub struct Recommended {
 pub fn click(tables: &mut impl Tables, lists: &impl Lists, rules: &Rules, seen: &Seen) -> Outcome {
     let Seen { user, event_id, recommendation_id, visit, stock } = seen;
     let mut outcome = Outcome::default();
-    let mut visitor = VISITORS.get(tables, user).unwrap_or_default();
+    let mut visitor = VISITORS.take(tables, user).unwrap_or_default();
     outcome.effects = visitor.attribute(recommendation_id.as_deref(), visit, &rules.emission);
     if rules.learning.weights.of(visit.action()) > 0.0 {
         outcome.said = Said::of(&rules.learning, &visitor, visit);
@@ -115,8 +115,14 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(click: &Click, business: &Business) -> Self {
-        let v1::Click { user, event_id, recommendation_id, .. } = click.event.clone();
-        Self { user, event_id, recommendation_id, visit: Visit::from(click), stock: stock(click, business) }
+        let v1::Click { user, event_id, recommendation_id, .. } = &click.event;
+        Self {
+            user: user.clone(),
+            event_id: event_id.clone(),
+            recommendation_id: recommendation_id.clone(),
+            visit: Visit::from(click),
+            stock: stock(click, business),
+        }
     }
 }
 
