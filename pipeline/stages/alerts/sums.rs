@@ -44,7 +44,7 @@ pub fn observe(
         };
         seen.scopes.iter().for_each(|scope| {
             let key = (scope.name.clone(), bucket.start_ms);
-            let mut sums = SUMS.get(tables, &key).unwrap_or_default();
+            let mut sums = SUMS.take(tables, &key).unwrap_or_default();
             let empty =
                 || v1::Partial { scope: scope.name.clone(), start_ms: bucket.start_ms, ..v1::Partial::default() };
             partial::add(sums.partial.get_or_insert_with(empty), seen);
