@@ -350,6 +350,13 @@ class Calibration(unittest.TestCase):
         examples = [texts.Example("x", source, "en", {head: labels[n]}) for source, n in zip(sources, wanted)]
         return calibrate.Fit(examples, view, kinds, names, head, labels, self.CONFIG).run(), kinds
 
+    def test_what_is_always_right_is_not_made_infinitely_sure(self):
+        wanted = np.arange(200) % 3
+        fit, _ = self.fit(["a"] * 200, 0.01 * np.eye(3)[wanted], wanted, list("xyz"))
+        factor = fit.values()[0][0, 0].item()
+        self.assertGreater(factor, 5)
+        self.assertLessEqual(factor, calibrate.FACTOR_MAX)
+
     def test_each_kind_has_a_factor_of_its_own(self):
         chance = np.random.default_rng(3)
         logits = chance.normal(size=(4000, 4))

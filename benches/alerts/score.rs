@@ -52,7 +52,7 @@ impl Scores {
                 self.found += 1;
                 self.alerts_of_found += own.len();
                 if lists && own.len() > 1 {
-                    println!("  several: {}", of_usual(planted));
+                    println!("  several: {}", described(planted));
                     own.iter().for_each(|told| println!("    {}", written(told, planted)));
                 }
             }
@@ -129,7 +129,7 @@ fn explained(told: &Told, planted: &[Planted]) -> String {
             |planted| if fired < planted.start_ms { planted.start_ms - fired } else { (fired - planted.end_ms).max(0) },
         );
     match near {
-        Some(planted) => format!("  false: {}; near {}", written(told, planted), of_usual(planted)),
+        Some(planted) => format!("  false: {}; near {}", written(told, planted), described(planted)),
         None => format!("  false: {}", written(told, &NONE)),
     }
 }
@@ -138,7 +138,7 @@ fn explained(told: &Told, planted: &[Planted]) -> String {
 const NONE: Planted =
     Planted { brand: 0, product: None, start_ms: 0, end_ms: 0, negative: false, factor: 1.0, usual: 0 };
 
-fn of_usual(planted: &Planted) -> String {
+fn described(planted: &Planted) -> String {
     let product = planted.product.map_or(String::new(), |product| format!("p{product}"));
     format!("{} b{}{product}, {} texts expected", surge_name(planted), planted.brand, planted.usual)
 }

@@ -17,8 +17,8 @@
 //!    second with somebody asking ÷ with nobody.
 //! 8. *users*: a million users of state against ten thousand: memory and its budget, clicks a second, how long the state
 //!    takes to come back.
-//! 9. *alerts*: scored texts a second through the alerts stage, and at half of that, how soon a planted surge's alert is
-//!    visible.
+//! 9. *alerts*: scored texts a second through the alerts stage until the owners of all scopes are through, and at about half
+//!    of that, how soon a planted surge's alert is visible.
 
 mod alerts;
 mod alone;

@@ -25,8 +25,9 @@ use topic::Span;
 ///
 /// Reads JSON lines in the order of their event time but for what the grace allows: scored texts as `groundswell score` and
 /// their topics have them, scored clicks as their topic has them, dead letters as `groundswell dead-letters list --json` shows
-/// them; all may be in one file. A line that is none of these is named, left out, and gives exit code 1. The same code runs as in the pipeline, at full speed, with the texts' own time. With
-/// incidents given, says which were found, how soon, and how many alerts belong to none.
+/// them; all may be in one file. A line that is none of these is named, left out, and gives exit code 1. The same code runs
+/// as in the pipeline, at full speed, with the events' own time. With incidents given, says which were found, how soon, and
+/// how many alerts belong to none.
 ///
 /// A topic of any of these is read at full speed too, all partitions together in the order of event time.
 ///

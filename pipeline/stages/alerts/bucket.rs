@@ -28,18 +28,11 @@ pub struct Bucket {
     pub samples: Vec<v1::Sample>,
 }
 
-/// What tells how much there is in a part of a bucket.
-pub trait Counts {
-    fn tally(&self) -> v1::Tally;
-    fn users(&self) -> &[v1::Heavy];
-    fn users_sketch(&self) -> &[u8];
-    fn alike(&self) -> &[v1::Heavy];
-}
-
 impl Bucket {
     /// Their order makes no difference.
     pub fn merge<'a>(partials: impl Iterator<Item = &'a v1::Partial> + Clone) -> Bucket {
-        let mut bucket = Bucket::counts(partials.clone());
+        let sums: Vec<Sums> = partials.clone().map(Sums::from).collect();
+        let mut bucket = Bucket::counts(&sums);
         bucket.samples.extend(partials.clone().flat_map(|partial| partial.samples.iter().cloned()));
         keep_samples(&mut bucket.samples, SAMPLES_MAX);
         bucket.terms = summed(partials.clone().flat_map(|partial| &partial.terms));
@@ -48,14 +41,14 @@ impl Bucket {
     }
 
     /// The same without words, parts and samples.
-    pub fn counts<'a, C: Counts + 'a>(partials: impl Iterator<Item = &'a C> + Clone) -> Bucket {
+    pub fn counts(all: &[Sums]) -> Bucket {
         let mut bucket = Bucket::default();
-        for partial in partials.clone() {
-            add_tally(&mut bucket.tally, &partial.tally());
-            sketch::merge(&mut bucket.users_sketch, partial.users_sketch());
-            partial.users().iter().for_each(|user| sketch::add(&mut bucket.users_sketch, user.hash));
+        for sums in all {
+            add_tally(&mut bucket.tally, &sums.tally.unwrap_or_default());
+            sketch::merge(&mut bucket.users_sketch, &sums.users_sketch);
+            sums.users.iter().for_each(|user| sketch::add(&mut bucket.users_sketch, user.hash));
         }
-        let LeftOut { texts, negative, score_milli } = left_out(partials);
+        let LeftOut { texts, negative, score_milli } = left_out(all);
         bucket.effective = bucket.tally.count.saturating_sub(texts) as f64;
         bucket.effective_negative = bucket.tally.negative.saturating_sub(negative) as f64;
         bucket.effective_score_milli = bucket.tally.score_milli.saturating_sub(score_milli) as f64;
@@ -67,39 +60,15 @@ impl Bucket {
     }
 }
 
-impl Counts for v1::Partial {
-    fn tally(&self) -> v1::Tally {
-        self.tally.unwrap_or_default()
-    }
-
-    fn users(&self) -> &[v1::Heavy] {
-        &self.users
-    }
-
-    fn users_sketch(&self) -> &[u8] {
-        &self.users_sketch
-    }
-
-    fn alike(&self) -> &[v1::Heavy] {
-        &self.alike
-    }
-}
-
-impl Counts for Sums {
-    fn tally(&self) -> v1::Tally {
-        self.tally.unwrap_or_default()
-    }
-
-    fn users(&self) -> &[v1::Heavy] {
-        &self.users
-    }
-
-    fn users_sketch(&self) -> &[u8] {
-        &self.users_sketch
-    }
-
-    fn alike(&self) -> &[v1::Heavy] {
-        &self.alike
+impl From<&v1::Partial> for Sums {
+    fn from(partial: &v1::Partial) -> Sums {
+        Sums {
+            revision: partial.revision,
+            tally: partial.tally,
+            users: partial.users.clone(),
+            users_sketch: partial.users_sketch.clone(),
+            alike: partial.alike.clone(),
+        }
     }
 }
 
@@ -134,10 +103,10 @@ impl LeftOut {
 
 /// What does not count: of texts that are alike all but one; of a writer's all but three. The larger of the two, because a
 /// writer's burst is often of one text.
-fn left_out<'a, C: Counts + 'a>(partials: impl Iterator<Item = &'a C> + Clone) -> LeftOut {
-    let alike = grouped(partials.clone().flat_map(Counts::alike));
+fn left_out(all: &[Sums]) -> LeftOut {
+    let alike = grouped(all.iter().flat_map(|sums| &sums.alike));
     let mut users: BTreeMap<u64, v1::Heavy> = BTreeMap::new();
-    for user in partials.flat_map(Counts::users) {
+    for user in all.iter().flat_map(|sums| &sums.users) {
         add_heavy(users.entry(user.hash).or_default(), user);
     }
     let beyond = |groups: &mut dyn Iterator<Item = &v1::Heavy>, free: u64| {
@@ -189,6 +158,8 @@ fn add_tally(sum: &mut v1::Tally, other: &v1::Tally) {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
     use crate::event::json::time;
     use crate::stages::alerts::partial;
@@ -227,6 +198,16 @@ mod tests {
         assert_eq!(forwards.users(), 23);
         assert_eq!(forwards.parts[0].name, "product=p");
         assert_eq!(forwards.samples.len(), SAMPLES_MAX);
+    }
+
+    /// They are kept as they were written, and read without the rest.
+    #[test]
+    fn sums_are_what_stands_in_a_written_partial() {
+        let texts: Vec<Seen> =
+            (0..60).map(|i| text(i, &format!("u{}", i % 50), "the battery died", i % 3 == 0)).collect();
+        let partial = v1::Partial { revision: 3, ..partial(&texts) };
+        assert!(!partial.users.is_empty() && !partial.users_sketch.is_empty() && !partial.alike.is_empty());
+        assert_eq!(Sums::decode(&*partial.encode_to_vec()).unwrap(), Sums::from(&partial));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl<T: Tables> Scoped<'_, T> {
             }
         }
         OPEN.put(self.tables, &(self.name.clone(), at), open);
-        let counts = Bucket::counts(sums.iter());
+        let counts = Bucket::counts(&sums);
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
             watched.open.insert(place, at);

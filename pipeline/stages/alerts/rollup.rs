@@ -337,10 +337,12 @@ mod tests {
         assert_eq!(inhibits(late("product=p", 30)), None, "it comes back itself");
     }
 
+    fn matching(name: &str, value: &str) -> Matching {
+        Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap()
+    }
+
     #[test]
     fn inhibitions_of_the_configuration_come_first() {
-        let matching =
-            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
         let inhibition = Inhibition {
             name: "i".into(),
             source: matching("product", "p"),
@@ -356,8 +358,6 @@ mod tests {
 
     #[test]
     fn what_is_both_sides_of_an_inhibition_is_not_inhibited_by_its_like() {
-        let matching =
-            |name: &str, value: &str| Matching::parse(&[(name.to_owned(), value.to_owned())].into()).unwrap();
         let inhibition = Inhibition {
             name: "i".into(),
             source: matching("product", "*"),
