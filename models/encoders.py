@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, name):
         self.name = name
-        self.tokenizer, self.prefix, weights, self.heads = {"minilm": _minilm, "e5": _e5}[name]()
+        self.tokenizer, self.prefix, weights, self.heads = WEIGHTS[name]()
         self.words = weights["words"]
         self.places = weights["positions"] + weights["type"]
         with tempfile.TemporaryDirectory() as folder:
@@ -235,3 +235,7 @@ def _normed(g, name, pair, x):
 def _mean(g, x, real, name):
     total = g.node("ReduceSum", g.node("Mul", x, real), g.integers(1), keepdims=0)
     g.node("Div", total, g.node("ReduceSum", real, g.integers(1), keepdims=0), name=name)
+
+
+WEIGHTS = {"minilm": _minilm, "e5": _e5}
+"""By name: the tokenizer, what goes before each text, the weights by part, and the number of attention heads."""

@@ -112,11 +112,10 @@ class Task:
 
 
 def _tasks(head, sources, examples, names):
-    place = {name: number for number, name in enumerate(names)}
+    place, two_classes = {name: number for number, name in enumerate(names)}, texts.two_classes(examples)
     for source in sources:
-        at = [i for i, e in enumerate(examples) if e.source == source and e.labels.get(head) in place]
-        if head == "sentiment" and at and np.mean([examples[i].two_classes for i in at]) > 0.5:
-            at = [i for i in at if examples[i].labels[head] != "neutral"]  # stray ones
+        at = [i for i, e in enumerate(examples) if e.source == source and e.labels.get(head) in place
+              and not texts.astray(e, head, two_classes)]
         task = Task(head, source, np.array(at, int), np.array([place[examples[i].labels[head]] for i in at]))
         if len(at) and len(task.classes) > 1:
             yield task

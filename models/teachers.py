@@ -1,8 +1,9 @@
-"""Who teaches the small model: a linear machine on n-grams and a linear layer on a public encoder, together.
+"""Who teaches the small model: a linear machine on n-grams and a public encoder, together.
 
-Each source and head has teachers of its own. What they say of a training text comes from a fold that
-did not see it, so it is as unsure as it ought to be; the two are weighed, and the sum is made a
-probability, on the same held-out answers. Everything is kept in `runs/NAME/teachers/`.
+Each source and head has teachers of its own. The encoder is frozen, with a linear layer on what it reads, or its
+upper layers learn too (`tuned.py`). What they say of a training text comes from a fold that did not see it, so it
+is as unsure as it ought to be; the two are weighed, and the sum is made a probability, on the same held-out
+answers. Everything is kept in `runs/NAME/teachers/`.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ import metrics
 import ngrams
 import scores
 import templates
+import texts
+import tuned
 
 FOLDS = 5
 WORDS_OR_SIGNS = r"(?u)\b\w+\b|[^\w\s]"
@@ -42,7 +45,8 @@ class School:
         self.folder.mkdir(exist_ok=True)
         self.log = run / "log.txt"
         self.texts = {"train": training, "dev": dev}
-        self.readers = {}
+        self.two_classes = texts.two_classes([*training, *dev])
+        self.readers, self.tuned_readers = {}, {}
 
     def say(self, line):
         print(line, flush=True)
@@ -50,7 +54,12 @@ class School:
             log.write(line + "\n")
 
     def at(self, split, source, head=None):
-        return [i for i, e in enumerate(self.texts[split]) if e.source == source and (head is None or head in e.labels)]
+        """The texts of a source or, given a head, those with a label of it that is not a stray one."""
+        return [i for i, e in enumerate(self.texts[split]) if e.source == source
+                and (head is None or head in e.labels and not texts.astray(e, head, self.two_classes))]
+
+    def reader_of(self, source):
+        return next((name for name, sources in self.settings["readers"].items() if source in sources), None)
 
     def reader(self, name):
         if name not in self.readers:
@@ -59,7 +68,7 @@ class School:
 
     def reading(self, source, split):
         """What the source's encoder reads, or None for a source that has no encoder."""
-        name = next((name for name, sources in self.settings["readers"].items() if source in sources), None)
+        name = self.reader_of(source)
         if name is None or not self.at(split, source):
             return None
         kept = self.folder / f"{name}.{source}.{split}.npy"
@@ -71,16 +80,40 @@ class School:
         return np.load(kept)
 
     def labelled(self, source, head, split):
-        """(texts, labels, readings or None) of those with a label of this head."""
-        of_source, wanted = self.at(split, source), set(self.at(split, source, head))
-        inside = [place for place, i in enumerate(of_source) if i in wanted]
-        examples = [self.texts[split][of_source[place]] for place in inside]
-        read = self.reading(source, split) if examples else None
-        return ([e.text for e in examples], np.array([e.labels[head] for e in examples]),
-                None if read is None else read[inside].astype(np.float32))
+        """(texts, labels, what the encoder says) of those with a label of this head."""
+        at = self.at(split, source, head)
+        examples = [self.texts[split][i] for i in at]
+        return [e.text for e in examples], np.array([e.labels[head] for e in examples]), self.said(source, head, split, source, at)
+
+    def said(self, source, head, split, other, at):
+        """What the encoder of `source` and `head` says of the texts of the source `other` that stand `at`; None without one."""
+        name = self.reader_of(source)
+        if name is None or not at:
+            return None
+        if name in self.settings["tuned"]:
+            return Said(logits=self._tuned(name).of(source, head, split, at))
+        read = self.reading(other, split)
+        if read is None:
+            return None
+        place = {i: row for row, i in enumerate(self.at(split, other))}
+        return Said(read=read[[place[i] for i in at]].astype(np.float32))
+
+    def _tuned(self, name):
+        if name not in self.tuned_readers:
+            self.tuned_readers[name] = tuned.Answers(self, name)
+        return self.tuned_readers[name]
 
 
-def ask(run, config, training, dev, labels):
+@dataclass
+class Said:
+    """What an encoder says of some texts: a reading, or the logits of one that was tuned."""
+
+    read: np.ndarray = None
+    logits: np.ndarray = None
+
+
+def ask(run, config, training, dev, labels, places=True):
+    """`places`: whether it is also asked where each text's embedding should lie."""
     school = School(run, config, training, dev)
     opinions = {head: {} for head in labels}
     for head in labels:
@@ -93,18 +126,18 @@ def ask(run, config, training, dev, labels):
         kept, at = school.folder / f"{about['head']}.{source}.npz", school.at("train", source)
         if at and kept.exists():
             opinions[about["head"]][source] = (at, *_kept(kept))
-    return Taught(opinions, _places(school, config["network"]["embedding"]))
+    return Taught(opinions, _places(school, config["network"]["embedding"] if places else 0))
 
 
 def _opinion(school, source, head):
     """Held-out probabilities of the training texts, kept once found."""
     kept = school.folder / f"{head}.{source}.npz"
     if not kept.exists():
-        texts, labels, read = school.labelled(source, head, "train")
+        words, labels, said = school.labelled(source, head, "train")
         classes, numbers = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             return None
-        pair = Pair(len(classes), texts, numbers, read, school)
+        pair = Pair(len(classes), words, numbers, said, school)
         _judge(school, pair, source, head, classes)
         _transfer(school, pair, source, head, classes)
         np.savez(kept, logits=pair.held_out, classes=classes)
@@ -118,10 +151,10 @@ def _kept(path):
 
 def _judge(school, pair, source, head, classes):
     """The teachers' figures on dev, from machines that saw all training texts: what the small model may reach."""
-    texts, labels, read = school.labelled(source, head, "dev")
-    if not texts:
+    words, labels, said = school.labelled(source, head, "dev")
+    if not words:
         return
-    logits = pair.of(texts, read)
+    logits = pair.of(words, said)
     place = {label: number for number, label in enumerate(classes)}
     wanted = np.array([place.get(label, -1) for label in labels])
     best = logits.argmax(1)
@@ -137,33 +170,41 @@ def _transfer(school, pair, source, head, classes):
     """What these teachers say of the texts of another source, which has no labels of its own, or too few."""
     for other, about in school.settings["transfer"].items():
         if (about["from"], about["head"]) == (source, head) and school.at("train", other):
-            texts = [school.texts["train"][i].text for i in school.at("train", other)]
-            read = school.reading(other, "train")
-            logits = pair.of(texts, None if read is None else read.astype(np.float32))
+            at = school.at("train", other)
+            words = [school.texts["train"][i].text for i in at]
+            logits = pair.of(words, school.said(source, head, "train", other, at))
             np.savez(school.folder / f"{head}.{other}.npz", logits=logits, classes=classes)
 
 
 class Pair:
-    """The two teachers of one source and head, and how they are weighed."""
+    """The teachers of one source and head, and how they are weighed."""
 
-    def __init__(self, count, texts, numbers, read, school):
-        self.count, self.seed, self.texts, self.numbers, self.read = count, school.seed, texts, numbers, read
+    def __init__(self, count, texts, numbers, said, school):
+        self.count, self.seed, self.texts, self.numbers = count, school.seed, texts, numbers
         self.chinese = _is_chinese(texts)
-        self.spread = None if read is None else (read.mean(0), read.std(0) + 1e-6)
+        self.read = None if said is None else said.read
+        self.spread = None if self.read is None else (self.read.mean(0), self.read.std(0) + 1e-6)
         self.decays, self.decay = school.settings["decays"], None
-        parts = [self._held_out(self._linear)]
-        if read is not None:
+        # A machine learns each class by itself; where an encoder was tuned, it may cost more than it adds.
+        cost = count * sum(map(len, texts))
+        self.machine = said is None or said.logits is None or cost <= school.settings["machines_max"]
+        parts = [self._held_out(self._linear)] if self.machine else []
+        if self.read is not None:
             self.decay = self._best_decay()
             parts.append(self._held_out(self._dense))
+        elif said is not None:
+            parts.append(said.logits)
         self.weights, self.bias = _weigh(parts, numbers, count)
         self.held_out = self._together(parts)
 
-    def of(self, texts, read):
+    def of(self, texts, said):
         """Logits of new texts, from machines that saw all the training texts."""
         every = np.arange(len(self.texts))
-        parts = [self._linear(every, texts)]
+        parts = [self._linear(every, texts)] if self.machine else []
         if self.read is not None:
-            parts.append(self._dense(every, read))
+            parts.append(self._dense(every, said.read))
+        elif said is not None:
+            parts.append(said.logits)
         return self._together(parts)
 
     def _together(self, parts):

@@ -29,6 +29,7 @@ import templates  # noqa: E402
 import texts  # noqa: E402
 import tokenizer as tokenizers_here  # noqa: E402
 import train  # noqa: E402
+import tuned  # noqa: E402
 from kinds import Kinds, doubted  # noqa: E402
 from network import Network  # noqa: E402
 
@@ -282,13 +283,106 @@ class Teachers(unittest.TestCase):
         read = chance.normal(size=(800, 6)).astype(np.float32)
         read[:, 0] += 4 * numbers
         school = types.SimpleNamespace(seed=1, settings={"decays": [0.3, 3.0]})
-        pair = teachers.Pair(2, [f"word {chance.integers(9)}" for _ in numbers], numbers, read, school)
+        pair = teachers.Pair(2, [f"word {chance.integers(9)}" for _ in numbers], numbers, teachers.Said(read=read), school)
         self.assertIn(pair.decay, (0.3, 3.0))
         self.assertGreater((pair.held_out.argmax(1) == numbers).mean(), 0.75)
+
+    def test_a_tuned_encoder_stands_alone_where_machines_would_be_too_many(self):
+        numbers = np.array([0, 1] * 20)
+        words = [["bad", "good"][number] for number in numbers]
+        said = teachers.Said(logits=np.stack([1.0 - numbers, numbers * 2.0], 1).astype(np.float32))
+        school = types.SimpleNamespace(seed=1, settings={"decays": [1.0], "machines_max": 279})
+        alone = teachers.Pair(2, words, numbers, said, school)
+        school.settings["machines_max"] = 280
+        beside = teachers.Pair(2, words, numbers, said, school)
+        self.assertEqual((len(alone.weights), len(beside.weights)), (1, 2))
+        self.assertEqual(alone.of(["?", "?"], teachers.Said(logits=said.logits[:2])).argmax(1).tolist(), [0, 1])
+
+    def test_what_a_source_hears_comes_from_the_task_of_another(self):
+        with tempfile.TemporaryDirectory() as folder:
+            school = self._school(folder)
+            np.savez(Path(folder) / "tuned.fake.npz", **{"sentiment.reviews": np.arange(12.0).reshape(6, 2)})
+            answers = tuned.Answers(school, "fake")
+            self.assertEqual([(task.source, task.numbers.tolist()) for task in answers.tasks], [("reviews", [1, 0, 1, 0])])
+            self.assertEqual(answers.of("reviews", "sentiment", "train", [1, 4]).tolist(), [[2, 3], [10, 11]])
+
+    def _school(self, folder):
+        training = [texts.Example(f"text {i}", "reviews", "en", {"sentiment": ["negative", "positive"][i % 2]}, two_classes=True)
+                    for i in (1, 2, 3, 4)] + [texts.Example("more", "other", "en")]
+        training.append(texts.Example("stray", "reviews", "en", {"sentiment": "neutral"}))
+        config = {"seed": 1, "teachers": {
+            "readers": {"fake": ["reviews", "other"]}, "texts_min": 2, "tuned": {"fake": {}}, "tuning": {},
+            "transfer": {"other": {"head": "sentiment", "from": "reviews"}}}}
+        school = teachers.School(Path(folder), config, training, [])
+        school.folder = Path(folder)
+        return school
 
     def test_pieces_are_spelled_as_people_write_them(self):
         self.assertEqual(teachers._spelled(["re", "##fund", "me"]), "refund me")
         self.assertEqual(teachers._spelled(["退", "货", "ok"]), "退货ok")
+
+
+class Tuned(unittest.TestCase):
+    SETTINGS = {"folds": 2, "epochs": 12, "rate": 1e-2, "decay": 0.0, "smoothing": 0.0, "token_dropout": 0.0, "dropout": 0.0,
+                "tokens_per_batch": 64, "texts_per_batch": 16, "repeats": {}}
+
+    def setUp(self):
+        torch.manual_seed(5)
+        chance = np.random.default_rng(5)
+        width, inner = 8, 16
+        shapes = {"query": (width, width), "key": (width, width), "value": (width, width), "out": (width, width),
+                  "inner": (inner, width), "outer": (width, inner)}
+        self.layer = {name: (chance.normal(0, 0.2, shape), chance.normal(0, 0.1, shape[0])) for name, shape in shapes.items()}
+        self.layer |= {name: (1 + chance.normal(0, 0.1, width), chance.normal(0, 0.1, width)) for name in ("norm1", "norm2")}
+
+    def _read(self, numbers, signal):
+        """Texts of three tokens, the first of which gives its class away as far as `signal` goes."""
+        read = object.__new__(tuned.Read)
+        read.upper, read.heads, read.width = [self.layer], 2, 8
+        read.lengths, read.starts = [3] * len(numbers), np.arange(0, 3 * len(numbers) + 1, 3)
+        read.tokens = 0.1 * torch.randn(3 * len(numbers), 8)
+        read.tokens[::3, 0] += signal * torch.from_numpy(2.0 * numbers - 1).float()
+        read.tokens = read.tokens.bfloat16()
+        return read
+
+    def _course(self, signal):
+        numbers = np.random.default_rng(6).integers(0, 2, 120)
+        task = tuned.Task("sentiment", "reviews", np.arange(100), numbers[:100], ["negative", "positive"])
+        course = tuned.Course(self._read(numbers, signal), ["reviews"] * 120, [task], [[0]] * 120, self.SETTINGS, 3, lambda line: None)
+        return (course.answers()[0].argmax(1) == numbers), course
+
+    def test_what_is_learned_is_said_of_texts_not_seen(self):
+        right, _ = self._course(3.0)
+        self.assertGreater(right.mean(), 0.9)
+
+    def test_labels_by_chance_cannot_be_told_by_those_who_did_not_see_them(self):
+        right, course = self._course(0.0)
+        self.assertLess(right[:100].mean(), 0.7)
+        self.assertEqual(sorted(set(course.fold[:100].tolist())), [0, 1])
+        self.assertEqual(set(course.fold[100:].tolist()), {-1})
+
+    def test_padding_changes_nothing(self):
+        layer, x = tuned.Layer(self.layer, 2), torch.randn(1, 5, 8)
+        alone = tuned._stack([layer], x[:, :3], torch.ones(1, 3))
+        beside = tuned._stack([layer], x, torch.tensor([[1.0, 1, 1, 0, 0]]))
+        self.assertTrue(torch.allclose(alone, beside[:, :3], atol=1e-5))
+
+    def test_a_layer_is_the_librarys(self):
+        other = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True).eval()
+        mine = tuned.Layer(self.layer, 2)
+        with torch.no_grad():
+            for there, here in ((other.self_attn.out_proj, mine.out), (other.linear1, mine.inner), (other.linear2, mine.outer),
+                                (other.norm1, mine.norm1), (other.norm2, mine.norm2)):
+                there.weight.copy_(here.weight)
+                there.bias.copy_(here.bias)
+            other.self_attn.in_proj_weight.copy_(mine.query_key_value.weight)
+            other.self_attn.in_proj_bias.copy_(mine.query_key_value.bias)
+            x = torch.randn(2, 4, 8)
+            self.assertLess((other(x) - tuned._stack([mine], x, torch.ones(2, 4))).abs().max().item(), 1e-2)
+
+    def test_what_is_too_long_keeps_both_ends(self):
+        self.assertEqual(tuned._shortened(list(range(9)), 9), list(range(9)))
+        self.assertEqual(tuned._shortened(list(range(20)), 9), [0, 1, 2, 3, 4, 5, 17, 18, 19])
 
 
 class Configuration(unittest.TestCase):

@@ -84,6 +84,19 @@ def _example(row, label_map):
     )
 
 
+def two_classes(examples):
+    """The sources most of whose texts say that they have no neutral class."""
+    said = {}
+    for e in examples:
+        said.setdefault(e.source, []).append(e.two_classes)
+    return {source for source, of in said.items() if 2 * sum(of) > len(of)}
+
+
+def astray(example, head, two_classes):
+    """Whether a text's label is a neutral among two classes, which stands there by mistake."""
+    return head == "sentiment" and example.labels[head] == "neutral" and example.source in two_classes
+
+
 def split_file(directory, split):
     """`text.train.jsonl.gz`, or without `.gz`, or `train.jsonl`: the first that is there."""
     names = [f"{stem}.jsonl{end}" for stem in (f"text.{split}", split) for end in (".gz", "")]

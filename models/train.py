@@ -53,7 +53,7 @@ def main():
     begin = restore.Directory(arguments.begin) if arguments.begin else None
     tokenizer = make_tokenizer(run, training, config["tokenizer"], begin)
     labels = make_labels(run, training, label_map, begin)
-    taught = teachers.ask(run, config, training, dev, labels)
+    taught = teachers.ask(run, config, training, dev, labels, places=not begin)
     trainer = Trainer(run, config, tokenizer, labels, training, dev, taught, begin)
     trainer.fit()
     if not (run / "kinds.pt").exists():
