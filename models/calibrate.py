@@ -25,7 +25,8 @@ and a share of doubt can say, likelihood alone leaves a source surer of itself t
 PULL = 0.002
 """Of each kind's factors towards those of all, of addends towards what the machines have, of doubt towards none."""
 PULL_AGAIN = 0.05
-"""Of all of these towards what an earlier export found: a few texts of dev should not turn that over."""
+"""Of all of these towards what an earlier export found: a few texts of dev should not turn that over. `pull_again` under
+`[calibration]` goes before it, for a network that is no longer the one that was found for."""
 ADDENDS_OF = 20
 """A kind with more labels in a head than this has no addends of its own: dev holds too few texts of each."""
 DOUBT_FIRST, DOUBT_MAX = -2.0, 0.5
@@ -81,7 +82,7 @@ class Fit:
         self.spread = self._spread(view.read[head][at]) if head in kinds.terms else None
         self.before = kinds.factors[head].detach().clone(), kinds.doubts[head].detach().clone()
         self.again = fitted(kinds, head)
-        self.pull = PULL_AGAIN if self.again else PULL
+        self.pull = config.get("calibration", {}).get("pull_again", PULL_AGAIN) if self.again else PULL
         self.parameters = [torch.zeros(len(names), requires_grad=True), torch.zeros(len(names), requires_grad=True),
                            torch.zeros_like(self.free, requires_grad=True), self._doubts_first().requires_grad_()]
 

@@ -56,7 +56,8 @@ def make(run, config, network, rows, examples, labels, say, begin=None):
     """Fits terms and gate on the training texts, and keeps them in the run.
 
     Kinds of text cannot be told from one another where texts of some are missing: a run that began from a directory
-    (`begin`) and has not texts of all the kinds that this one knows goes on with that one's gate and terms.
+    (`begin`) and has not texts of all the kinds that this one knows goes on with that one's gate and terms. With
+    `terms_kept` it goes on with the terms alone, which do not depend on the network; the gate does.
     """
     network.eval()
     names = kinds_of(examples, config)
@@ -66,6 +67,12 @@ def make(run, config, network, rows, examples, labels, say, begin=None):
         keep(run, begin.added_by_kinds(network, labels), begin.kinds)
         return
     kind = [kind_of(e.source, config) for e in examples]
+    numbers = [names.index(k) if k in names else -1 for k in kind]
+    if begin and begin.kinds == names and config["linear"].get("terms_kept"):
+        found = begin.added_by_kinds(network, labels)
+        _fill_gate(found.gate, network, rows, numbers, config, say)
+        keep(run, found, names)
+        return
     tables = {}
     for head, sources in config["linear"]["sources"].items():
         tasks = list(_tasks(head, sources, examples, labels.get(head, ())))
@@ -75,7 +82,7 @@ def make(run, config, network, rows, examples, labels, say, begin=None):
                   {head: (table.columns, table.count) for head, table in tables.items()})
     for head, table in tables.items():
         table.fill(found.terms[head], found.addends[head], names, config["linear"]["heard"])
-    _fill_gate(found.gate, network, rows, [names.index(k) if k in names else -1 for k in kind], config, say)
+    _fill_gate(found.gate, network, rows, numbers, config, say)
     keep(run, found, names)
 
 

@@ -581,6 +581,20 @@ class LinearTerms(unittest.TestCase):
             self.assertEqual(names, kinds)
             self.assertEqual(torch.equal(found["gate.weight"], kept.gate.weight), same)
 
+    def test_terms_may_be_kept_and_the_gate_learned_anew(self):
+        kept = Kinds(2, self.network.encoder.width, self.network.places_max(), {"sentiment": 3}, {"sentiment": (2, 5)})
+        torch.nn.init.normal_(kept.terms["sentiment"].table)
+        before = kept.gate.weight.detach().clone()
+        begin = types.SimpleNamespace(kinds=linear.kinds_of(self.examples, self.CONFIG), path="there",
+                                      added_by_kinds=lambda network, labels: kept)
+        config = {**self.CONFIG, "linear": {**self.CONFIG["linear"], "terms_kept": True}}
+        with tempfile.TemporaryDirectory() as folder:
+            linear.make(Path(folder), config, self.network, self.rows, self.examples,
+                        {"sentiment": ["negative", "neutral", "positive"]}, lambda line: None, begin)
+            found = torch.load(Path(folder) / "kinds.pt")
+        self.assertTrue(torch.equal(found["terms.sentiment.table"], kept.terms["sentiment"].table))
+        self.assertFalse(torch.equal(found["gate.weight"], before))
+
     def test_sources_of_one_nature_are_one_kind(self):
         self.assertEqual(linear.kind_of("more", self.CONFIG), "food")
         self.assertEqual(linear.kind_of("other", self.CONFIG), "other")
