@@ -506,6 +506,21 @@ class Calibration(unittest.TestCase):
         self.assertAlmostEqual(kinds.factors["topic"][1].item(), 3.0, delta=1e-3)
         np.testing.assert_allclose(kinds.doubts["topic"].detach()[1], 0.1, atol=1e-6)
 
+    def test_a_fit_again_stays_nearer_the_stronger_it_is_pulled(self):
+        chance = np.random.default_rng(9)
+        logits = chance.normal(size=(400, 3))
+        wanted = (logits + chance.gumbel(size=logits.shape)).argmax(1)
+        view = types.SimpleNamespace(shares=torch.ones(400, 1), read={}, logits={"topic": torch.tensor(logits, dtype=torch.float32)})
+        examples = [texts.Example("x", "a", "en", {"topic": "xyz"[n]}) for n in wanted]
+        moved = []
+        for pull in (0.001, 10.0):
+            kinds = Kinds(1, 4, 10, {"topic": 3}, {})
+            kinds.factors["topic"].data[:] = 3.0
+            config = {**self.CONFIG, "calibration": {"pull_again": pull}}
+            fit = calibrate.Fit(examples, view, kinds, ["a"], "topic", list("xyz"), config).run()
+            moved.append(abs(fit.values()[0].item() - 3.0))
+        self.assertGreater(moved[0], 2 * moved[1])
+
     def test_what_is_put_in_place_of_what_was_fitted(self):
         kinds = Kinds(2, 4, 10, {"topic": 3}, {})
         kinds.doubts["topic"].data[1, :2] = 0.01
