@@ -361,7 +361,8 @@ impl<T: Tables> Scoped<'_, T> {
         let group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         let flap_ms = self.settings.flap.as_millis() as i64;
         let rests = group.under_way_ms > 0 && self.end_ms(at).saturating_sub(group.under_way_ms) <= flap_ms;
-        if rests || self.group != scope::GLOBAL {
+        let within = matches!(scope::kind(&self.name), ScopeKind::Brand | ScopeKind::BrandTopic | ScopeKind::Product);
+        if rests || within {
             return !rests;
         }
         let mix = self.mix(mix);

@@ -198,6 +198,9 @@ pub struct Mix {
     /// Texts of late that hold words which rise.
     #[prost(message, repeated, tag = "7")]
     pub samples: Vec<v1::Sample>,
+    /// Terms that found no place: what is new is counted here until it is heavier than the lightest of those that have one.
+    #[prost(message, repeated, tag = "8")]
+    pub newcomers: Vec<Rate>,
 }
 
 /// Texts with something, fading fast and slowly.
@@ -295,6 +298,11 @@ pub struct Active {
     /// When `explained_by` was last found.
     #[prost(int64, tag = "10")]
     pub explained_ms: i64,
+    /// It tells of too little.
+    #[prost(bool, tag = "11")]
+    pub less: bool,
+    #[prost(enumeration = "v1::Severity", tag = "12")]
+    pub severity: i32,
 }
 
 /// What a partition of the repartition topic knows of itself. Field 5 was in use once.
