@@ -200,6 +200,7 @@ fn parameters(settings: &Alerts, rule: &AlertRule) -> BTreeMap<String, String> {
         ("false_discovery_rate", settings.false_discovery_rate.to_string()),
         ("ratio_min", rule.ratio_min.to_string()),
         ("events_min", rule.events_min.to_string()),
+        ("users_min", rule.users_min.to_string()),
         ("looks_for", if rule.looks_for == LooksFor::Surge { "surge" } else { "anomaly" }.to_owned()),
         ("pending_ms", ms(rule.pending)),
         ("keep_ms", ms(rule.keep)),

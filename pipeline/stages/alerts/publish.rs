@@ -181,6 +181,7 @@ impl Finding<'_> {
             explained_by: self.explained_by(),
             less: self.moment.look.is_less(self.moment.rule),
             severity: self.track.severity,
+            few: self.track.state() == v1::AlertState::Pending && !self.moment.are_enough(),
             found_ms: self.track.found.saturating_add(1).saturating_mul(self.moment.settings.bucket_ms()),
             since_ms: self.track.since.saturating_mul(self.moment.settings.bucket_ms()),
             ..Active::default()

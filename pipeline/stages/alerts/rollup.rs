@@ -146,7 +146,7 @@ impl Group {
         let elsewhere =
             |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
         let candidates =
-            self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !self.is_tail(active));
+            self.active.iter().enumerate().filter(|(_, one)| !one.few && !elsewhere(one) && !self.is_tail(one));
         let best = candidates.min_by_key(|(_, active)| {
             let order = (scope::breadth(&active.scope), rank(&active.rule));
             (!active.told, active.found_ms, explained(active), order, active.scope.clone())
@@ -296,6 +296,9 @@ mod tests {
         let stops = Active { less: true, ..active("of=purchases", "unusual_purchases", None) };
         let told_of = told(&[active("of=clicks", "clicks", None), stops, active("of=purchases", "purchases", None)]);
         assert_eq!(told_of, ["of=clicks clicks", "of=purchases unusual_purchases"]);
+        let few =
+            Active { few: true, state: AlertState::Pending.into(), ..active("of=clicks,category=a", "clicks", None) };
+        assert_eq!(told(&[few, active("of=clicks", "clicks", None)]), ["of=clicks clicks"]);
         let part = Active { found_ms: -1, severity: 1, ..active("topic=a", "volume", None) };
         let everything = |severity| Active { severity, ..active("all", "volume", None) };
         assert_eq!(told(&[part.clone(), everything(1)]), ["topic=a volume"]);

@@ -154,6 +154,15 @@ pub fn unescaped(value: &str) -> String {
     value.replace("%2C", ",").replace("%3D", "=").replace("%25", "%")
 }
 
+/// What a scope is known by among those of all groups: a product of two brands, or that is named with its brand and without,
+/// is in two groups, and counted in each.
+pub fn key(group: &str, name: &str) -> String {
+    match kind(name) {
+        ScopeKind::Product if group != bare(name) => format!("{group} {name}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// The kind of a scope by its name.
 pub fn kind(scope: &str) -> ScopeKind {
     let scope = bare(scope);
