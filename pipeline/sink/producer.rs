@@ -411,7 +411,7 @@ mod tests {
         let payload = Some("a result".into());
         let output = Output { topic: "results".into(), partition: None, key: None, payload, headers: Vec::new() };
         // So many that the broker has answered before all are handed in.
-        let outputs = std::iter::repeat(&output).take(1 << 31);
+        let outputs = std::iter::repeat_n(&output, 1 << 31);
         let deadline = Instant::now() + Duration::from_secs(60);
         let refused = producer.produce(outputs, usize::MAX, deadline, &AtomicBool::new(false));
         assert!(matches!(&refused, Err(Trouble::TooLarge(positions)) if positions[0] == 0), "{refused:?}");
