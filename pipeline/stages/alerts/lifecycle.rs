@@ -207,7 +207,7 @@ impl Track {
     fn goes_on(&self, moment: &Moment) -> bool {
         let within = |i: &usize| WINDOWS[*i] <= SUSTAINED_BUCKETS && WINDOWS[*i] <= moment.now + 1 - self.since;
         let longest = (0..WINDOWS.len()).rev().find(within).unwrap_or_default();
-        moment.look.goes_on(moment.rule, longest.max(self.window as usize))
+        moment.look.goes_on(moment.rule, self.window as usize, longest)
     }
 
     fn keep_ms(&self, moment: &Moment) -> i64 {

@@ -107,8 +107,9 @@ impl Mix {
         found
     }
 
-    /// Texts of late beyond what was before; of a share, hits beyond what as many texts had before. Hits are negative texts, or
-    /// of the mean sentiment by how much their scores are below 1.
+    /// Texts of late beyond what was before; of a share, hits beyond what it had before of as many texts of all. Hits are
+    /// negative texts, or of the mean sentiment by how much their scores are below 1. Against its own past, since one may
+    /// always have been in a worse mood than others.
     fn excess(&self, all: &Rate, part: &Rate, signal: Signal, hour: f64) -> f64 {
         match signal.statistic() {
             Statistic::Count => {
@@ -117,16 +118,10 @@ impl Mix {
                 let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
                 f64::from(part.fast) - hour * before / buckets * f64::from(self.fast_buckets)
             }
-            // By how much it has moved the mean: against its own past, since one may always have been in a worse mood.
-            Statistic::Share if signal == Signal::MeanSentiment => {
+            Statistic::Share => {
                 let before = f64::from((part.slow_negative - part.fast_negative).max(0.0));
                 let before_of = f64::from((all.slow - all.fast).max(0.0));
                 f64::from(part.fast_negative) - before / before_of.max(1.0) * f64::from(all.fast)
-            }
-            Statistic::Share => {
-                let share = (f64::from(all.slow_negative - all.fast_negative).max(0.0) + 0.5)
-                    / (f64::from(all.slow - all.fast).max(0.0) + 1.0);
-                f64::from(part.fast_negative) - share * f64::from(part.fast)
             }
         }
     }
@@ -146,10 +141,10 @@ fn rated(all: &Rate, rate: &Rate, signal: Signal) -> Rated {
         Statistic::Share => (rate.fast_negative, all.fast_negative),
     };
     let (count, of) = (f64::from(count), f64::from(of).max(1.0));
-    let earlier = |rate: &Rate| match signal {
-        // What has always been said in a bad mood does not move it.
-        Signal::MeanSentiment => f64::from((rate.slow_negative - rate.fast_negative).max(0.0)),
-        _ => f64::from((rate.slow - rate.fast).max(0.0)),
+    let earlier = |rate: &Rate| match signal.statistic() {
+        Statistic::Count => f64::from((rate.slow - rate.fast).max(0.0)),
+        // What has always been said in a bad mood explains no worse one.
+        Statistic::Share => f64::from((rate.slow_negative - rate.fast_negative).max(0.0)),
     };
     let (before, before_of) = (earlier(rate), earlier(all));
     // As if every term had been in one of the texts before.
@@ -305,6 +300,24 @@ mod tests {
             assert_eq!(parts.len(), 1);
             assert!(parts[0].name == "product=a" && parts[0].excess_share > 0.9, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn what_complaints_always_say_drives_no_share_of_them() {
+        let mut mix = Mix::default();
+        let calm =
+            || bucket(40, 8, &[("refund", 5, 5), ("delivery", 9, 1)], &[("product=a", 4, 4), ("product=b", 36, 4)]);
+        (0..300).for_each(|at| mix.add(at, &calm(), 60_000, Counted::Texts));
+        let worse = bucket(
+            40,
+            24,
+            &[("refund", 5, 5), ("login", 16, 16), ("delivery", 9, 1)],
+            &[("product=a", 4, 4), ("product=b", 36, 20)],
+        );
+        (300..305).for_each(|at| mix.add(at, &worse, 60_000, Counted::Texts));
+        let names = |found: Vec<v1::Driver>| found.into_iter().map(|driver| driver.name).collect::<Vec<_>>();
+        assert_eq!(names(mix.drivers(Signal::NegativeShare, 5)), ["login"]);
+        assert_eq!(names(mix.parts(Signal::NegativeShare, None, 5)), ["product=b"]);
     }
 
     #[test]

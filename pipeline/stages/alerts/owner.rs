@@ -273,7 +273,7 @@ impl<T: Tables> Scoped<'_, T> {
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits, since) = self.anomaly(rule, &track, &self.cell(at, bucket));
+                    let (look, waits, since) = self.anomaly(rule, watched, &track, &self.cell(at, bucket));
                     expects |= waits;
                     began = Some(since);
                     look
@@ -316,13 +316,21 @@ impl<T: Tables> Scoped<'_, T> {
         expects
     }
 
-    /// What the detector says of a bucket, whether it waits for the next one, and since when it is unusual if this one is.
-    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool, i64) {
-        let key = (self.key(), rule.name.clone());
+    /// What the detector says of a bucket, or what the last of them hold together; whether the next one is waited for; and
+    /// since when it is unusual if this one is.
+    fn anomaly(&mut self, rule: &AlertRule, watched: &Watched, track: &Track, cell: &Cell) -> (Look, bool, i64) {
+        let (key, bucket_ms) = ((self.key(), rule.name.clone()), self.settings.bucket_ms());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
         let learns = !track.is_news(cell.at, self.settings);
-        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
-        let (waits, since) = (series.empty < anomaly::EMPTY_MAX, anomaly::since(&series, cell.at, track.told()));
+        let mut look = anomaly::observe(&mut series, rule, cell, bucket_ms, learns);
+        if let (Statistic::Count, Some(past)) = (rule.signal.statistic(), &watched.rise) {
+            look = look.or_stopped(rule, &past.stops(&watched.cells, cell.at, bucket_ms), cell.at, track.told());
+        }
+        let since = match look.best {
+            Some(1..) => Look::stopped_since(watched, cell.at, track.told(), bucket_ms),
+            _ => anomaly::since(&series, cell.at, track.told()),
+        };
+        let waits = series.empty < anomaly::EMPTY_MAX;
         SERIES.put(self.tables, &key, series);
         (look, waits, since)
     }
