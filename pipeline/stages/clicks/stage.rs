@@ -396,7 +396,7 @@ mod tests {
                 include_reviews: false,
                 reviews_bytes_max: 1 << 20,
             },
-            payload_bytes_max: 1000,
+            payload_bytes_max: 4000,
             redactor: Redactor::new(&redaction),
             model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
             segments: None,
@@ -442,12 +442,35 @@ mod tests {
         );
         check(
             r#"{"user_id": "u", "item_id": "p", "action": "view", "price": -2}"#,
-            "invalid: price: expected a finite number of 0 or more, found -2",
+            "invalid: price: expected a number from 0 to 1e12, found -2",
+        );
+        check(
+            r#"{"user_id": "u", "item_id": "p", "action": "view", "price": 1.5e12}"#,
+            "invalid: price: expected a number from 0 to 1e12, found 1500000000000",
         );
         check(
             r#"{"user_id": "u", "item_id": "p", "action": "view", "ts": 1795345201}"#,
             "future: event_time is 3601000 ms ahead, more than clicks.future_ms_max (3600000)",
         );
+    }
+
+    /// State holds names by the hundred in one record, and a record that the broker does not take stops the stage.
+    #[test]
+    fn a_name_that_is_too_long_to_be_remembered_is_refused() {
+        let stage = stage(&[]);
+        let click = |field: &str, bytes: usize| {
+            let mut click = serde_json::json!({"user_id": "u", "item_id": "p", "action": "view"});
+            click[field] = "é".repeat(bytes / 2).into();
+            prepared(&stage, &click.to_string()).map(drop)
+        };
+        let fields = [("user_id", "user"), ("item_id", "item")]
+            .into_iter()
+            .chain(["event_id", "category", "brand", "recommendation_id"].map(|name| (name, name)));
+        for (at, name) in fields {
+            assert_eq!(click(at, 1024), Ok(()), "{name}");
+            let expected = format!("invalid: {name}: expected 1024 bytes at most, found 1026");
+            assert_eq!(click(at, 1026), Err(expected));
+        }
     }
 
     #[test]

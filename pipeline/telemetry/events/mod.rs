@@ -17,7 +17,7 @@ pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFli
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
-pub use look_up::{BoardMeasured, BoardRead, LookUpOutcome, LookedUp, UserMisplaced};
+pub use look_up::{AddressShared, BoardMeasured, BoardRead, LookUpOutcome, LookedUp, UserMisplaced};
 pub use notify::{AlertUnreadable, AlertsMissed, Delivered, DeliveryFailed, ReceiverMeasured, ReceiverStarted};
 pub use process::{Started, Stopped, Stopping};
 pub use recommend::{ListsRead, Recommending};

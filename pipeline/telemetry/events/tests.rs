@@ -47,6 +47,7 @@ fn emit_everything() {
     BoardMeasured { board: "alerts", bytes: 1_000, bytes_max: 2_000 }.emit();
     TableRead { table: "lists", complete: true }.emit();
     UserMisplaced { topic: "clicks", partition: 3 }.emit();
+    AddressShared { url: "http://a:1", instance: "b" }.emit();
     AlertsFiring { rule: "volume", severity: crate::event::v1::Severity::Critical, alerts: 2 }.emit();
     let mut alerts = AlertsObserved::default();
     (alerts.texts, alerts.too_late, alerts.late_sums, alerts.trends) = (9, 1, 2, 4);
