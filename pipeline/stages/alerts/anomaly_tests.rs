@@ -90,7 +90,7 @@ fn what_stops_is_told_of_and_ends_when_it_is_back() {
     assert_eq!((evidence.terms.len(), evidence.parts.len()), (0, 0), "what is not there has no words");
     assert_eq!(evidence.parameters["looks_for"], "anomaly");
     assert!(alert.summary_en.starts_with("Brand own: 0 texts in 1 min, "), "{}", alert.summary_en);
-    assert!(alert.summary_zh.starts_with("品牌 own：1 分钟内有 0 条，预期 "), "{}", alert.summary_zh);
+    assert!(alert.summary_zh.starts_with("品牌 own：1 分钟内有 0 条文本，预期 "), "{}", alert.summary_zh);
 }
 
 /// A small shop: of no minute is much expected, and an evening is no outage.
