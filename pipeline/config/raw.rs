@@ -360,6 +360,9 @@ pub struct AlertRule {
     /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected, or below it for an anomaly. Absent: 5.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub events_min: Option<u64>,
+    /// Different users that it takes before it fires, where users are named: what a few people do is no crowd. Of anomalies, of those that are more. Absent: 3 of clicks, purchases and carts, 1 of others.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub users_min: Option<u64>,
     /// Milliseconds that it must last before it fires. Absent: as long as a bucket.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub pending_ms: Option<u64>,

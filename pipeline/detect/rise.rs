@@ -71,6 +71,8 @@ const REACH_EVENTS: f64 = 3.0;
 const ADOPTED_MAX: f64 = 1e6;
 /// No clipping before the level is known.
 const CLIP_AFTER_BUCKETS: f64 = 30.0;
+/// An earlier start must make what followed so much more improbable, as a logarithm of likelihoods: that of one in seven.
+const START_GAIN: f64 = 2.0;
 /// Half an event more: what is not seen is not impossible.
 const PRIOR: f64 = 0.5;
 /// Standard deviations to either side that hold 98 of 100 of a normal distribution.
@@ -523,7 +525,8 @@ pub fn stopped_since(now: i64, first: i64, x: impl Fn(i64) -> f64, expected: imp
     start(now, first, x, expected, |_, seen, mean| seen < mean)
 }
 
-/// The most improbable start among those that can be one, by their bucket and what followed and was expected from there.
+/// The most improbable start among those that can be one, by their bucket and what followed and was expected from there. Of
+/// those that are about as improbable it is the last: chance alone would have it earlier.
 fn start(
     now: i64,
     first: i64,
@@ -536,7 +539,7 @@ fn start(
         seen += x(at);
         mean += expected(at).max(1e-9);
         let ratio = if seen > 0.0 { seen * (seen / mean).ln() } else { 0.0 } - (seen - mean);
-        if ratio > best.0 && can_be(at, seen, mean) {
+        if ratio > best.0 + START_GAIN && can_be(at, seen, mean) {
             best = (ratio, at);
         }
     }

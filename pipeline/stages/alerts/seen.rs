@@ -152,6 +152,7 @@ pub mod tests {
             looks_for: LooksFor::Surge,
             ratio_min: 1.3,
             events_min: 5,
+            users_min: 1,
             pending: Duration::from_secs(60),
             keep: Duration::from_secs(300),
         };

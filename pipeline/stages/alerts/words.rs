@@ -17,6 +17,13 @@ pub struct Said<'a> {
     pub emerging: bool,
 }
 
+impl Said<'_> {
+    /// Whether the part that is named first is most of the excess.
+    fn is_mostly(&self) -> bool {
+        self.evidence.parts.first().is_some_and(|part| part.excess_share >= 0.5)
+    }
+}
+
 /// Drivers that are named.
 const NAMED: usize = 3;
 
@@ -80,7 +87,8 @@ pub fn english(said: &Said) -> String {
         text.push_str(" It is new.");
     }
     put_list(&mut text, " Mostly about ", &said.evidence.terms, ", ", ".", |term| format!("“{}”", term.name));
-    put_list(&mut text, " Mostly in ", &said.evidence.parts, ", ", ".", |part| {
+    let within = if said.is_mostly() { " Mostly in " } else { " Partly in " };
+    put_list(&mut text, within, &said.evidence.parts, ", ", ".", |part| {
         format!("{} ({} of the excess)", named(&part.name, &EN_WITHIN), percent(part.excess_share))
     });
     if let Some(discounted) = discounted {
@@ -110,7 +118,8 @@ pub fn chinese(said: &Said) -> String {
         text.push_str("此前未见。");
     }
     put_list(&mut text, "主要涉及", &said.evidence.terms, "、", "。", |term| format!("“{}”", term.name));
-    put_list(&mut text, "主要来自", &said.evidence.parts, "、", "。", |part| {
+    let within = if said.is_mostly() { "主要来自" } else { "部分来自" };
+    put_list(&mut text, within, &said.evidence.parts, "、", "。", |part| {
         format!("{}（占增量的 {}）", named(&part.name, &ZH), percent(part.excess_share))
     });
     if let Some(discounted) = discounted {
