@@ -12,7 +12,7 @@ mod source;
 mod state;
 
 pub use alerts::{AlertsFiring, AlertsObserved};
-pub use clicks::{ClicksObserved, SegmentsMeasured};
+pub use clicks::{ClicksObserved, ClicksWithoutKey, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,

@@ -23,6 +23,7 @@ fn emit_everything() {
     let profiles = [("buyers".to_owned(), 2)].into();
     ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities, profiles }
         .emit("purchase");
+    ClicksWithoutKey { clicks: 3, spread: Some("clicks") }.emit();
     Delivered { receiver: "pager", outcome: "delivered", alerts: 1 }.emit();
     let failed = DeliveryFailed {
         receiver: "pager",
