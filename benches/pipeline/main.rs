@@ -68,7 +68,7 @@ const LATENCY_FOR: Duration = Duration::from_secs(20);
 /// So short that a run has many; compared with as many of them as an hour has minutes.
 const ALERTS_SETTINGS: [&str; 3] = ["alerts.bucket_ms=2000", "alerts.warm_up_ms=120000", "alerts.grace_ms=5000"];
 const ALERTS_PAST: Duration = Duration::from_secs(130);
-const ALERTS_FIRST_RATE: f64 = 1000.0;
+const ALERTS_FIRST_RATE: f64 = 3500.0;
 const ALERTS_FIRST: Duration = Duration::from_secs(40);
 const ALERTS_FOR: Duration = Duration::from_secs(120);
 const ALERTS_SURGES: usize = 100;

@@ -163,11 +163,18 @@ fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX))
 }
 
+/// What was a month ago is no news; where nothing of a key was written for so long, it goes.
+const SERIES_RETENTION_MS: &str = "2592000000";
+
 /// With three replicas, two must have a record before it is acknowledged: one broker can go without a loss or a halt.
 fn new_topic(name: &str, role: Role, plan: Plan) -> NewTopic<'_> {
     let topic = NewTopic::new(name, plan.partitions, TopicReplication::Fixed(plan.replicas));
     let compacted = matches!(role, Role::Changelog | Role::Table);
     let topic = if compacted { topic.set("cleanup.policy", "compact") } else { topic };
+    let topic = match role {
+        Role::Series => topic.set("cleanup.policy", "compact,delete").set("retention.ms", SERIES_RETENTION_MS),
+        _ => topic,
+    };
     match plan.replicas {
         3.. => topic.set("min.insync.replicas", "2").set("unclean.leader.election.enable", "false"),
         _ => topic,
@@ -253,7 +260,7 @@ fn of_alerts(settings: &Settings) -> Vec<(String, Role)> {
         return Vec::new();
     }
     let outputs = [&settings.outputs.alerts, &settings.outputs.trends];
-    let outputs = outputs.into_iter().map(|topic| (topic.clone(), Role::Table));
+    let outputs = outputs.into_iter().map(|topic| (topic.clone(), Role::Series));
     outputs.chain([(repartition(settings), Role::Passage)]).collect()
 }
 
@@ -348,7 +355,7 @@ mod tests {
     fn the_topics_of_alerts_are_wanted_where_they_are_enabled() {
         let wanted = wanted(&settings(&["alerts.enabled=true"]));
         let has = |name: &str, role| wanted.contains(&(name.to_owned(), role));
-        assert!(has("alerts", Role::Table) && has("trends", Role::Table));
+        assert!(has("alerts", Role::Series) && has("trends", Role::Series));
         assert!(has("groundswell-alerts-repartition", Role::Passage));
         for input in ["reviews.scored", "chats.scored", "groundswell-alerts-repartition"] {
             assert!(has(&changelog("groundswell-alerts", input), Role::Changelog), "{input} in {wanted:?}");
@@ -368,6 +375,8 @@ mod tests {
         assert_eq!(made, [("cleanup.policy", "compact")]);
         let table = new_topic("t", Role::Table, Plan { partitions: 6, replicas: 1 }).config;
         assert_eq!(table, made);
+        let series = new_topic("t", Role::Series, Plan { partitions: 6, replicas: 1 }).config;
+        assert_eq!(series, [("cleanup.policy", "compact,delete"), ("retention.ms", SERIES_RETENTION_MS)]);
         let topic =
             |name: &str, partitions| Topic { name: name.into(), partitions, replicas: 1, config: Ok(BTreeMap::new()) };
         let pairs = || [("in".to_owned(), "g-in-changelog".to_owned())].into_iter();

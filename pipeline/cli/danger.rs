@@ -18,6 +18,8 @@ pub enum Role {
     DeadLetters,
     /// An output of which only the newest record of a key counts.
     Table,
+    /// One of which keys go on being new, as those of buckets and incidents do: old ones are to go.
+    Series,
     /// Holds the state of an input's partitions.
     Changelog,
     /// Between two stages, or two halves of one.
@@ -31,6 +33,7 @@ impl Role {
             Role::Output => "output",
             Role::DeadLetters => "dead letters",
             Role::Table => "table",
+            Role::Series => "series",
             Role::Changelog => "state",
             Role::Passage => "repartition",
         }
@@ -62,13 +65,14 @@ pub fn dangers(topics: &[(Topic, Role)], settings: &Settings) -> Vec<Danger> {
             );
         }
         replication(topic, &mut add);
-        if !matches!(role, Role::Changelog | Role::Table) {
+        if !matches!(role, Role::Changelog | Role::Table | Role::Series) {
             retention(topic, *role, &mut add);
         }
         match role {
             Role::Output => output_size(topic, settings, &mut add),
             Role::DeadLetters => letter_size(topic, largest_input, &mut add),
             Role::Table => compaction(topic, "what is known of a key that is not written again is deleted", &mut add),
+            Role::Series => series(topic, &mut add),
             Role::Changelog => changelog(topic, &mut add),
             Role::Input | Role::Passage => {}
         }
@@ -152,6 +156,22 @@ fn compaction(topic: &Topic, deleted: &str, add: &mut impl FnMut(String, String)
     }
 }
 
+/// In either order.
+fn is_both(policy: &str) -> bool {
+    policy.contains("compact") && policy.contains("delete")
+}
+
+fn series(topic: &Topic, add: &mut impl FnMut(String, String)) {
+    if let Some(policy) = topic.setting("cleanup.policy").filter(|policy| !is_both(policy)) {
+        let what = if policy.contains("delete") {
+            "it holds every revision, not the newest alone"
+        } else {
+            "keys that are not written again stay for ever, and it grows"
+        };
+        add(format!("cleanup.policy={policy}: {what}"), "cleanup.policy=compact,delete".into());
+    }
+}
+
 fn output_size(topic: &Topic, settings: &Settings, add: &mut impl FnMut(String, String)) {
     let Some(limit) = topic.number("max.message.bytes") else { return };
     let text = i64::try_from(settings.text.payload_bytes_max).unwrap_or(i64::MAX);
@@ -223,6 +243,16 @@ mod tests {
         check(Role::Input, 3, &[safe, ("retention.ms", "60000")], &["retention.ms=60000"]);
         check(Role::Input, 3, &[safe, ("retention.ms", "-1")], &[]);
         check(Role::Input, 3, &[safe, ("retention.bytes", "1000")], &["retention.bytes=1000"]);
+    }
+
+    #[test]
+    fn a_series_lets_old_keys_go() {
+        check(Role::Series, 3, &[("min.insync.replicas", "2"), ("cleanup.policy", "compact,delete")], &[]);
+        check(Role::Series, 3, &[("min.insync.replicas", "2"), ("cleanup.policy", "delete,compact")], &[]);
+        for policy in ["compact", "delete"] {
+            let written = format!("cleanup.policy={policy}");
+            check(Role::Series, 3, &[("min.insync.replicas", "2"), ("cleanup.policy", policy)], &[written.as_str()]);
+        }
     }
 
     #[test]

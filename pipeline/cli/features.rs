@@ -339,6 +339,7 @@ mod tests {
             profiles: ClicksOutput { topic: "profiles".into(), encoder: protobuf() },
             counts: Default::default(),
             mix: Default::default(),
+            keyless: Default::default(),
         };
         let mut state = State::in_memory(&stage.kinds(), stage.grace_ms());
         let mut found = Vec::new();

@@ -2,6 +2,12 @@ use super::text_event::event_time;
 use crate::event::json::Named;
 use crate::event::{RawRecord, Reason, Rejection, v1};
 
+/// What a name or an id may take. A user's state and what is counted for an item hold hundreds of them, and are one record
+/// each: with names of this length they stay below what brokers take by default.
+const NAME_BYTES_MAX: usize = 1024;
+/// What a price may be in any currency. Sums of squares of such prices are still exact enough for a mean, and finite.
+const PRICE_MAX: f64 = 1e12;
+
 /// Makes whole what a format let through: the same click whichever format it came in.
 ///
 /// `place` says where a field was looked for, for the message.
@@ -15,6 +21,7 @@ pub(super) fn complete(
             return Err(missing(field, &place(field)));
         }
     }
+    check_names(&click)?;
     check_action(click.action, &place)?;
     check_price(click.price)?;
     click.event_time = Some(event_time(click.event_time, record)?);
@@ -37,10 +44,30 @@ fn check_action(action: i32, place: impl Fn(&str) -> String) -> Result<(), Rejec
     }
 }
 
+fn check_names(click: &v1::Click) -> Result<(), Rejection> {
+    let names = [
+        ("event_id", Some(&click.event_id)),
+        ("user", Some(&click.user)),
+        ("item", Some(&click.item)),
+        ("category", click.category.as_ref()),
+        ("brand", click.brand.as_ref()),
+        ("recommendation_id", click.recommendation_id.as_ref()),
+    ];
+    let bytes = names.into_iter().map(|(field, name)| (field, name.map_or(0, String::len)));
+    match bytes.into_iter().find(|(_, bytes)| *bytes > NAME_BYTES_MAX) {
+        Some((field, bytes)) => {
+            let message = format!("{field}: expected {NAME_BYTES_MAX} bytes at most, found {bytes}");
+            Err(Rejection::new(Reason::Invalid, message))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_price(price: Option<f64>) -> Result<(), Rejection> {
     match price {
-        Some(price) if !price.is_finite() || price < 0.0 => {
-            Err(Rejection::new(Reason::Invalid, format!("price: expected a finite number of 0 or more, found {price}")))
+        Some(price) if !(0.0..=PRICE_MAX).contains(&price) => {
+            let message = format!("price: expected a number from 0 to {PRICE_MAX:e}, found {price}");
+            Err(Rejection::new(Reason::Invalid, message))
         }
         _ => Ok(()),
     }

@@ -104,7 +104,8 @@ impl ClickDecoder {
         Ok(Self { reader: Reader::new(input, &v1::Click::full_name(), schemas)? })
     }
 
-    /// Decodes, maps and completes one record: user, item, action, time and id are there, the price is finite.
+    /// Decodes, maps and completes one record: user, item, action, time and id are there, no name is too long to be
+    /// remembered, and the price is one.
     pub fn decode(&self, record: &RawRecord) -> Result<Decoded<v1::Click>, Rejection> {
         match self.reader.read::<v1::Click>(record)? {
             Decoded::NeedsSchema(id) => Ok(Decoded::NeedsSchema(id)),

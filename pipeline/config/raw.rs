@@ -352,7 +352,7 @@ pub struct AlertRule {
     pub signal: Option<Signal>,
     /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,
-    /// What of it is an alert. `surge`: more than expected (of `mean_sentiment`, worse), in the last bucket or in the last 5, 15 and 60 together, also of small numbers. `anomaly`: anything out of the ordinary for this series, less as well as more, as `groundswell detect` has it, in a single bucket: that nothing comes shows where some forty a bucket are usual; it takes 150 buckets to know the series, about a kilobyte for each scope, and says nothing before a bucket's grace has passed. Absent: `surge`.
+    /// What of it is an alert. `surge`: more than expected (of `mean_sentiment`, worse), in the last bucket or in the last 5, 15 and 60 together, also of small numbers. `anomaly`: anything out of the ordinary for this series, less as well as more, as `groundswell detect` has it, in a single bucket: that nothing comes shows at once where some forty a bucket are usual, and where fewer are, of what is counted, in the last 5, 15 and 60 together, once two days have shown the hours; it takes 150 buckets to know the series, about a kilobyte for each scope, and says nothing before a bucket's grace has passed. Absent: `surge`.
     pub looks_for: Option<LooksFor>,
     /// How many times as much as expected it must be, at least; of a share, how many times the odds: from 15 % to 19 %, from 60 % to 66 %; of `mean_sentiment`, likewise for its distance from 1 as a part of 2. For an anomaly, also how many times as little. Absent: 1.3.
     #[schemars(range(min = 1.0, max = 1000.0))]
@@ -360,6 +360,9 @@ pub struct AlertRule {
     /// Texts, negative texts, clicks or whatever the signal counts, that the window must hold beyond what is expected, or below it for an anomaly. Absent: 5.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub events_min: Option<u64>,
+    /// Different users that it takes before it fires, where users are named: what a few people do is no crowd. Of anomalies, of those that are more. Absent: 3 of clicks, purchases and carts, 1 of others.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub users_min: Option<u64>,
     /// Milliseconds that it must last before it fires. Absent: as long as a bucket.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub pending_ms: Option<u64>,

@@ -95,7 +95,7 @@ fn key(page: &mut String, table: &str, entry: &Entry, defaults: &[Default]) {
     let below = format!("{path}.");
     let is_there = |default: &Default| default.table == path || default.table.starts_with(&below);
     if matches!(entry.shape, Shape::Map(_)) && defaults.iter().any(is_there) {
-        put(page, format_args!("\nFor example:\n\n```toml\n{}```\n", excerpt(&path).replace('#', "")));
+        put(page, format_args!("\nFor example:\n\n```toml\n{}```\n", uncommented(&excerpt(&path))));
     }
     if path == "kafka.librdkafka" {
         put(page, format_args!("\nRefused are:\n\n"));
@@ -104,6 +104,15 @@ fn key(page: &mut String, table: &str, entry: &Entry, defaults: &[Default]) {
     if let Some(default) = written(table, entry, defaults).filter(|default| !default.reason.is_empty()) {
         put(page, format_args!("\nWhy this default: {}\n", default.reason));
     }
+}
+
+/// Examples as they are to be written; sentences stay comments.
+fn uncommented(toml: &str) -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    toml.lines().map(line).collect()
 }
 
 /// Type, default or example, and the environment variable.

@@ -71,6 +71,8 @@ const REACH_EVENTS: f64 = 3.0;
 const ADOPTED_MAX: f64 = 1e6;
 /// No clipping before the level is known.
 const CLIP_AFTER_BUCKETS: f64 = 30.0;
+/// An earlier start must make what followed so much more improbable, as a logarithm of likelihoods: that of one in seven.
+const START_GAIN: f64 = 2.0;
 /// Half an event more: what is not seen is not impossible.
 const PRIOR: f64 = 0.5;
 /// Standard deviations to either side that hold 98 of 100 of a normal distribution.
@@ -158,7 +160,7 @@ pub struct Window {
     pub expected: f64,
     pub low: f64,
     pub high: f64,
-    /// The probability of as much or more; not below [`P_MIN`].
+    /// The probability of as much or more, of [`Rise::stops`] of as little or less; not below [`P_MIN`].
     pub p_value: f64,
 }
 
@@ -234,10 +236,15 @@ impl Rise {
         if 4.0 * level < LULL_EVENTS || events > 4.0 * level {
             return false;
         }
-        let Expected { mean, doubt, .. } = self.events_expected(i, at, bucket_ms);
-        mean >= LULL_EVENTS
-            && events < mean / 2.0
-            && count::tails(events.round(), mean, 1.0 / (self.count_spread(i) + doubt)).0 < LULL_P
+        self.p_of_so_few(i, events, self.events_expected(i, at, bucket_ms)) < LULL_P
+    }
+
+    /// The probability of so few events or fewer, where they are less than half of what is expected and that is not little.
+    fn p_of_so_few(&self, i: usize, events: f64, Expected { mean, doubt, .. }: Expected) -> f64 {
+        if mean < LULL_EVENTS || events >= mean / 2.0 {
+            return 1.0;
+        }
+        count::tails(events.round(), mean, 1.0 / (self.count_spread(i) + doubt)).0
     }
 
     /// Leaves out the buckets before `to`: neither many nor few, they say nothing of the usual.
@@ -296,6 +303,19 @@ impl Rise {
                 1.0
             };
             Window { p_value: p.clamp(P_MIN, 1.0), ..around(i, sums, mean, deviation) }
+        })
+    }
+
+    /// Is the number of events less than half of what is expected? `None` also while the hours of the day are not known:
+    /// an evening is no outage.
+    pub fn stops(&self, cells: &[Cell], now: i64, bucket_ms: i64) -> [Option<Window>; WINDOWS.len()] {
+        if !self.knows_hours(bucket_ms) {
+            return [None; WINDOWS.len()];
+        }
+        self.windows(cells, now, |i, sums| {
+            let expected = self.events_expected(i, now, bucket_ms);
+            let p_value = self.p_of_so_few(i, sums.events, expected).clamp(P_MIN, 1.0);
+            Window { p_value, ..around(i, sums, expected.mean, expected.deviation) }
         })
     }
 
@@ -496,13 +516,30 @@ impl Rise {
 /// past. `expected` says what a bucket's `x` is expected to be; the statistic is Poisson's likelihood ratio (Kulldorff, A
 /// spatial scan statistic, 1997).
 pub fn since(now: i64, first: i64, x: impl Fn(i64) -> f64, expected: impl Fn(i64) -> f64) -> i64 {
+    // A start without events is none.
+    start(now, first, &x, expected, |at, seen, mean| seen > mean && x(at) > 0.0)
+}
+
+/// The same of what has been less.
+pub fn stopped_since(now: i64, first: i64, x: impl Fn(i64) -> f64, expected: impl Fn(i64) -> f64) -> i64 {
+    start(now, first, x, expected, |_, seen, mean| seen < mean)
+}
+
+/// The most improbable start among those that can be one, by their bucket and what followed and was expected from there. Of
+/// those that are about as improbable it is the last: chance alone would have it earlier.
+fn start(
+    now: i64,
+    first: i64,
+    x: impl Fn(i64) -> f64,
+    expected: impl Fn(i64) -> f64,
+    can_be: impl Fn(i64, f64, f64) -> bool,
+) -> i64 {
     let (mut seen, mut mean, mut best) = (0.0, 0.0, (0.0, now));
     for at in (first.max(now + 1 - WINDOWS[3])..=now).rev() {
         seen += x(at);
         mean += expected(at).max(1e-9);
-        let ratio = if seen > mean { seen * (seen / mean).ln() - (seen - mean) } else { 0.0 };
-        // A start without events is none.
-        if ratio > best.0 && x(at) > 0.0 {
+        let ratio = if seen > 0.0 { seen * (seen / mean).ln() } else { 0.0 } - (seen - mean);
+        if ratio > best.0 + START_GAIN && can_be(at, seen, mean) {
             best = (ratio, at);
         }
     }
@@ -669,6 +706,25 @@ mod tests {
         assert!(large <= 1 && small <= 40, "{large}, {small}");
         let (large, small) = (delay(1.0, 0.8)[1].unwrap(), delay(1.0, 0.4)[1].unwrap());
         assert!(large <= 5 && small <= 55, "{large}, {small}");
+    }
+
+    /// Four days of a small series with quiet nights, and in the last of them nothing for as long as told.
+    #[test]
+    fn what_stops_is_found_and_a_night_is_none() {
+        let least = |silence: std::ops::Range<i64>| {
+            let (mut dice, mut series) = (Dice::new(13), Series::new());
+            let mut least = 1.0f64;
+            for at in 0..5_760 {
+                let mean = if at % 1_440 < 900 { 3.0 } else { 0.3 };
+                series.push(at, if silence.contains(&at) { 0 } else { dice.poisson(mean) }, 0);
+                let stops = series.rise.stops(&series.cells, at, MINUTE);
+                assert!(at >= 2_880 || stops == [None; 4], "hours are not known at {at}");
+                least = stops.iter().flatten().map(|window| window.p_value).fold(least, f64::min);
+            }
+            least
+        };
+        assert!(least(0..0) > 1e-5, "{}", least(0..0));
+        assert!(least(4_620..4_630) < 1e-8, "{}", least(4_620..4_630));
     }
 
     /// The expected events of the hour that ends with the last bucket, after a surge of an hour and without it.

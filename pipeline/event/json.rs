@@ -133,8 +133,8 @@ impl<T: Named> Visitor<'_> for EnumVisitor<T> {
     }
 }
 
-/// Times: RFC 3339 in UTC with milliseconds on output. On input RFC 3339 with any offset, or a number of seconds or of
-/// milliseconds since 1970, also as a string. Finer parts are cut off, so that JSON and Protobuf say the same.
+/// Times: RFC 3339 in UTC with milliseconds on output. On input RFC 3339 with any offset or ` UTC`, or a number of seconds
+/// or of milliseconds since 1970, also as a string. Finer parts are cut off, so that JSON and Protobuf say the same.
 pub(crate) mod time {
     use super::*;
 
@@ -175,7 +175,9 @@ pub(crate) mod time {
         if let Ok(number) = text.parse::<f64>() {
             return from_number(number);
         }
-        let time: jiff::Timestamp = text.parse().ok()?;
+        // As databases export them: `2019-10-01 00:00:00 UTC`.
+        let written = text.strip_suffix(" UTC").map(|time| format!("{time}Z"));
+        let time: jiff::Timestamp = written.as_deref().unwrap_or(text).parse().ok()?;
         from_ms(i64::try_from(time.as_nanosecond().div_euclid(1_000_000)).ok()?)
     }
 

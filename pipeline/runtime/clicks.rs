@@ -117,6 +117,7 @@ pub fn clicks_stage(
         opinions: opinions(settings),
         counts: Mutex::default(),
         mix: Mutex::default(),
+        keyless: Mutex::default(),
     })
 }
 

@@ -3,8 +3,8 @@
 //! An engine reads what is committed, which costs it about as much as a click; what is written from that is written by
 //! whoever asked. A question that nobody waits for any more is passed over.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -23,6 +23,8 @@ pub type Reader = Box<dyn FnMut(&mut State) -> Option<Unwritten> + Send>;
 pub struct Question {
     /// Where the answer lies if it lies anywhere; none where that is not known.
     pub places: Vec<TopicPartition>,
+    /// Says whether it is looked for in all other partitions where it does not lie there.
+    pub searches: Arc<Searches>,
     pub until: Instant,
     pub read: Reader,
     pub done: Box<dyn FnOnce(Looked) + Send>,
@@ -93,7 +95,7 @@ impl Asked {
             }
             let missing = self.missing();
             // Where producers place keys in another way than is assumed, it may be anywhere.
-            if missing.restoring || !missing.elsewhere.is_empty() {
+            if missing.restoring || !missing.elsewhere.is_empty() || !self.may_search() {
                 return (self.question.done)(Looked::Missing(missing));
             }
             self.back = true;
@@ -128,6 +130,10 @@ impl Asked {
         None
     }
 
+    fn may_search(&self) -> bool {
+        self.question.places.is_empty() || self.question.searches.may(Instant::now())
+    }
+
     fn missing(&self) -> Missing {
         let places = &self.question.places;
         // Without a partition of its own and without knowing of others', an instance cannot say that somebody is unknown.
@@ -150,11 +156,50 @@ pub struct UserLookUps {
     ask: Ask,
     /// `None`: this instance knows of no others.
     owners: Option<Arc<Owners>>,
+    searches: Arc<Searches>,
+}
+
+/// Searches through all partitions for users who are not where they should be.
+///
+/// Where producers place keys as `http.partitioner` says, nobody is ever found so, and whoever asks for users that do not
+/// exist makes the engine look into each partition in vain. So as long as nobody has been found, a few a second are enough
+/// to notice a wrong setting; from the first one that is, all that are not in their place are searched for.
+#[derive(Default)]
+pub struct Searches(Mutex<Searched>);
+
+#[derive(Default)]
+struct Searched {
+    found: bool,
+    /// The second that is counted, from its beginning.
+    since: Option<Instant>,
+    searches: u32,
+}
+
+const SEARCHES_A_SECOND: u32 = 10;
+
+impl Searches {
+    fn may(&self, now: Instant) -> bool {
+        let mut searched = self.lock();
+        if searched.since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
+            (searched.since, searched.searches) = (Some(now), 0);
+        }
+        let may = searched.found || searched.searches < SEARCHES_A_SECOND;
+        searched.searches += 1;
+        may
+    }
+
+    fn found(&self) {
+        self.lock().found = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Searched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl UserLookUps {
     pub(super) fn new(stage: &Arc<ClicksStage>, running: &Running, owners: Option<Arc<Owners>>) -> Option<Self> {
-        Some(Self { stage: stage.clone(), ask: running.ask()?, owners })
+        Some(Self { stage: stage.clone(), ask: running.ask()?, owners, searches: Arc::default() })
     }
 
     /// The reply is called on the engine's thread, and dropped where the engine has ended.
@@ -173,10 +218,11 @@ impl UserLookUps {
             Some(None) => (Vec::new(), true),
             None => (Vec::new(), false),
         };
-        let looked_in = places.clone();
+        let (looked_in, searches) = (places.clone(), self.searches.clone());
         let done = move |looked| match looked {
             Looked::Found { unwritten, misplaced } => {
                 if let Some(place) = misplaced {
+                    searches.found();
                     UserMisplaced { topic: &place.topic, partition: place.partition }.emit();
                 }
                 reply(Found::Here(unwritten));
@@ -190,7 +236,7 @@ impl UserLookUps {
             }
             Looked::Missing(_) => reply(newcomer.map_or(Found::Unknown, Found::Here)),
         };
-        (self.ask)(Question { places, until, read, done: Box::new(done) });
+        (self.ask)(Question { places, searches: self.searches.clone(), until, read, done: Box::new(done) });
     }
 
     fn reader(&self, name: &str, about: About) -> Reader {
@@ -237,9 +283,7 @@ fn json(event: &impl serde::Serialize) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, channel};
-    use std::time::Duration;
 
     use super::*;
     use crate::state::{Kind, Kinds, Table};
@@ -263,6 +307,15 @@ mod tests {
 
     /// What comes of asking for `u` in these places, and which engines were asked, in their order.
     fn asked(engines: &[&[Held]], places: &[i32], first: usize) -> (String, Vec<usize>) {
+        asked_within(&Arc::default(), engines, places, first)
+    }
+
+    fn asked_within(
+        searches: &Arc<Searches>,
+        engines: &[&[Held]],
+        places: &[i32],
+        first: usize,
+    ) -> (String, Vec<usize>) {
         let (ways, visits): (Vec<AskEngine>, Vec<Receiver<Asked>>) = engines
             .iter()
             .map(|_| {
@@ -275,6 +328,7 @@ mod tests {
         let (told, answer) = channel();
         let question = Question {
             places: places.iter().copied().map(place).collect(),
+            searches: searches.clone(),
             until: Instant::now() + Duration::from_secs(600),
             read: Box::new(|state| {
                 let user = NAMES.get(&mut state.committed_of(Side::Observe), "u")?;
@@ -322,5 +376,27 @@ mod tests {
         ] {
             assert_eq!(asked(engines, places, first), (expected.to_owned(), order.to_vec()), "{engines:?} {places:?}");
         }
+    }
+    /// Whoever asks for users that do not exist does not make the engines look into all partitions each time.
+    #[test]
+    fn searches_for_those_who_are_nowhere_are_few_until_one_is_found() {
+        let searches = Searches::default();
+        let start = Instant::now();
+        let granted = |at| (0..100).filter(|_| searches.may(at)).count() as u32;
+        assert_eq!(granted(start), SEARCHES_A_SECOND);
+        assert_eq!(granted(start + Duration::from_millis(999)), 0);
+        assert_eq!(granted(start + Duration::from_secs(1)), SEARCHES_A_SECOND);
+        searches.found();
+        assert_eq!(granted(start + Duration::from_secs(1)), 100);
+
+        let engines: &[&[Held]] = &[&[(0, Some("v"))], &[(1, Some("u"))]];
+        let spent = Arc::new(Searches::default());
+        // Of a second that does not end within the test.
+        spent.may(start + Duration::from_secs(3600));
+        assert!((1..SEARCHES_A_SECOND).all(|_| spent.may(start)));
+        assert_eq!(asked_within(&spent, engines, &[0], 0), ("missing, 0 elsewhere".into(), vec![0, 1]));
+        assert_eq!(asked_within(&spent, engines, &[], 0).0, "found", "it may be anywhere");
+        spent.found();
+        assert_eq!(asked_within(&spent, engines, &[0], 0).0, "misplaced in clicks/1");
     }
 }

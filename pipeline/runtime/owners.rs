@@ -24,7 +24,7 @@ use crate::event::{Error, TopicPartition};
 use crate::kafka::{broker_error, client_config};
 use crate::stages::Stage;
 use crate::stages::clicks::ClicksStage;
-use crate::telemetry::BrokerFailed;
+use crate::telemetry::{AddressShared, BrokerFailed};
 
 /// Before a partition is claimed that was claimed before.
 const CLAIM_AGAIN: Duration = Duration::from_secs(3);
@@ -72,8 +72,8 @@ impl Holdings {
 pub struct Owners {
     topics: Vec<String>,
     partitioner: Partitioner,
-    /// Where this instance answers.
-    own_url: String,
+    /// Who this instance is and where it answers.
+    own: Claim,
     known: Mutex<Known>,
 }
 
@@ -81,19 +81,19 @@ pub struct Owners {
 struct Known {
     /// By topic: how many partitions it has.
     partitions: HashMap<String, i32>,
-    urls: HashMap<TopicPartition, String>,
+    claims: HashMap<TopicPartition, Claim>,
 }
 
 /// A record's value.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Claim {
     instance: String,
     url: String,
 }
 
 impl Owners {
-    fn new(settings: &Settings, topics: Vec<String>, own_url: String) -> Owners {
-        Owners { topics, partitioner: settings.http.partitioner, own_url, known: Mutex::default() }
+    fn new(settings: &Settings, topics: Vec<String>, own: Claim) -> Owners {
+        Owners { topics, partitioner: settings.http.partitioner, own, known: Mutex::default() }
     }
 
     /// Where the user is remembered, if anywhere: one partition of each topic but those already asked. `None` until it is
@@ -111,7 +111,8 @@ impl Owners {
     /// The first of these places that another instance says it has, and where that one answers.
     pub fn url(&self, places: &[TopicPartition]) -> Option<String> {
         let known = self.known();
-        places.iter().find_map(|place| known.urls.get(place).filter(|url| **url != self.own_url).cloned())
+        let others = places.iter().filter_map(|place| known.claims.get(place)).find(|claim| claim.url != self.own.url);
+        others.map(|claim| claim.url.clone())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -124,13 +125,20 @@ impl Owners {
             return false;
         };
         let Some(value) = value else {
-            self.known().urls.remove(&place);
+            self.known().claims.remove(&place);
             return true;
         };
         let claim: Option<Claim> = serde_json::from_slice(value).ok();
         let Some(claim) = claim.filter(|claim| is_base(&claim.url)) else { return false };
-        self.known().urls.insert(place, claim.url);
+        self.known().claims.insert(place, claim);
         true
+    }
+
+    /// Of what is known, who else says that it answers here.
+    fn namesake(&self, place: &TopicPartition) -> Option<String> {
+        let known = self.known();
+        let claim = known.claims.get(place)?;
+        (claim.url == self.own.url && claim.instance != self.own.instance).then(|| claim.instance.clone())
     }
 }
 
@@ -151,8 +159,8 @@ pub fn start_owners(
         .set("message.timeout.ms", CLAIM_MAX.as_millis().to_string());
     let producer =
         config.create_with_context(Told).map_err(|e| broker_error("cannot create the producer of owners", &e))?;
-    let owners = Arc::new(Owners::new(settings, topics, url.clone()));
     let claim = Claim { instance: settings.instance.clone(), url };
+    let owners = Arc::new(Owners::new(settings, topics, claim.clone()));
     let claimant = Claimant {
         owners: owners.clone(),
         held,
@@ -183,7 +191,12 @@ struct Claimant {
 
 impl Table for Claimant {
     fn take(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        self.owners.take(key, value)
+        let taken = self.owners.take(key, value);
+        // What was said before this instance ran may have been said by itself, under an earlier name.
+        if let Some(instance) = self.complete.then(|| self.owners.namesake(&place(key)?)).flatten() {
+            AddressShared { url: &self.owners.own.url, instance: &instance }.emit();
+        }
+        taken
     }
 
     fn complete(&mut self, _: u64, _: u64) {
@@ -231,7 +244,7 @@ impl Claimant {
         let held = self.held.get();
         self.claimed.retain(|place, _| held.contains(place));
         for place in held {
-            let said = self.owners.known().urls.get(&place).is_some_and(|url| *url == self.owners.own_url);
+            let said = self.owners.known().claims.get(&place) == Some(&self.owners.own);
             let waits = self.claimed.get(&place).is_some_and(|at| now < *at + CLAIM_AGAIN);
             if said || waits {
                 continue;
@@ -343,7 +356,8 @@ mod tests {
     fn owners() -> Owners {
         let sets = ["instance.name=a", "http.advertised_url=http://a:1"].map(str::to_owned);
         let settings = crate::config::load(None, &sets, std::iter::empty()).unwrap();
-        Owners::new(&settings, vec!["clicks".into()], "http://a:1".into())
+        let own = Claim { instance: "a".into(), url: "http://a:1".into() };
+        Owners::new(&settings, vec!["clicks".into()], own)
     }
 
     #[test]
@@ -363,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn two_instances_with_one_address_are_noticed() {
+        let owners = owners();
+        let claimed = |claim: &str| {
+            assert!(owners.take(b"clicks/0", Some(claim.as_bytes())));
+            owners.namesake(&place(b"clicks/0").unwrap())
+        };
+        assert_eq!(claimed(r#"{"instance":"a","url":"http://a:1"}"#), None);
+        assert_eq!(claimed(r#"{"instance":"b","url":"http://b:1"}"#), None);
+        assert_eq!(claimed(r#"{"instance":"b","url":"http://a:1"}"#), Some("b".into()));
+        let places = [place(b"clicks/0").unwrap()];
+        assert_eq!(owners.url(&places), None, "a question is never sent back to where it was asked");
+        assert_ne!(owners.known().claims.get(&places[0]), Some(&owners.own), "and the partition is claimed again");
+    }
+
+    #[test]
     fn what_is_no_claim_is_passed_over() {
         let owners = owners();
         let claim: &[u8] = br#"{"instance":"b","url":"http://b:1"}"#;
@@ -375,6 +404,6 @@ mod tests {
             assert!(!owners.take(b"clicks/0", Some(&claim)), "{url}");
         }
         assert!(!owners.take(b"clicks/0", Some(b"{")));
-        assert!(owners.known().urls.is_empty());
+        assert!(owners.known().claims.is_empty());
     }
 }

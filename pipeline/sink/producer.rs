@@ -19,6 +19,8 @@ use crate::kafka::{self, GroupMetadata, broker_error, is_refusal, is_stale};
 const ACKNOWLEDGED_STEP: Duration = Duration::from_micros(300);
 /// How long the producer waits for room in librdkafka's own queue before it looks again.
 const QUEUE_FULL_STEP: Duration = Duration::from_millis(2);
+/// How long after a transaction has failed the report is waited for that says why.
+const FAILURE_MAX: Duration = Duration::from_millis(200);
 
 /// What can go wrong with an epoch, by what has to be done about it.
 #[derive(Debug)]
@@ -148,9 +150,22 @@ impl EpochProducer {
                         record = back;
                     }
                     Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Trouble::TooLarge(vec![position])),
-                    _ => return Err(trouble("produce", Asked::Write(Some(position)), &error)),
+                    _ => {
+                        self.wait_for_failure();
+                        self.delivery_failures()?;
+                        return Err(trouble("produce", Asked::Write(Some(position)), &error));
+                    }
                 },
             }
+        }
+    }
+
+    /// A transaction takes no more outputs once one of them has failed, and does not say which: its report does, a moment
+    /// later.
+    fn wait_for_failure(&self) {
+        let deadline = Instant::now() + FAILURE_MAX;
+        while self.transactional && self.producer.context().reports().failed.is_empty() && Instant::now() < deadline {
+            self.wait(ACKNOWLEDGED_STEP);
         }
     }
 
@@ -367,5 +382,38 @@ impl ProducerContext for Context {
             Ok(message) => self.reports().acknowledge(opaque, message),
             Err((error, _)) => self.reports().add(opaque, error.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::config;
+
+    /// A regression: the error that stands for "the transaction has failed" was taken for all there is to know, and the
+    /// same epoch was tried for ever.
+    #[test]
+    fn an_output_that_is_refused_while_others_are_handed_in_is_named() {
+        let broker: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).unwrap();
+        broker.create_topic("results", 1, 1).unwrap();
+        let servers = format!("kafka.bootstrap_servers={}", broker.bootstrap_servers());
+        let sets = ["instance.name=a".to_owned(), servers];
+        let settings = config::load(None, &sets, std::iter::empty()).unwrap();
+        let transaction = Some(("id", Duration::from_secs(60)));
+        let producer = EpochProducer::new(&settings.kafka, "id", transaction, None, false).unwrap();
+        producer.init_transactions(Duration::from_secs(30)).unwrap();
+        broker.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+        producer.begin().unwrap();
+        let payload = Some("a result".into());
+        let output = Output { topic: "results".into(), partition: None, key: None, payload, headers: Vec::new() };
+        // So many that the broker has answered before all are handed in.
+        let outputs = std::iter::repeat_n(&output, 1 << 31);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let refused = producer.produce(outputs, usize::MAX, deadline, &AtomicBool::new(false));
+        assert!(matches!(&refused, Err(Trouble::TooLarge(positions)) if positions[0] == 0), "{refused:?}");
     }
 }

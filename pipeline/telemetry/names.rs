@@ -150,6 +150,13 @@ pub(super) static CLICKS: Metric = Metric {
     labels: &["outcome"],
     help: "Clicks observed, by outcome: counted in a session, or too_late for any; those of epochs that were aborted count again.",
 };
+pub(super) static CLICKS_WITHOUT_KEY: Metric = Metric {
+    name: "groundswell_clicks_without_key_total",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Clicks whose record has no key: those of one user lie in any partition, and each partition remembers a user of its own. Those of epochs that were aborted count again.",
+};
 pub(super) static SESSIONS: Metric = Metric {
     name: "groundswell_sessions_total",
     kind: Kind::Counter,
@@ -605,6 +612,7 @@ pub static ALL: &[&Metric] = &[
     &REDACTIONS,
     &TRUNCATED,
     &CLICKS,
+    &CLICKS_WITHOUT_KEY,
     &SESSIONS,
     &PURCHASE_PROBABILITY,
     &PROFILES,

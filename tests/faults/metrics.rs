@@ -36,9 +36,10 @@ const OF_STATE: [&str; 10] = [
 ];
 
 /// Those of the stage for clicks, which this test does not run.
-const OF_CLICKS: [&str; 13] = [
+const OF_CLICKS: [&str; 14] = [
     "groundswell_look_up_seconds",
     "groundswell_clicks_total",
+    "groundswell_clicks_without_key_total",
     "groundswell_sessions_total",
     "groundswell_purchase_probability",
     "groundswell_profiles_total",

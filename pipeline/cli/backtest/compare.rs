@@ -54,7 +54,8 @@ mod tests {
             resolved_time: time::from_ms(*to),
             ..v1::Alert::default()
         };
-        Played { alerts: alerts.iter().map(alert).collect(), ..Played::default() }
+        let told = alerts.iter().map(|(id, ..)| (*id).to_owned()).collect();
+        Played { alerts: alerts.iter().map(alert).collect(), told, ..Played::default() }
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn section(page: &mut String, run: &Run, only: &[String]) {
     page.push_str("</p>\n");
     timeline(page, played.first_ms, played.last_ms, &told);
     told.iter().for_each(|alert| article(page, alert, only.contains(&alert.id)));
-    let quiet: Vec<&v1::Alert> = played.alerts.iter().filter(|alert| !alert.is_told()).collect();
+    let quiet: Vec<&v1::Alert> = played.alerts.iter().filter(|alert| !played.is_told(alert)).collect();
     if !quiet.is_empty() {
         put(page, format_args!("<details><summary>{} alerts that nobody was told of</summary><ul>\n", quiet.len()));
         for alert in quiet {

@@ -1,6 +1,6 @@
 //! A history of scored texts, clicks and dead letters, through the alerts' own code.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -51,12 +51,18 @@ pub struct Played {
     /// Every revision, in the order in which they were written.
     pub history: Vec<Revision>,
     pub trends: u64,
+    /// The ids of those that fired while nothing kept them quiet.
+    pub told: HashSet<String>,
 }
 
 impl Played {
-    /// Alerts that somebody would have been told of.
+    /// Alerts that somebody would have been told of, though another may have taken them in since.
     pub fn told(&self) -> Vec<&v1::Alert> {
-        self.alerts.iter().filter(|alert| alert.is_told()).collect()
+        self.alerts.iter().filter(|alert| self.is_told(alert)).collect()
+    }
+
+    pub fn is_told(&self, alert: &v1::Alert) -> bool {
+        self.told.contains(&alert.id)
     }
 
     pub fn events(&self) -> u64 {
@@ -147,6 +153,9 @@ impl<'a> Player<'a> {
             match emit {
                 Emit::Alert(alert) => {
                     self.played.history.push(revision(&alert));
+                    if alert.is_told() && !self.played.told.contains(&alert.id) {
+                        self.played.told.insert(alert.id.clone());
+                    }
                     self.alerts.insert(alert.id.clone(), *alert);
                 }
                 Emit::Trend(_) => self.played.trends += 1,

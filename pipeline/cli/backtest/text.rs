@@ -24,6 +24,10 @@ pub fn report(runs: &[Run], difference: Option<&Difference>) -> String {
     text
 }
 
+/// So many events within a minute are rather events without a time of their own, which have that of their reading.
+const UNDATED: u64 = 1_000;
+const MINUTES_A_DAY: f64 = 1_440.0;
+
 fn section(text: &mut String, run: &Run) {
     let played = &run.played;
     let told = played.told();
@@ -36,7 +40,10 @@ fn section(text: &mut String, run: &Run) {
     );
     let quiet = played.alerts.len() - told.len();
     let were = were(quiet as u64);
-    put(text, format_args!("; {quiet} more that {were} inhibited, silenced, retracted or never fired\n"));
+    put(text, format_args!("; {quiet} more that {were} inhibited or silenced from the first, or never fired\n"));
+    if played.events() >= UNDATED && played.days() * MINUTES_A_DAY < 1.0 {
+        put(text, format_args!("All are of one minute: is the time of the events mapped to event_time?\n"));
+    }
     left_out(text, played);
     if let Some(judged) = &run.judged {
         judgement(text, judged);

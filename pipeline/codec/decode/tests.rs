@@ -402,6 +402,6 @@ fn what_makes_no_click_is_refused() {
     );
     check(
         v1::Click { price: Some(f64::NAN), ..whole() },
-        "invalid: price: expected a finite number of 0 or more, found NaN",
+        "invalid: price: expected a number from 0 to 1e12, found NaN",
     );
 }

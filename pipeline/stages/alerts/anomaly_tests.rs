@@ -30,9 +30,13 @@ fn incident(minute: i64) -> bool {
 
 /// Texts of a minute: how many, by how many writers, and how they feel on average.
 fn play(settings: &Alerts, seed: u64, minutes: impl Fn(i64) -> (u32, u32, f64)) -> Vec<v1::Alert> {
+    play_for(LENGTH, settings, seed, minutes)
+}
+
+fn play_for(length: i64, settings: &Alerts, seed: u64, minutes: impl Fn(i64) -> (u32, u32, f64)) -> Vec<v1::Alert> {
     let mut rng = Rng::with_seed(seed);
     let (mut history, mut out, mut number) = (History::new(settings.clone(), 1, 1), Vec::new(), 0);
-    for minute in 0..LENGTH {
+    for minute in 0..length {
         let (count, writers, mean) = minutes(minute);
         let count = (0..count * 2).filter(|_| rng.bool()).count();
         let mut times: Vec<i64> = (0..count).map(|_| START + minute * MINUTE + rng.i64(0..MINUTE)).collect();
@@ -86,7 +90,30 @@ fn what_stops_is_told_of_and_ends_when_it_is_back() {
     assert_eq!((evidence.terms.len(), evidence.parts.len()), (0, 0), "what is not there has no words");
     assert_eq!(evidence.parameters["looks_for"], "anomaly");
     assert!(alert.summary_en.starts_with("Brand own: 0 texts in 1 min, "), "{}", alert.summary_en);
-    assert!(alert.summary_zh.starts_with("品牌 own：1 分钟内有 0 条，预期 "), "{}", alert.summary_zh);
+    assert!(alert.summary_zh.starts_with("品牌 own：1 分钟内有 0 条文本，预期 "), "{}", alert.summary_zh);
+}
+
+/// A small shop: of no minute is much expected, and an evening is no outage.
+#[test]
+fn what_stops_is_told_of_where_little_is_usual() {
+    const DAY: i64 = 24 * 60;
+    let settings = watching(Signal::Volume, LooksFor::Anomaly, &[ScopeKind::Brand]);
+    let began = 3 * DAY + 120;
+    let usual = |minute: i64| if (minute % DAY) < 14 * 60 { 3 } else { 1 };
+    let calm = play_for(4 * DAY, &settings, 4, |minute| (usual(minute), 1_000, 0.4));
+    assert_eq!(calm, []);
+    let stops = |minute| if (began..began + 90).contains(&minute) { 0 } else { usual(minute) };
+    let told = play_for(4 * DAY, &settings, 4, |minute| (stops(minute), 1_000, 0.4));
+    let [alert] = told.as_slice() else { panic!("{told:?}") };
+    let minute = |time: Option<prost_types::Timestamp>| (time::to_ms(&time.unwrap()).unwrap() - START) / MINUTE - began;
+    let since = minute(alert.since);
+    assert!((-2..=1).contains(&since), "since {since} min after the stop");
+    assert!(minute(alert.firing_time) <= 20, "told of after {} min", minute(alert.firing_time));
+    assert_eq!(alert.state(), v1::AlertState::Resolved);
+    let back = minute(alert.resolved_time) - 90;
+    assert!((1..=40).contains(&back), "it ended {back} min after all was well again");
+    let evidence = alert.evidence.as_ref().unwrap();
+    assert!(evidence.window_ms > MINUTE && evidence.observed * 4.0 <= evidence.expected, "{}", alert.summary_en);
 }
 
 #[test]

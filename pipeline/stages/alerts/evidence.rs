@@ -14,7 +14,7 @@ use crate::event::v1;
 const POINTS_MAX: usize = 40;
 const BUCKETS_BEFORE: i64 = 15;
 const TERMS_MAX: usize = 8;
-pub const PARTS_MAX: usize = 6;
+const PARTS_SHOWN: usize = 6;
 
 /// What it is made of.
 pub struct Basis<'a> {
@@ -35,8 +35,8 @@ pub fn evidence(basis: &Basis) -> v1::Evidence {
         p_value: look.p_value,
         level: track.level,
         series: series(basis),
-        terms: mix.drivers(rule.signal, TERMS_MAX),
-        parts: mix.parts(rule.signal, look.usual(), PARTS_MAX),
+        terms: mix.drivers(rule.signal, &track.samples, TERMS_MAX),
+        parts: mix.notable_parts(rule.signal, look.usual(), PARTS_SHOWN),
         discounted_share: discounted(watched, track.since, now),
         users: super::sketch::count(&track.users_sketch),
         parameters: parameters(settings, rule),
@@ -200,6 +200,7 @@ fn parameters(settings: &Alerts, rule: &AlertRule) -> BTreeMap<String, String> {
         ("false_discovery_rate", settings.false_discovery_rate.to_string()),
         ("ratio_min", rule.ratio_min.to_string()),
         ("events_min", rule.events_min.to_string()),
+        ("users_min", rule.users_min.to_string()),
         ("looks_for", if rule.looks_for == LooksFor::Surge { "surge" } else { "anomaly" }.to_owned()),
         ("pending_ms", ms(rule.pending)),
         ("keep_ms", ms(rule.keep)),

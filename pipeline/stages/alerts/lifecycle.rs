@@ -30,6 +30,17 @@ pub struct Moment<'a> {
     pub now: i64,
     /// A scope that is compared with its own first hours.
     pub emerging: bool,
+    /// What alerts of this scope are known by.
+    pub identity: &'a str,
+    /// Different users in the incident so far; 0 where none are named.
+    pub users: u64,
+}
+
+impl Moment<'_> {
+    /// Whether it is more than what a few people do. What stops needs nobody.
+    pub fn are_enough(&self) -> bool {
+        self.users == 0 || self.users >= self.rule.users_min || self.look.is_less(self.rule)
+    }
 }
 
 /// How often a flapping alert is kept up for longer: twice as long each time.
@@ -78,9 +89,13 @@ impl Track {
         matches!(self.state(), AlertState::Pending | AlertState::Firing)
     }
 
-    /// The alert's id: of the scope, the rule and how many were before.
+    /// The alert's id. Where none was given, as it once was: of the scope, the rule and how many were before.
     pub fn id(&self, scope: &str) -> String {
-        format!("{:016x}", hash::of(format!("{scope}\n{}\n{}", self.rule, self.number).as_bytes()))
+        if self.id.is_empty() { self.new_id(scope, self.number) } else { self.id.clone() }
+    }
+
+    fn new_id(&self, identity: &str, number: u32) -> String {
+        format!("{:016x}", hash::of(format!("{identity}\n{}\n{number}", self.rule).as_bytes()))
     }
 
     /// The bucket is not closed yet: what is seen is said, as provisional, where nothing is under way. `level`: what a
@@ -139,7 +154,14 @@ impl Track {
             _ if back => self.number,
             _ => self.number + 1,
         };
+        // It is known by the scope, the rule and how many were before.
+        let id = if number == self.number && !self.id.is_empty() {
+            std::mem::take(&mut self.id)
+        } else {
+            self.new_id(moment.identity, number)
+        };
         *self = Track {
+            id,
             rule: std::mem::take(&mut self.rule),
             state: AlertState::Pending.into(),
             number,
@@ -207,7 +229,7 @@ impl Track {
     fn goes_on(&self, moment: &Moment) -> bool {
         let within = |i: &usize| WINDOWS[*i] <= SUSTAINED_BUCKETS && WINDOWS[*i] <= moment.now + 1 - self.since;
         let longest = (0..WINDOWS.len()).rev().find(within).unwrap_or_default();
-        moment.look.goes_on(moment.rule, longest.max(self.window as usize))
+        moment.look.goes_on(moment.rule, self.window as usize, longest)
     }
 
     fn keep_ms(&self, moment: &Moment) -> i64 {
@@ -219,7 +241,7 @@ impl Track {
     fn fire_when_due(&mut self, moment: &Moment) -> bool {
         let pending = i64::try_from(moment.rule.pending.as_millis()).unwrap_or(i64::MAX);
         let lasted = (self.last - self.found) * moment.settings.bucket_ms();
-        let due = self.state() == AlertState::Pending && lasted >= pending;
+        let due = self.state() == AlertState::Pending && lasted >= pending && moment.are_enough();
         if due {
             self.state = AlertState::Firing.into();
             self.firing_ms = (moment.now + 1) * moment.settings.bucket_ms();
@@ -279,18 +301,21 @@ mod tests {
         settings: Alerts,
         track: Track,
         now: i64,
+        users: u64,
     }
 
     impl Life {
         fn new() -> Life {
             let settings = settings();
             let track = Track { rule: settings.rules[1].name.clone(), ..Track::default() };
-            Life { track, settings, now: 100 }
+            Life { track, settings, now: 100, users: 0 }
         }
 
         fn step(&mut self, look: Look, closed: bool, alarm: bool) -> Change {
-            let Life { settings, track, now } = self;
-            let moment = Moment { settings, rule: &settings.rules[1], look: &look, now: *now, emerging: false };
+            let Life { settings, track, now, users } = self;
+            let rule = &settings.rules[1];
+            let (identity, users) = ("all\n1", *users);
+            let moment = Moment { settings, rule, look: &look, now: *now, emerging: false, identity, users };
             let since = *now - 1;
             match closed {
                 true => track.close(&moment, alarm.then_some(1e-6), || since),
@@ -327,6 +352,24 @@ mod tests {
         life.now += 1_000;
         assert_eq!((life.close(40.0), life.track.flaps), (Change::Written, 0));
         assert_ne!(life.track.id("all"), id, "another one");
+    }
+
+    #[test]
+    fn what_few_people_do_waits_for_more_of_them() {
+        let mut life = Life::new();
+        life.settings.rules[1].users_min = 3;
+        life.users = 2;
+        assert!((0..9).all(|_| life.close(40.0) != Change::Ended(AlertState::Resolved)));
+        assert_eq!(life.track.state(), AlertState::Pending);
+        life.users = 3;
+        assert_eq!((life.close(40.0), life.track.state()), (Change::Written, AlertState::Firing));
+    }
+
+    #[test]
+    fn another_life_of_a_scope_has_other_alerts() {
+        let track = Track { rule: "volume".into(), number: 1, ..Track::default() };
+        assert_ne!(track.new_id("all\n1", 1), track.new_id("all\n2", 1));
+        assert_eq!(track.id("all"), track.new_id("all", 1), "as an earlier version had it");
     }
 
     #[test]

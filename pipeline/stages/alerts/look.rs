@@ -8,6 +8,8 @@ use crate::detect::rise::{self, WINDOWS, Window};
 const HYSTERESIS: f64 = 0.5;
 /// …in a window as improbable as this.
 const KEEP_P: f64 = 0.02;
+/// What has stopped is at most so small a part of what is expected: less of a day that differs from others is no news.
+const STOPPED: f64 = 0.25;
 
 /// What a rule sees in a scope.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +30,7 @@ impl Look {
             Statistic::Count => past.events(&watched.cells, now, bucket_ms),
             Statistic::Share => past.hits(&watched.cells, now),
         };
-        let new = |window: &Window| told.is_none_or(|told| now - window.buckets >= told);
+        let new = |window: &Window| is_new(window, now, told);
         let large =
             (0..windows.len()).filter(|i| windows[*i].is_some_and(|window| new(&window) && is_large(rule, &window)));
         let best = large.min_by(|a, b| p_of(&windows, *a).total_cmp(&p_of(&windows, *b)));
@@ -36,16 +38,52 @@ impl Look {
         Look { windows, best, p_value }
     }
 
-    /// Whether what was found with this window still goes on: in that one or a shorter one, with half the excess.
-    pub fn goes_on(&self, rule: &AlertRule, window: usize) -> bool {
+    /// Takes in what [`Rise::stops`] says of windows of several buckets, so that a series stops visibly of which no bucket
+    /// holds much. Half of the error is the detector's, half theirs (Bonferroni).
+    ///
+    /// [`Rise::stops`]: rise::Rise::stops
+    pub fn or_stopped(
+        self,
+        rule: &AlertRule,
+        stops: &[Option<Window>; WINDOWS.len()],
+        now: i64,
+        told: Option<i64>,
+    ) -> Look {
+        let [_, longer @ ..] = stops;
+        if longer.iter().all(Option::is_none) {
+            return self;
+        }
+        let mut look = self;
+        look.windows[1..].copy_from_slice(longer);
+        let stopped = |window: &Window| {
+            let few = window.events <= window.expected * STOPPED;
+            few && is_new(window, now, told) && window.expected - window.events >= rule.events_min as f64
+        };
+        let best = (1..WINDOWS.len())
+            .filter(|i| look.windows[*i].is_some_and(|window| stopped(&window)))
+            .min_by(|a, b| p_of(&look.windows, *a).total_cmp(&p_of(&look.windows, *b)));
+        let p_value = best.map_or(1.0, |i| p_of(&look.windows, i) * (2 * longer.len()) as f64);
+        look.p_value = (look.p_value * 2.0).min(1.0);
+        if p_value < look.p_value {
+            (look.best, look.p_value) = (best, p_value);
+        }
+        look
+    }
+
+    /// Whether what was found with window `found` still goes on: in one up to `longest`, with half the excess.
+    pub fn goes_on(&self, rule: &AlertRule, found: usize, longest: usize) -> bool {
         if rule.looks_for == LooksFor::Anomaly {
-            // The detector has seen it by now, and is no longer surprised.
-            return self.windows[0].is_some_and(|window| is_off(rule, &window));
+            return match found {
+                // The detector has seen it by now, and is no longer surprised.
+                0 => self.windows[0].is_some_and(|window| is_off(rule, &window)),
+                // A shorter window holds too little to tell.
+                found => self.windows[found].is_some_and(|window| window.p_value <= KEEP_P),
+            };
         }
         let ratio_min = 1.0 + (rule.ratio_min - 1.0) * HYSTERESIS;
         self.windows
             .iter()
-            .take(window + 1)
+            .take(longest.max(found) + 1)
             .flatten()
             .any(|window| is_more(rule, window, ratio_min) && quantity(rule, window) >= 1.0 && window.p_value <= KEEP_P)
     }
@@ -67,6 +105,16 @@ impl Look {
         rule.looks_for == LooksFor::Anomaly && window.is_some_and(|window| quantity(rule, &window) < window.expected)
     }
 
+    /// Since when there is too little, where a longer window has found it.
+    pub fn stopped_since(watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> i64 {
+        let Some(past) = &watched.rise else { return now };
+        let first = told.map_or(past.first, |told| past.first.max(told + 1));
+        let from = now + 1 - WINDOWS[3];
+        let expected: Vec<f64> = past.expected_each(from, now + 1, bucket_ms).collect();
+        let events = |at: i64| rise::sums(&watched.cells, at, at + 1).events;
+        rise::stopped_since(now, first, events, |i| expected[(i - from) as usize])
+    }
+
     /// Since when it is out of the ordinary.
     pub fn since(rule: &AlertRule, watched: &Watched, now: i64, told: Option<i64>, bucket_ms: i64) -> i64 {
         let Some(past) = watched.rise.as_ref().filter(|_| rule.looks_for == LooksFor::Surge) else { return now };
@@ -84,6 +132,11 @@ impl Look {
             }
         }
     }
+}
+
+/// Whether nothing in it was told of before.
+fn is_new(window: &Window, now: i64, told: Option<i64>) -> bool {
+    told.is_none_or(|told| now - window.buckets >= told)
 }
 
 /// The quantity that the rule's signal compares.

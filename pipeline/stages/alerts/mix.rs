@@ -11,9 +11,12 @@ const FAST: f32 = 10.0;
 const SLOW_MS: i64 = 2 * 86_400_000;
 /// Places for terms and for values of other dimensions. Who has none takes that of the rarest.
 const TERMS_MAX: usize = 64;
+const NEWCOMERS_MAX: usize = 16;
 const PARTS_MAX: usize = 48;
 /// Before anything was seen of it, so many texts are believed in.
 const PRIOR: f64 = 1.0;
+/// A part that is shown is at least so many times as frequent as before: what all texts have in common explains nothing.
+const PART_LIFT_MIN: f64 = 1.2;
 /// A driver is at least so many times as frequent as before, in so many texts.
 const LIFT_MIN: f64 = 1.5;
 const TEXTS_MIN: f64 = 2.0;
@@ -38,15 +41,15 @@ impl Mix {
             _ => (tally.negative, 1.0),
         };
         take(self.all.get_or_insert_default(), tally.count, hits as f32 * each);
-        take_all(&mut self.terms, &bucket.terms, TERMS_MAX, each);
-        take_all(&mut self.parts, &bucket.parts, PARTS_MAX, each);
+        take_all(&mut self.terms, &mut self.newcomers, &bucket.terms, TERMS_MAX, each);
+        take_all(&mut self.parts, &mut Vec::new(), &bucket.parts, PARTS_MAX, each);
     }
 
     fn fade(&mut self, at: i64, bucket_ms: i64) {
         let steps = if self.fast_buckets == 0.0 { 1 } else { (at - self.at).max(0) };
         let slow_buckets = (SLOW_MS / bucket_ms.max(1)) as f32;
         let (fast, slow) = (keep(FAST, steps), keep(slow_buckets, steps));
-        let rates = self.all.iter_mut().chain(&mut self.terms).chain(&mut self.parts);
+        let rates = self.all.iter_mut().chain(&mut self.terms).chain(&mut self.parts).chain(&mut self.newcomers);
         rates.for_each(|rate| {
             rate.fast *= fast;
             rate.fast_negative *= fast;
@@ -59,16 +62,18 @@ impl Mix {
         // What has faded to a hundredth of a text is forgotten.
         self.terms.retain(|rate| rate.slow >= 0.01);
         self.parts.retain(|rate| rate.slow >= 0.01);
+        self.newcomers.retain(|rate| rate.fast >= 0.1);
     }
 
-    /// The terms that are more frequent among the texts of late than before, those that explain most first.
-    pub fn drivers(&self, signal: Signal, most: usize) -> Vec<v1::Driver> {
+    /// The terms that are more frequent among the texts of late than before, those that explain most first. `samples`: texts
+    /// in which a phrase must stand that is put together of terms.
+    pub fn drivers(&self, signal: Signal, samples: &[v1::Sample], most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
-        strongest(self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect(), most)
+        strongest(self.terms.iter().filter_map(|term| driver(&all, term, signal)).collect(), samples, most)
     }
 
     /// The terms that have risen against their own past by more than chance explains, the strongest first.
-    pub fn rising(&self, most: usize) -> Vec<v1::Driver> {
+    pub fn rising(&self, samples: &[v1::Sample], most: usize) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
         let risen = self.terms.iter().filter_map(|term| {
             let Rated { count, lift, score } = rated(&all, term, Signal::Volume);
@@ -77,12 +82,20 @@ impl Mix {
             let risen = count >= RISING_TEXTS && lift >= RISING_LIFT && beyond >= RISING_DEVIATIONS;
             risen.then(|| (score, named(&term.name, count, lift)))
         });
-        strongest(risen.collect(), most)
+        strongest(risen.collect(), samples, most)
+    }
+
+    /// The parts that are shown: not those that are as large a part as ever.
+    pub fn notable_parts(&self, signal: Signal, usual: Option<f64>, most: usize) -> Vec<v1::Driver> {
+        let mut parts = self.parts(signal, usual);
+        parts.retain(|part| part.lift >= PART_LIFT_MIN);
+        parts.truncate(most);
+        parts
     }
 
     /// The values of other dimensions by their part of what is too much, largest first. `usual`: where texts
     /// are counted, those that are expected of a bucket at this time of day.
-    pub fn parts(&self, signal: Signal, usual: Option<f64>, most: usize) -> Vec<v1::Driver> {
+    pub fn parts(&self, signal: Signal, usual: Option<f64>) -> Vec<v1::Driver> {
         let all = self.all.clone().unwrap_or_default();
         // The hour is alike for all parts.
         let mean =
@@ -103,12 +116,12 @@ impl Mix {
             .filter(|driver| driver.excess_share >= 0.1)
             .collect();
         found.sort_by(|a, b| b.excess_share.total_cmp(&a.excess_share).then_with(|| a.name.cmp(&b.name)));
-        found.truncate(most);
         found
     }
 
-    /// Texts of late beyond what was before; of a share, hits beyond what as many texts had before. Hits are negative texts, or
-    /// of the mean sentiment by how much their scores are below 1.
+    /// Texts of late beyond what was before; of a share, hits beyond what it had before of as many texts of all. Hits are
+    /// negative texts, or of the mean sentiment by how much their scores are below 1. Against its own past, since one may
+    /// always have been in a worse mood than others.
     fn excess(&self, all: &Rate, part: &Rate, signal: Signal, hour: f64) -> f64 {
         match signal.statistic() {
             Statistic::Count => {
@@ -117,16 +130,10 @@ impl Mix {
                 let buckets = f64::from((self.slow_buckets - self.fast_buckets).max(1.0));
                 f64::from(part.fast) - hour * before / buckets * f64::from(self.fast_buckets)
             }
-            // By how much it has moved the mean: against its own past, since one may always have been in a worse mood.
-            Statistic::Share if signal == Signal::MeanSentiment => {
+            Statistic::Share => {
                 let before = f64::from((part.slow_negative - part.fast_negative).max(0.0));
                 let before_of = f64::from((all.slow - all.fast).max(0.0));
                 f64::from(part.fast_negative) - before / before_of.max(1.0) * f64::from(all.fast)
-            }
-            Statistic::Share => {
-                let share = (f64::from(all.slow_negative - all.fast_negative).max(0.0) + 0.5)
-                    / (f64::from(all.slow - all.fast).max(0.0) + 1.0);
-                f64::from(part.fast_negative) - share * f64::from(part.fast)
             }
         }
     }
@@ -146,10 +153,10 @@ fn rated(all: &Rate, rate: &Rate, signal: Signal) -> Rated {
         Statistic::Share => (rate.fast_negative, all.fast_negative),
     };
     let (count, of) = (f64::from(count), f64::from(of).max(1.0));
-    let earlier = |rate: &Rate| match signal {
-        // What has always been said in a bad mood does not move it.
-        Signal::MeanSentiment => f64::from((rate.slow_negative - rate.fast_negative).max(0.0)),
-        _ => f64::from((rate.slow - rate.fast).max(0.0)),
+    let earlier = |rate: &Rate| match signal.statistic() {
+        Statistic::Count => f64::from((rate.slow - rate.fast).max(0.0)),
+        // What has always been said in a bad mood explains no worse one.
+        Statistic::Share => f64::from((rate.slow_negative - rate.fast_negative).max(0.0)),
     };
     let (before, before_of) = (earlier(rate), earlier(all));
     // As if every term had been in one of the texts before.
@@ -163,9 +170,9 @@ fn named(name: &str, count: f64, lift: f64) -> v1::Driver {
     v1::Driver { name: name.to_owned(), count, lift, excess_share: 0.0 }
 }
 
-fn strongest(mut found: Vec<(f64, v1::Driver)>, most: usize) -> Vec<v1::Driver> {
+fn strongest(mut found: Vec<(f64, v1::Driver)>, samples: &[v1::Sample], most: usize) -> Vec<v1::Driver> {
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
-    joined(found.into_iter().map(|(_, driver)| driver).collect(), most)
+    joined(found.into_iter().map(|(_, driver)| driver).collect(), samples, most)
 }
 
 fn driver(all: &Rate, term: &Rate, signal: Signal) -> Option<(f64, v1::Driver)> {
@@ -173,15 +180,22 @@ fn driver(all: &Rate, term: &Rate, signal: Signal) -> Option<(f64, v1::Driver)> 
     (lift >= LIFT_MIN && count >= TEXTS_MIN).then(|| (score, named(&term.name, count, lift)))
 }
 
-/// Overlapping pairs of Chinese characters that are as frequent are one phrase; words that a pair of words holds as often
-/// say nothing of their own.
-fn joined(mut found: Vec<v1::Driver>, most: usize) -> Vec<v1::Driver> {
+/// Overlapping pairs of Chinese characters that are as frequent, and stand so in a text, are one phrase; words that a pair of
+/// words holds as often say nothing of their own.
+fn joined(mut found: Vec<v1::Driver>, samples: &[v1::Sample], most: usize) -> Vec<v1::Driver> {
     let near = |one: &v1::Driver, other: &v1::Driver| one.count >= 0.6 * other.count && other.count >= 0.6 * one.count;
+    let texts: Vec<String> = samples.iter().map(|sample| sample.text.to_lowercase()).collect();
+    let stands = |whole: &String, one: &str, other: &str| {
+        whole == one || whole == other || texts.iter().any(|text| text.contains(whole))
+    };
     let mut i = 0;
     while i < found.len() {
         let part = (i + 1..found.len()).find_map(|j| {
-            let whole = overlap(&found[i].name, &found[j].name).filter(|_| near(&found[i], &found[j]))?;
-            Some((j, whole))
+            if !near(&found[i], &found[j]) {
+                return None;
+            }
+            let (one, other) = (&found[i].name, &found[j].name);
+            overlaps(one, other).into_iter().find(|whole| stands(whole, one, other)).map(|whole| (j, whole))
         });
         match part {
             // The whole may overlap with others.
@@ -196,25 +210,19 @@ fn joined(mut found: Vec<v1::Driver>, most: usize) -> Vec<v1::Driver> {
     found
 }
 
-/// The phrase that two terms are parts of.
-fn overlap(one: &str, other: &str) -> Option<String> {
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let within = |long: &str, short: &str| words(long).contains(&short.to_owned());
+/// The phrases that two terms may be parts of.
+fn overlaps(one: &str, other: &str) -> Vec<String> {
+    let within = |long: &str, short: &str| long.split(' ').any(|word| word == short);
     if one.is_ascii() || other.is_ascii() {
-        if within(one, other) {
-            return Some(one.to_owned());
-        }
-        return (within(other, one)).then(|| other.to_owned());
+        let longer = [(one, other), (other, one)].into_iter().filter(|(long, short)| within(long, short));
+        return longer.map(|(long, _)| long.to_owned()).collect();
     }
     if one.contains(other) {
-        return Some(one.to_owned());
+        return vec![one.to_owned()];
     }
-    let (last, first) = (one.chars().last()?, other.chars().next()?);
-    if last == first {
-        return Some(one.chars().chain(other.chars().skip(1)).collect());
-    }
-    let (last, first) = (other.chars().last()?, one.chars().next()?);
-    (last == first).then(|| other.chars().chain(one.chars().skip(1)).collect())
+    let ends_as_begins = |(left, right): &(&str, &str)| left.chars().last() == right.chars().next();
+    let chained = [(one, other), (other, one)].into_iter().filter(ends_as_begins);
+    chained.map(|(left, right)| left.chars().chain(right.chars().skip(1)).collect()).collect()
 }
 
 fn take(rate: &mut Rate, count: u64, hits: f32) {
@@ -224,30 +232,39 @@ fn take(rate: &mut Rate, count: u64, hits: f32) {
     rate.slow_negative += hits;
 }
 
-/// `each`: what one hit counts.
-fn take_all(rates: &mut Vec<Rate>, counted: &[v1::Counted], most: usize, each: f32) {
-    for counted in counted {
-        let place = rates.iter().position(|rate| rate.name == counted.name).or_else(|| {
-            if rates.len() < most {
-                rates.push(Rate { name: counted.name.clone(), ..Rate::default() });
-                return Some(rates.len() - 1);
+/// `each`: what one hit counts. `newcomers`: those without a place, of which what is new is to find one.
+fn take_all(rates: &mut Vec<Rate>, newcomers: &mut Vec<Rate>, counted: &[v1::Counted], most: usize, each: f32) {
+    for v1::Counted { name, count, negative } in counted {
+        let hits = *negative as f32 * each;
+        if let Some(known) = rates.iter_mut().find(|rate| rate.name == *name) {
+            take(known, *count, hits);
+            continue;
+        }
+        let place = newcomers.iter().position(|rate| rate.name == *name);
+        let mut rate =
+            place.map_or_else(|| Rate { name: name.clone(), ..Rate::default() }, |place| newcomers.swap_remove(place));
+        take(&mut rate, *count, hits);
+        if rates.len() < most {
+            rates.push(rate);
+            continue;
+        }
+        // Who comes more often than the lightest takes its place.
+        match rates.iter_mut().min_by(|a, b| weight(a).total_cmp(&weight(b))) {
+            Some(lightest) if weight(lightest) < rate.fast => *lightest = rate,
+            _ if newcomers.len() < NEWCOMERS_MAX => newcomers.push(rate),
+            _ => {
+                let rarest = newcomers.iter_mut().min_by(|a, b| a.fast.total_cmp(&b.fast));
+                if let Some(rarest) = rarest.filter(|rarest| rarest.fast <= rate.fast) {
+                    *rarest = rate;
+                }
             }
-            let rarest = (0..rates.len()).min_by(|a, b| weight(&rates[*a]).total_cmp(&weight(&rates[*b])))?;
-            // Who comes more often than the rarest one of late takes its place, and begins anew.
-            (weight(&rates[rarest]) < counted.count as f32).then(|| {
-                rates[rarest] = Rate { name: counted.name.clone(), ..Rate::default() };
-                rarest
-            })
-        });
-        if let Some(place) = place {
-            take(&mut rates[place], counted.count, counted.negative as f32 * each);
         }
     }
 }
 
-/// What is of late counts more: a new term must be able to stay.
+/// What is of late counts more: a new term must be able to stay, and to come.
 fn weight(rate: &Rate) -> f32 {
-    rate.fast + 0.1 * rate.slow
+    rate.fast + 0.03 * rate.slow
 }
 
 fn keep(buckets: f32, steps: i64) -> f32 {
@@ -283,7 +300,7 @@ mod tests {
     fn what_drives_a_surge_is_named_and_what_is_usual_is_not() {
         let mut mix = Mix::default();
         (0..300).for_each(|at| mix.add(at, &usual(), 60_000, Counted::Texts));
-        assert_eq!(mix.drivers(Signal::Volume, 5), []);
+        assert_eq!(mix.drivers(Signal::Volume, &[], 5), []);
         let surge = bucket(
             60,
             44,
@@ -299,12 +316,31 @@ mod tests {
         );
         (300..303).for_each(|at| mix.add(at, &surge, 60_000, Counted::Texts));
         for signal in [Signal::Volume, Signal::NegativeShare] {
-            let names: Vec<String> = mix.drivers(signal, 5).into_iter().map(|driver| driver.name).collect();
+            let sample = v1::Sample { text: "退款失败！payment page".into(), ..v1::Sample::default() };
+            let names: Vec<String> = mix.drivers(signal, &[sample], 5).into_iter().map(|driver| driver.name).collect();
             assert_eq!(names, ["payment page", "退款失败"]);
-            let parts = mix.parts(signal, None, 5);
+            let parts = mix.parts(signal, None);
             assert_eq!(parts.len(), 1);
             assert!(parts[0].name == "product=a" && parts[0].excess_share > 0.9, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn what_complaints_always_say_drives_no_share_of_them() {
+        let mut mix = Mix::default();
+        let calm =
+            || bucket(40, 8, &[("refund", 5, 5), ("delivery", 9, 1)], &[("product=a", 4, 4), ("product=b", 36, 4)]);
+        (0..300).for_each(|at| mix.add(at, &calm(), 60_000, Counted::Texts));
+        let worse = bucket(
+            40,
+            24,
+            &[("refund", 5, 5), ("login", 16, 16), ("delivery", 9, 1)],
+            &[("product=a", 4, 4), ("product=b", 36, 20)],
+        );
+        (300..305).for_each(|at| mix.add(at, &worse, 60_000, Counted::Texts));
+        let names = |found: Vec<v1::Driver>| found.into_iter().map(|driver| driver.name).collect::<Vec<_>>();
+        assert_eq!(names(mix.drivers(Signal::NegativeShare, &[], 5)), ["login"]);
+        assert_eq!(names(mix.parts(Signal::NegativeShare, None)), ["product=b"]);
     }
 
     #[test]
@@ -317,9 +353,57 @@ mod tests {
         }
         mix.add(200, &bucket(10, 0, &[("boycott", 6, 6)], &[]), 60_000, Counted::Texts);
         assert!(mix.terms.len() <= TERMS_MAX);
-        assert_eq!(mix.drivers(Signal::Volume, 5)[0].name, "boycott");
+        assert_eq!(mix.drivers(Signal::Volume, &[], 5)[0].name, "boycott");
         let bytes = prost::Message::encoded_len(&mix);
         assert!(bytes < 3_000, "{bytes}");
+    }
+
+    /// Three days of the same hundred sentences, each of some words, and then a word that was never there.
+    #[test]
+    fn what_is_new_finds_a_place_among_what_is_established() {
+        let mut mix = Mix::default();
+        let names: Vec<String> = (0..100).map(|i| format!("w{i}")).collect();
+        let of = |at: usize, more: Option<(&'static str, u64)>| {
+            let said = (0..5).map(|i| names[(at * 5 + i) % 100].as_str());
+            let terms: Vec<(&str, u64, u64)> =
+                said.map(|name| (name, 1, 0)).chain(more.map(|(name, count)| (name, count, count))).collect();
+            bucket(5, more.map_or(0, |(_, count)| count), &terms, &[])
+        };
+        (0..4_320).for_each(|at| mix.add(at as i64, &of(at, None), 60_000, Counted::Texts));
+        (4_320..4_330).for_each(|at| mix.add(at as i64, &of(at, Some(("outage", 4))), 60_000, Counted::Texts));
+        assert_eq!(mix.drivers(Signal::Volume, &[], 5)[0].name, "outage");
+        assert!(mix.terms.len() <= TERMS_MAX && mix.newcomers.len() <= NEWCOMERS_MAX);
+    }
+
+    #[test]
+    fn a_phrase_is_one_that_stands_in_a_text() {
+        let driver = |name: &str| v1::Driver { name: name.into(), count: 9.0, lift: 8.0, excess_share: 0.0 };
+        let sample = |text: &str| v1::Sample { text: text.into(), ..v1::Sample::default() };
+        let found = || ["煮饭", "饭煲", "电饭"].map(driver).to_vec();
+        let names = |found: Vec<v1::Driver>| found.into_iter().map(|driver| driver.name).collect::<Vec<_>>();
+        let texts = [sample("没法煮饭"), sample("这个电饭煲")];
+        assert_eq!(names(joined(found(), &texts, 5)), ["煮饭", "电饭煲"]);
+        assert_eq!(names(joined(found(), &[], 5)), ["煮饭", "饭煲", "电饭"]);
+    }
+
+    #[test]
+    fn a_part_that_is_as_large_as_ever_explains_nothing() {
+        let mut mix = Mix::default();
+        let of = |times: u64, more: u64| {
+            let parts = [
+                ("channel=app", 6 * times + more, 0),
+                ("channel=web", 4 * times, 0),
+                ("topic=t", 10 * times + more, 0),
+            ];
+            bucket(10 * times + more, 0, &[], &parts)
+        };
+        (0..300).for_each(|at| mix.add(at, &of(1, 0), 60_000, Counted::Texts));
+        let (mut all, mut app) = (mix.clone(), mix);
+        (300..305).for_each(|at| all.add(at, &of(3, 0), 60_000, Counted::Texts));
+        assert_eq!(all.notable_parts(Signal::Volume, None, 5), []);
+        (300..305).for_each(|at| app.add(at, &of(1, 20), 60_000, Counted::Texts));
+        let names: Vec<String> = app.notable_parts(Signal::Volume, None, 5).into_iter().map(|part| part.name).collect();
+        assert_eq!(names, ["channel=app"]);
     }
 
     #[test]
@@ -352,11 +436,11 @@ mod tests {
         };
         let mut mix = Mix::default();
         (0..300).for_each(|at| mix.add(at, &bucket(false), 60_000, Counted::Sentiment));
-        assert_eq!(mix.drivers(Signal::MeanSentiment, 5), []);
+        assert_eq!(mix.drivers(Signal::MeanSentiment, &[], 5), []);
         (300..310).for_each(|at| mix.add(at, &bucket(true), 60_000, Counted::Sentiment));
-        let drivers = mix.drivers(Signal::MeanSentiment, 5);
+        let drivers = mix.drivers(Signal::MeanSentiment, &[], 5);
         assert_eq!(drivers[0].name, "queue", "{drivers:?}");
-        let parts = mix.parts(Signal::MeanSentiment, None, 5);
+        let parts = mix.parts(Signal::MeanSentiment, None);
         assert!(parts.len() == 1 && parts[0].name == "product=b" && parts[0].excess_share > 0.9, "{parts:?}");
     }
 }

@@ -125,6 +125,16 @@ impl<T: Tables> Scoped<'_, T> {
         (self.group.to_owned(), self.name.clone())
     }
 
+    fn name_in_all(&self) -> String {
+        scope::key(self.group, &self.name)
+    }
+
+    /// What its alerts are known by: not those of the same scope that was forgotten in between.
+    fn identity(&self, watched: &Watched) -> String {
+        let first = watched.rise.as_ref().map_or(0, |rise| rise.first);
+        format!("{}\n{first}", self.name_in_all())
+    }
+
     /// Keeps a source's sums until their bucket is closed, and looks at what that bucket is by now. False: it is
     /// closed already, or too many are open.
     fn take(&mut self, source: String, partial: v1::Partial, out: &mut Vec<Emit>) -> bool {
@@ -137,7 +147,7 @@ impl<T: Tables> Scoped<'_, T> {
         if at < watched.closed_to || due_ms <= self.tables.stream_time() || full {
             return false;
         }
-        let mut open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
+        let mut open = OPEN.get(self.tables, &(self.name_in_all(), at)).unwrap_or_default();
         let mut sums: Vec<Sums> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
         let known = open.partials.iter().position(|known| known.source == source);
         if known.is_some_and(|place| sums[place].revision >= partial.revision) {
@@ -152,7 +162,7 @@ impl<T: Tables> Scoped<'_, T> {
                 sums.push(new_sums);
             }
         }
-        OPEN.put(self.tables, &(self.name.clone(), at), open);
+        OPEN.put(self.tables, &(self.name_in_all(), at), open);
         let counts = Bucket::counts(&sums);
         if opened {
             let place = watched.open.partition_point(|other| *other < at);
@@ -196,7 +206,9 @@ impl<T: Tables> Scoped<'_, T> {
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
             let mut track = track(watched, &rule.name);
             let look = Look::new(rule, &seen, at, track.told(), self.settings.bucket_ms());
-            let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
+            let (identity, users) = (self.identity(watched), users(&track, counts));
+            let moment =
+                Moment { settings: self.settings, rule, look: &look, now: at, emerging, identity: &identity, users };
             let told = track.told();
             let since = || Look::since(rule, &seen, at, told, self.settings.bucket_ms());
             let change = track.see(&moment, level, since);
@@ -222,7 +234,7 @@ impl<T: Tables> Scoped<'_, T> {
             return;
         }
         let bucket = self.bucket(at);
-        OPEN.delete(self.tables, &(self.name.clone(), at));
+        OPEN.delete(self.tables, &(self.name_in_all(), at));
         watched.open.retain(|open| *open != at);
         watched.open_cells.retain(|cell| cell.at != at);
         watched.learn(self.cell(at, &bucket), self.settings);
@@ -273,24 +285,26 @@ impl<T: Tables> Scoped<'_, T> {
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
                 LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
                 LooksFor::Anomaly => {
-                    let (look, waits, since) = self.anomaly(rule, &track, &self.cell(at, bucket));
+                    let (look, waits, since) = self.anomaly(rule, watched, &track, &self.cell(at, bucket));
                     expects |= waits;
                     began = Some(since);
                     look
                 }
             };
+            let (identity, users) = (self.identity(watched), users(&track, bucket));
+            let moment =
+                Moment { settings: self.settings, rule, look: &look, now: at, emerging, identity: &identity, users };
             let level = if track.holds() {
                 None
             } else {
                 let level = self.fdr().level();
                 let end_ms = self.end_ms(at);
                 let alarm = self.fdr().is_alarm(end_ms, look.p_value);
-                if alarm && self.opens(rule, &look, at, &mut mix) {
+                if alarm && moment.are_enough() && self.opens(rule, &look, at, &mut mix) {
                     self.fdr().discovered();
                 }
                 alarm.then_some(level)
             };
-            let moment = Moment { settings: self.settings, rule, look: &look, now: at, emerging };
             let told = track.told();
             let since = || began.unwrap_or_else(|| Look::since(rule, watched, at, told, bucket_ms));
             let change = track.close(&moment, level, since);
@@ -316,13 +330,21 @@ impl<T: Tables> Scoped<'_, T> {
         expects
     }
 
-    /// What the detector says of a bucket, whether it waits for the next one, and since when it is unusual if this one is.
-    fn anomaly(&mut self, rule: &AlertRule, track: &Track, cell: &Cell) -> (Look, bool, i64) {
-        let key = (self.key(), rule.name.clone());
+    /// What the detector says of a bucket, or what the last of them hold together; whether the next one is waited for; and
+    /// since when it is unusual if this one is.
+    fn anomaly(&mut self, rule: &AlertRule, watched: &Watched, track: &Track, cell: &Cell) -> (Look, bool, i64) {
+        let (key, bucket_ms) = ((self.key(), rule.name.clone()), self.settings.bucket_ms());
         let mut series = SERIES.get(self.tables, &key).unwrap_or_default();
         let learns = !track.is_news(cell.at, self.settings);
-        let look = anomaly::observe(&mut series, rule, cell, self.settings.bucket_ms(), learns);
-        let (waits, since) = (series.empty < anomaly::EMPTY_MAX, anomaly::since(&series, cell.at, track.told()));
+        let mut look = anomaly::observe(&mut series, rule, cell, bucket_ms, learns);
+        if let (Statistic::Count, Some(past)) = (rule.signal.statistic(), &watched.rise) {
+            look = look.or_stopped(rule, &past.stops(&watched.cells, cell.at, bucket_ms), cell.at, track.told());
+        }
+        let since = match look.best {
+            Some(1..) => Look::stopped_since(watched, cell.at, track.told(), bucket_ms),
+            _ => anomaly::since(&series, cell.at, track.told()),
+        };
+        let waits = series.empty < anomaly::EMPTY_MAX;
         SERIES.put(self.tables, &key, series);
         (look, waits, since)
     }
@@ -353,7 +375,8 @@ impl<T: Tables> Scoped<'_, T> {
         let group = GROUPS.get(self.tables, self.group).unwrap_or_default();
         let flap_ms = self.settings.flap.as_millis() as i64;
         let rests = group.under_way_ms > 0 && self.end_ms(at).saturating_sub(group.under_way_ms) <= flap_ms;
-        if rests || self.group != scope::GLOBAL {
+        let within = matches!(scope::kind(&self.name), ScopeKind::Brand | ScopeKind::BrandTopic | ScopeKind::Product);
+        if rests || within {
             return !rests;
         }
         let mix = self.mix(mix);
@@ -411,7 +434,7 @@ impl<T: Tables> Scoped<'_, T> {
     }
 
     fn bucket(&mut self, at: i64) -> Bucket {
-        let open = OPEN.get(self.tables, &(self.name.clone(), at)).unwrap_or_default();
+        let open = OPEN.get(self.tables, &(self.name_in_all(), at)).unwrap_or_default();
         let partials: Vec<v1::Partial> = open.partials.iter().map(|from| self.read(&from.partial)).collect();
         Bucket::merge(partials.iter())
     }
@@ -478,6 +501,13 @@ fn put_track(watched: &mut Watched, track: Track) {
 }
 
 /// Writers and texts of a bucket, for the alert under way.
+/// Different users in an incident and in this bucket; 0 where none are named.
+fn users(track: &Track, bucket: &Bucket) -> u64 {
+    let mut users = if track.is_active() { track.users_sketch.clone() } else { Vec::new() };
+    sketch::merge(&mut users, &bucket.users_sketch);
+    sketch::count(&users)
+}
+
 fn remember(track: &mut Track, bucket: &Bucket) {
     sketch::merge(&mut track.users_sketch, &bucket.users_sketch);
     track.samples.extend(bucket.samples.iter().cloned());

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::bucket::Bucket;
-use super::evidence::{Basis, PARTS_MAX, covering, discounted, evidence, series, shown};
+use super::evidence::{Basis, covering, discounted, evidence, series, shown};
 use super::lifecycle::{Change, Moment};
-use super::look::Look;
+use super::look::{Look, quantity};
 use super::state::{ALERTS, Active, CONFIRMED, GROUPS, Mix, Track, Watched};
 use super::words::{Said, chinese, english};
 use super::{rollup, scope};
-use crate::config::{AlertRule, Alerts, Counted, ScopeKind};
+use crate::config::{AlertRule, Alerts, Counted, ScopeKind, Statistic};
 use crate::event::json::time;
 use crate::event::v1;
 use crate::state::Tables;
@@ -179,6 +179,9 @@ impl Finding<'_> {
             rule: alert.rule.clone(),
             state: self.track.state,
             explained_by: self.explained_by(),
+            less: self.moment.look.is_less(self.moment.rule),
+            severity: self.track.severity,
+            few: self.track.state() == v1::AlertState::Pending && !self.moment.are_enough(),
             found_ms: self.track.found.saturating_add(1).saturating_mul(self.moment.settings.bucket_ms()),
             since_ms: self.track.since.saturating_mul(self.moment.settings.bucket_ms()),
             ..Active::default()
@@ -209,14 +212,19 @@ impl Finding<'_> {
             known.clear();
         }
         let basis = Basis { settings, rule, watched, mix, track, look, now, known: &known };
-        let strongest = written.filter(|written| written.p_value <= look.p_value);
-        match (strongest, before) {
-            (Some(strongest), _) => v1::Evidence {
+        match (written, before) {
+            (Some(strongest), _) if is_stronger(&strongest, rule, look, track.window as usize) => v1::Evidence {
                 series: series(&basis),
                 discounted_share: discounted(watched, track.since, now),
                 users: super::sketch::count(&track.users_sketch),
                 ..strongest
             },
+            // What drives it stood out most when it was new.
+            (Some(v1::Evidence { terms, parts, samples, p_value, .. }), _)
+                if p_value == look.p_value && !terms.is_empty() =>
+            {
+                v1::Evidence { terms, parts, samples, ..evidence(&basis) }
+            }
             // What late data has taken back is shown as it was seen.
             (None, Some(before)) if matches!(self.change, Change::Ended(_)) => {
                 before.evidence.clone().unwrap_or_default()
@@ -224,6 +232,18 @@ impl Finding<'_> {
             _ => evidence(&basis),
         }
     }
+}
+
+/// Whether what is written says more than what is seen by now. Where both are as improbable as numbers get, by how much it is
+/// out.
+fn is_stronger(written: &v1::Evidence, rule: &AlertRule, look: &Look, window: usize) -> bool {
+    let of = |evidence: &v1::Evidence| match rule.signal.statistic() {
+        Statistic::Count => 1.0,
+        Statistic::Share => evidence.texts,
+    };
+    let beyond = (written.observed - written.expected).abs() * of(written);
+    let now = look.shown(window).map_or(0.0, |window| (quantity(rule, &window) - window.expected).abs());
+    written.p_value < look.p_value || (written.p_value == look.p_value && beyond >= now)
 }
 
 fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
@@ -236,7 +256,7 @@ pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Op
         // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
-    let parts = mix.parts(rule.signal, look.usual(), PARTS_MAX);
+    let parts = mix.parts(rule.signal, look.usual());
     let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {
@@ -268,8 +288,8 @@ fn silenced_by(
 /// Hot topics: the words that have risen in a scope, and texts of late that have them. A bucket keeps few of its texts, so
 /// those of the buckets before it are remembered while their words rise.
 pub fn hot(mix: &mut Mix, bucket: &Bucket) -> (Vec<v1::Driver>, Vec<v1::Sample>) {
-    let terms = mix.rising(HOT_TERMS);
-    let samples = bucket.samples.iter().cloned().chain(std::mem::take(&mut mix.samples)).collect();
+    let samples: Vec<v1::Sample> = bucket.samples.iter().cloned().chain(std::mem::take(&mut mix.samples)).collect();
+    let terms = mix.rising(&samples, HOT_TERMS);
     mix.samples = covering(samples, &terms, HOT_SAMPLES);
     (terms, shown(mix.samples.clone()))
 }

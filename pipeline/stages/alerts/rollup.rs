@@ -124,7 +124,10 @@ impl Group {
             Some(format!("{} {}", scope::prefixed(scope::counted(&own.scope), part), own.rule))
         };
         let taken_in = || self.is_tail(own).then(|| self.last_leader.clone());
-        let led = || leader.filter(|leader| *leader != i).map(|leader| named(&self.active[leader]));
+        let led = || {
+            let leader = &self.active[leader.filter(|leader| *leader != i)?];
+            tells_of(leader, own).then(|| named(leader))
+        };
         configured.or_else(taken_in).or_else(elsewhere).or_else(led)
     }
 
@@ -143,7 +146,7 @@ impl Group {
         let elsewhere =
             |active: &Active| !active.told && active.explained_by.as_ref().is_some_and(|part| !self.is_within(part));
         let candidates =
-            self.active.iter().enumerate().filter(|(_, active)| !elsewhere(active) && !self.is_tail(active));
+            self.active.iter().enumerate().filter(|(_, one)| !one.few && !elsewhere(one) && !self.is_tail(one));
         let best = candidates.min_by_key(|(_, active)| {
             let order = (scope::breadth(&active.scope), rank(&active.rule));
             (!active.told, active.found_ms, explained(active), order, active.scope.clone())
@@ -155,6 +158,9 @@ impl Group {
     /// and began before, so that a long window finds it only now. What was told of, and the leader's own return, are not.
     fn is_tail(&self, active: &Active) -> bool {
         let Some((scope, _)) = self.last_leader.rsplit_once(' ') else { return false };
+        if active.less || scope::are_apart(scope, &active.scope) {
+            return false;
+        }
         let began_before = || active.since_ms < self.ended_ms && scope::breadth(&active.scope) >= scope::breadth(scope);
         !active.told && named(active) != self.last_leader && (active.found_ms <= self.ended_ms || began_before())
     }
@@ -163,6 +169,14 @@ impl Group {
     fn is_within(&self, part: &str) -> bool {
         self.active.iter().any(|active| scope::bare(&active.scope) == part)
     }
+}
+
+/// Whether who is told of the one knows of the other: not that something else has stopped, nor of what shares no text with it,
+/// nor that everything is worse than the part that leads.
+fn tells_of(leader: &Active, own: &Active) -> bool {
+    let broader = scope::kind(&own.scope) == ScopeKind::All && scope::kind(&leader.scope) != ScopeKind::All;
+    let worse = broader && own.severity > leader.severity;
+    leader.less == own.less && !worse && !scope::are_apart(&leader.scope, &own.scope)
 }
 
 /// What explains an alert, and when it last did. What a brand explained is not news when the brand is calm again and long
@@ -273,6 +287,22 @@ mod tests {
             told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
             ["all volume"]
         );
+    }
+
+    #[test]
+    fn what_has_nothing_to_do_with_the_one_that_leads_is_told_of() {
+        let told_of = told(&[active("topic=a", "volume", None), active("topic=b", "volume", None)]);
+        assert_eq!(told_of, ["topic=a volume", "topic=b volume"]);
+        let stops = Active { less: true, ..active("of=purchases", "unusual_purchases", None) };
+        let told_of = told(&[active("of=clicks", "clicks", None), stops, active("of=purchases", "purchases", None)]);
+        assert_eq!(told_of, ["of=clicks clicks", "of=purchases unusual_purchases"]);
+        let few =
+            Active { few: true, state: AlertState::Pending.into(), ..active("of=clicks,category=a", "clicks", None) };
+        assert_eq!(told(&[few, active("of=clicks", "clicks", None)]), ["of=clicks clicks"]);
+        let part = Active { found_ms: -1, severity: 1, ..active("topic=a", "volume", None) };
+        let everything = |severity| Active { severity, ..active("all", "volume", None) };
+        assert_eq!(told(&[part.clone(), everything(1)]), ["topic=a volume"]);
+        assert_eq!(told(&[part, everything(2)]), ["topic=a volume", "all volume"]);
     }
 
     #[test]

@@ -21,15 +21,18 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// What is counted stands before the dimensions, but for texts. Dead letters are no matter of the shop's: they are
-    /// rolled up among themselves.
+    /// What is counted stands before the dimensions, but for texts. What has nothing to do with each other is not rolled
+    /// up together: that nobody pays must not hide behind more people who look, and dead letters are no matter of the
+    /// shop's.
     fn of(self, counted: Counted) -> Scope {
         let Scope { name, group } = self;
-        match counted {
-            Counted::Texts => Scope { name, group },
-            Counted::DeadLetters => Scope { name: prefixed(counted, &name), group: counted.name().to_owned() },
-            _ => Scope { name: prefixed(counted, &name), group },
-        }
+        let group = match counted {
+            Counted::DeadLetters => counted.name().to_owned(),
+            Counted::Checkouts => prefixed(counted, if group == GLOBAL { ALL } else { &group }),
+            Counted::Clicks | Counted::Purchases if group == GLOBAL => Counted::Clicks.name().to_owned(),
+            Counted::Texts | Counted::Sentiment | Counted::Users | Counted::Clicks | Counted::Purchases => group,
+        };
+        Scope { name: prefixed(counted, &name), group }
     }
 }
 
@@ -151,6 +154,15 @@ pub fn unescaped(value: &str) -> String {
     value.replace("%2C", ",").replace("%3D", "=").replace("%25", "%")
 }
 
+/// What a scope is known by among those of all groups: a product of two brands, or that is named with its brand and without,
+/// is in two groups, and counted in each.
+pub fn key(group: &str, name: &str) -> String {
+    match kind(name) {
+        ScopeKind::Product if group != bare(name) => format!("{group} {name}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// The kind of a scope by its name.
 pub fn kind(scope: &str) -> ScopeKind {
     let scope = bare(scope);
@@ -177,6 +189,12 @@ pub fn breadth(scope: &str) -> usize {
         ScopeKind::Category | ScopeKind::Input | ScopeKind::Reason => 1,
         ScopeKind::Product | ScopeKind::BrandTopic => 2,
     }
+}
+
+/// Different values of one dimension, which share no text: a surge of the one says nothing of the other.
+pub fn are_apart(one: &str, other: &str) -> bool {
+    let one_of = matches!(kind(one), ScopeKind::Channel | ScopeKind::Topic | ScopeKind::Intent | ScopeKind::Category);
+    one_of && kind(one) == kind(other) && bare(one) != bare(other)
 }
 
 #[cfg(test)]
@@ -216,7 +234,11 @@ mod tests {
         });
         assert_eq!((bare(names[0]), bare(names[1]), kind(names[2])), (ALL, "product=p", ScopeKind::Category));
         assert_eq!(labels(names[1])["of"], "clicks");
-        assert_eq!(scopes[1].group, "product=p");
+        let groups: Vec<&str> = scopes.iter().map(|scope| scope.group.as_str()).collect();
+        assert_eq!(groups, ["clicks", "product=p", "clicks"]);
+        let checkouts = about.scopes(Counted::Checkouts, &ScopeKind::ALL);
+        let groups: Vec<&str> = checkouts.iter().map(|scope| scope.group.as_str()).collect();
+        assert_eq!(groups, ["of=checkouts", "of=checkouts,product=p", "of=checkouts"]);
         let letters = About { input: value("reviews"), ..About::default() };
         assert!(
             letters.scopes(Counted::DeadLetters, &ScopeKind::ALL).iter().all(|scope| scope.group == "dead_letters")

@@ -54,7 +54,7 @@ impl Seen {
         let text = scored.text.as_deref().unwrap_or_default();
         let fingerprint = terms::fingerprint(text).or_else(|| terms::fingerprint_of_vector(&scored.embedding));
         Some(Seen {
-            at_ms: scored.event_time.as_ref().and_then(time::to_ms)?,
+            at_ms: at_ms(scored.event_time, scored.scored_time)?,
             scopes: Counted::OF_TEXTS
                 .into_iter()
                 .flat_map(|counted| about.scopes(counted, &settings.scopes(counted)))
@@ -70,7 +70,7 @@ impl Seen {
 
     /// A click, as each of what counts it sees it. Too late ones are in no session, and here they are too.
     pub fn of_click(scored: &v1::ScoredClick, settings: &Alerts) -> Vec<Seen> {
-        let Some(at_ms) = scored.event_time.as_ref().and_then(time::to_ms) else { return Vec::new() };
+        let Some(at_ms) = at_ms(scored.event_time, scored.scored_time) else { return Vec::new() };
         let about = About {
             product: scope::value(&scored.item),
             category: scored.category.as_deref().and_then(scope::value),
@@ -114,6 +114,13 @@ impl Seen {
     }
 }
 
+/// When it happened. What is dated ahead of its own scoring has a clock that is wrong, and happened by then: one such text
+/// would take the partition's time along, and make what comes in time too late.
+fn at_ms(event_time: Option<prost_types::Timestamp>, scored_time: Option<prost_types::Timestamp>) -> Option<i64> {
+    let scored_ms = scored_time.as_ref().and_then(time::to_ms).unwrap_or(i64::MAX);
+    Some(time::to_ms(event_time.as_ref()?)?.min(scored_ms))
+}
+
 /// The label that a head is sure of most.
 fn best(scored: &v1::Scored, head: &str) -> Option<String> {
     let label = scored.labels.get(head)?.labels.first()?;
@@ -152,6 +159,7 @@ pub mod tests {
             looks_for: LooksFor::Surge,
             ratio_min: 1.3,
             events_min: 5,
+            users_min: 1,
             pending: Duration::from_secs(60),
             keep: Duration::from_secs(300),
         };
@@ -172,6 +180,21 @@ pub mod tests {
             silences: Vec::new(),
             inhibitions: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_dated_ahead_of_its_scoring_happened_by_then() {
+        let at = |event_ms, scored_ms: Option<i64>| {
+            let (event_time, scored_time) = (time::from_ms(event_ms), scored_ms.and_then(time::from_ms));
+            let text = Seen::new(&v1::Scored { event_time, scored_time, ..v1::Scored::default() }, &settings());
+            let click = v1::ScoredClick { event_time, scored_time, ..v1::ScoredClick::default() };
+            let rule = AlertRule { signal: Signal::Clicks, ..settings().rules[0].clone() };
+            let click = Seen::of_click(&click, &Alerts { rules: vec![rule], ..settings() });
+            (text.unwrap().at_ms, click[0].at_ms)
+        };
+        assert_eq!(at(5_000, Some(7_000)), (5_000, 5_000));
+        assert_eq!(at(3_600_000, Some(7_000)), (7_000, 7_000));
+        assert_eq!(at(3_600_000, None), (3_600_000, 3_600_000));
     }
 
     #[test]

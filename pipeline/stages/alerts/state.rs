@@ -13,7 +13,7 @@ use crate::state::{Kind, Table};
 
 // --- partitions of the inputs
 
-/// By scope and bucket.
+/// By scope, as [`super::scope::key`] has it, and bucket.
 pub const SUMS: Table<(String, i64), Summed> = Table::new(Kind::new(30, "alert-sums"));
 /// What of it is to be handed on, or to be forgotten: by group, scope and bucket.
 pub const HAND_ON: Table<((String, String), i64), Empty> = Table::new(Kind::new(31, "alert-hand-on").fires());
@@ -25,12 +25,12 @@ pub const THROUGH: Table<i64, Empty> = Table::new(Kind::new(32, "alert-through")
 /// By group and scope.
 pub const SCOPES: Table<(String, String), Watched> = Table::new(Kind::new(33, "alert-scopes").expires_after(MONTH_MS));
 pub const MIXES: Table<(String, String), Mix> = Table::new(Kind::new(34, "alert-mixes").expires_after(MONTH_MS));
-/// By scope and bucket.
+/// As [`SUMS`].
 pub const OPEN: Table<(String, i64), Open> = Table::new(Kind::new(35, "alert-open-buckets"));
 /// Buckets to be closed: by bucket, group and scope.
 pub const CLOSE: Table<(i64, (String, String)), Empty> = Table::new(Kind::new(36, "alert-close").fires());
 /// Alerts as they were written last, by id.
-pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(WEEK_MS));
+pub const ALERTS: Table<str, v1::Alert> = Table::new(Kind::new(37, "alerts").expires_after(MONTH_MS));
 /// Confirmed alerts that something provisional stands in the place of, by id: it may be taken back.
 pub const CONFIRMED: Table<str, v1::Alert> = Table::new(Kind::new(41, "alert-confirmed").expires_after(WEEK_MS));
 /// By group.
@@ -153,6 +153,9 @@ pub struct Track {
     /// It was told as firing before its buckets were closed: the end of the one with which it fires if it goes on.
     #[prost(int64, tag = "19")]
     pub early_ms: i64,
+    /// The alert's; empty where an earlier version found it.
+    #[prost(string, tag = "20")]
+    pub id: String,
 }
 
 /// A scope's buckets as the detector for one series has them.
@@ -198,6 +201,9 @@ pub struct Mix {
     /// Texts of late that hold words which rise.
     #[prost(message, repeated, tag = "7")]
     pub samples: Vec<v1::Sample>,
+    /// Terms that found no place: what is new is counted here until it is heavier than the lightest of those that have one.
+    #[prost(message, repeated, tag = "8")]
+    pub newcomers: Vec<Rate>,
 }
 
 /// Texts with something, fading fast and slowly.
@@ -295,6 +301,14 @@ pub struct Active {
     /// When `explained_by` was last found.
     #[prost(int64, tag = "10")]
     pub explained_ms: i64,
+    /// It tells of too little.
+    #[prost(bool, tag = "11")]
+    pub less: bool,
+    #[prost(enumeration = "v1::Severity", tag = "12")]
+    pub severity: i32,
+    /// Too few users for anybody to be told of it.
+    #[prost(bool, tag = "13")]
+    pub few: bool,
 }
 
 /// What a partition of the repartition topic knows of itself. Field 5 was in use once.

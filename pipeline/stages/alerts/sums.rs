@@ -5,9 +5,9 @@
 //! handed on again, once a bucket's length at most, and take the place of the earlier ones. They are forgotten when the
 //! grace has passed.
 
-use super::partial;
 use super::seen::Seen;
 use super::state::{Empty, HAND_ON, SUMS, Summed, THROUGH};
+use super::{partial, scope};
 use crate::config::Alerts;
 use crate::event::v1;
 use crate::state::windows::tumbling;
@@ -43,7 +43,7 @@ pub fn observe(
             Arrival::OnTime => bucket.end_ms,
         };
         seen.scopes.iter().for_each(|scope| {
-            let key = (scope.name.clone(), bucket.start_ms);
+            let key = (scope::key(&scope.group, &scope.name), bucket.start_ms);
             let mut sums = SUMS.take(tables, &key).unwrap_or_default();
             let empty =
                 || v1::Partial { scope: scope.name.clone(), start_ms: bucket.start_ms, ..v1::Partial::default() };
@@ -83,7 +83,7 @@ fn hand_on(tables: &mut impl Tables, settings: &Alerts, source: &str, out: &mut 
         if let Some((through_ms, Empty {})) = THROUGH.due(tables, &due) {
             out.push(through(source, through_ms));
         } else if let Some((((group, scope), start_ms), Empty {})) = HAND_ON.due(tables, &due) {
-            let key = (scope, start_ms);
+            let key = (scope::key(&group, &scope), start_ms);
             let Some(mut sums) = SUMS.get(tables, &key) else { continue };
             if !sums.changed {
                 SUMS.delete(tables, &key);
@@ -92,7 +92,7 @@ fn hand_on(tables: &mut impl Tables, settings: &Alerts, source: &str, out: &mut 
             let message = revised(&mut sums, source);
             SUMS.put(tables, &key, sums);
             let forget_ms = forget_ms(start_ms.saturating_add(settings.bucket_ms()), settings);
-            HAND_ON.put_until(tables, &((group.clone(), key.0), start_ms), Empty {}, forget_ms);
+            HAND_ON.put_until(tables, &((group.clone(), scope), start_ms), Empty {}, forget_ms);
             out.push(HandedOn { group: Some(group), message });
         }
     }

@@ -208,6 +208,30 @@ fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
     assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
 }
 
+/// Reviews name a product's brand and chats do not: it is in two groups, and each counts its own.
+#[test]
+fn a_product_that_is_named_with_its_brand_and_without_is_counted_whole() {
+    let settings = settings();
+    let (mut shop, mut out) = (Shop::new(3, 1, 20.0), Vec::new());
+    let mut history = History::new(settings.clone(), 1, 2);
+    let mut sent = 0;
+    for minute in 0..10 {
+        for (number, mut text) in shop.minute(minute, Surge::default()).into_iter().enumerate() {
+            if number % 3 == 0 {
+                text.brand = None;
+            }
+            sent += 1;
+            history.text(0, &Seen::new(&text, &settings).unwrap(), &mut out);
+        }
+    }
+    history.pass(30 * MINUTE, &mut out);
+    let closed = out.iter().filter_map(|emit| match emit {
+        Emit::Trend(trend) if trend.scope == "product=p0" && !trend.provisional => Some(trend.count),
+        _ => None,
+    });
+    assert_eq!(closed.sum::<u64>(), sent);
+}
+
 #[test]
 fn a_surge_everywhere_is_one_alert_of_everything() {
     let texts = texts(&mut Shop::new(2, 12, 30.0), 300, 200, 20, surge(None, 60.0));

@@ -17,6 +17,13 @@ pub struct Said<'a> {
     pub emerging: bool,
 }
 
+impl Said<'_> {
+    /// Whether the part that is named first is most of the excess.
+    fn is_mostly(&self) -> bool {
+        self.evidence.parts.first().is_some_and(|part| part.excess_share >= 0.5)
+    }
+}
+
 /// Drivers that are named.
 const NAMED: usize = 3;
 
@@ -80,8 +87,9 @@ pub fn english(said: &Said) -> String {
         text.push_str(" It is new.");
     }
     put_list(&mut text, " Mostly about ", &said.evidence.terms, ", ", ".", |term| format!("“{}”", term.name));
-    put_list(&mut text, " Mostly in ", &said.evidence.parts, ", ", ".", |part| {
-        format!("{} ({} of the excess)", named(&part.name, &EN_WITHIN), percent(part.excess_share))
+    let within = if said.is_mostly() { " Mostly in " } else { " Partly in " };
+    put_list(&mut text, within, &said.evidence.parts, ", ", ".", |part| {
+        format!("{} ({} of the excess)", named_within(&part.name, &EN), percent(part.excess_share))
     });
     if let Some(discounted) = discounted {
         let what = format_args!(" {discounted} of the {many} are copies or from few writers and were not counted.");
@@ -110,8 +118,9 @@ pub fn chinese(said: &Said) -> String {
         text.push_str("此前未见。");
     }
     put_list(&mut text, "主要涉及", &said.evidence.terms, "、", "。", |term| format!("“{}”", term.name));
-    put_list(&mut text, "主要来自", &said.evidence.parts, "、", "。", |part| {
-        format!("{}（占增量的 {}）", named(&part.name, &ZH), percent(part.excess_share))
+    let within = if said.is_mostly() { "主要来自" } else { "部分来自" };
+    put_list(&mut text, within, &said.evidence.parts, "、", "。", |part| {
+        format!("{}（占增量的 {}）", named_within(&part.name, &ZH), percent(part.excess_share))
     });
     if let Some(discounted) = discounted {
         put(&mut text, format_args!("其中 {discounted} 为重复内容或来自少数用户，未计入。"));
@@ -134,35 +143,55 @@ fn english_nouns(signal: Signal) -> (&'static str, &'static str, &'static str) {
 
 fn chinese_nouns(signal: Signal) -> (&'static str, &'static str) {
     match signal {
-        Signal::Volume | Signal::NegativeShare => ("条", "负面"),
-        Signal::MeanSentiment => ("条", ""),
+        Signal::Volume | Signal::NegativeShare => ("条文本", "负面"),
+        Signal::MeanSentiment => ("条文本", ""),
         Signal::Users => ("位用户（逐桶计数）", ""),
         Signal::Clicks => ("次点击", ""),
         Signal::Purchases => ("次购买", ""),
         Signal::CartShare => ("次加购与购买", "加购而非购买"),
-        Signal::DeadLetters => ("封死信", ""),
+        Signal::DeadLetters => ("条死信", ""),
     }
 }
 
 /// Everything, brand, product, channel, topic, intent.
 const DIMENSIONS: [&str; 8] = ["brand", "product", "channel", "topic", "intent", "category", "input", "reason"];
-const EN: [&str; 9] =
-    ["Everything", "Brand ", "Product ", "Channel ", "Topic ", "Intent ", "Category ", "Input ", "Reason "];
+/// How a language names scopes: everything and each dimension, at the beginning of a sentence and within it.
+struct Names {
+    first: [&'static str; 9],
+    within: [&'static str; 9],
+    between: &'static str,
+}
+
+const EN: Names = Names {
+    first: ["Everything", "Brand ", "Product ", "Channel ", "Topic ", "Intent ", "Category ", "Input ", "Reason "],
+    within: EN_WITHIN,
+    between: ", ",
+};
 const EN_WITHIN: [&str; 9] =
     ["everything", "brand ", "product ", "channel ", "topic ", "intent ", "category ", "input ", "reason "];
-const ZH: [&str; 9] = ["全部", "品牌 ", "商品 ", "渠道 ", "话题 ", "意图 ", "类目 ", "来源 ", "原因 "];
+const ZH_NAMES: [&str; 9] = ["全部", "品牌 ", "商品 ", "渠道 ", "话题 ", "意图 ", "类目 ", "来源 ", "原因 "];
+const ZH: Names = Names { first: ZH_NAMES, within: ZH_NAMES, between: "、" };
 
-fn named(name: &str, words: &[&str; 9]) -> String {
+fn named(name: &str, names: &Names) -> String {
+    named_by(name, &names.first, names)
+}
+
+fn named_within(name: &str, names: &Names) -> String {
+    named_by(name, &names.within, names)
+}
+
+fn named_by(name: &str, first: &[&str; 9], names: &Names) -> String {
     let name = scope::bare(name);
     if name == scope::ALL {
-        return words[0].to_owned();
+        return first[0].to_owned();
     }
     let parts = name.split(',').filter_map(|part| part.split_once('='));
-    let one = |(dimension, value): (&str, &str)| {
+    let one = |(i, (dimension, value)): (usize, (&str, &str))| {
+        let words = if i == 0 { first } else { &names.within };
         let place = DIMENSIONS.iter().position(|known| *known == dimension);
         format!("{}{}", place.map_or("", |place| words[place + 1]), scope::unescaped(value))
     };
-    parts.map(one).collect::<Vec<_>>().join(", ")
+    parts.enumerate().map(one).collect::<Vec<_>>().join(names.between)
 }
 
 fn put_list(
@@ -195,7 +224,12 @@ fn score(score: f64) -> String {
 }
 
 fn round(number: f64) -> String {
-    if number < 10.0 && number.fract() > 0.05 { format!("{number:.1}") } else { format!("{number:.0}") }
+    match number {
+        // Something is expected, and hardly anything.
+        0.000_001..0.05 => "< 0.1".to_owned(),
+        ..9.95 if number.fract() > 0.05 => format!("{number:.1}"),
+        _ => format!("{number:.0}"),
+    }
 }
 
 /// In hours, minutes or seconds, whichever is whole.
@@ -241,13 +275,13 @@ mod tests {
         };
         assert_eq!(
             english(&said),
-            "Brand Nova, Topic payment: 62 % of 50 texts in 5 min are negative, 20 % expected (8 %–34 %), since 2026-11-22 \
+            "Brand Nova, topic payment: 62 % of 50 texts in 5 min are negative, 20 % expected (8 %–34 %), since 2026-11-22 \
              10:00 UTC. Mostly about “payment page”, “退款失败”. Mostly in product p,1 (71 % of the excess). 25 % of the \
              texts are copies or from few writers and were not counted."
         );
         assert_eq!(
             chinese(&said),
-            "品牌 Nova, 话题 payment：5 分钟内 50 条中有 62 % 为负面，预期 20 %（8 %–34 %），始于 2026-11-22 10:00 UTC。\
+            "品牌 Nova、话题 payment：5 分钟内 50 条文本中有 62 % 为负面，预期 20 %（8 %–34 %），始于 2026-11-22 10:00 UTC。\
              主要涉及“payment page”、“退款失败”。主要来自商品 p,1（占增量的 71 %）。其中 25 % 为重复内容或来自少数用户，未计入。"
         );
         let volume = Said { scope: "all", signal: Signal::Volume, emerging: true, ..said };
@@ -289,7 +323,7 @@ mod tests {
             emerging: false,
         };
         assert_eq!(english(&said), "Everything: 1 text in 10 s, 40 expected (0–0), since 2026-11-22 10:00:10 UTC.");
-        assert_eq!(chinese(&said), "全部：10 秒内有 1 条，预期 40（0–0），始于 2026-11-22 10:00:10 UTC。");
+        assert_eq!(chinese(&said), "全部：10 秒内有 1 条文本，预期 40（0–0），始于 2026-11-22 10:00:10 UTC。");
         let share = v1::Evidence { texts: 1.0, ..evidence.clone() };
         let share = Said { signal: Signal::NegativeShare, evidence: &share, ..said };
         assert!(

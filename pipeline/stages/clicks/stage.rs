@@ -19,7 +19,7 @@ use crate::stages::recommend::{self, Recommender, Seen};
 use crate::stages::reviewers::SharedOpinions;
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, View};
-use crate::telemetry::{ClicksObserved, SegmentsMeasured};
+use crate::telemetry::{ClicksObserved, ClicksWithoutKey, SegmentsMeasured};
 use crate::text::Redactor;
 
 /// Probabilities kept for the next report: more than a second's.
@@ -44,6 +44,33 @@ pub struct ClicksStage {
     /// Not told yet. Engines that share the stage wait for the lock as long as a count takes.
     pub counts: Mutex<ClicksObserved>,
     pub mix: Mutex<Mix>,
+    pub keyless: Mutex<Keyless>,
+}
+
+/// Clicks whose records have no key. Whoever writes them so spreads a user's clicks over all partitions, and each of these
+/// remembers the user by what it sees.
+#[derive(Debug, Default)]
+pub struct Keyless {
+    /// Not told yet.
+    clicks: u64,
+    /// Where the first one lay.
+    first: Option<(Arc<str>, i32)>,
+    /// Others lay in other partitions of that topic.
+    spread: bool,
+}
+
+impl Keyless {
+    fn count(&mut self, record: &RawRecord) {
+        self.clicks += 1;
+        let crate::event::Origin { topic, partition, .. } = &record.origin;
+        let (first, at) = self.first.get_or_insert_with(|| (topic.clone(), *partition));
+        self.spread |= first == topic && at != partition;
+    }
+
+    fn report(&mut self) {
+        let spread = self.first.as_ref().filter(|_| self.spread).map(|(topic, _)| &**topic);
+        ClicksWithoutKey { clicks: std::mem::take(&mut self.clicks), spread }.emit();
+    }
 }
 
 /// Where events of one message go, and how they are written.
@@ -90,6 +117,7 @@ impl Stage for ClicksStage {
     fn report(&self) {
         let counts = std::mem::take(&mut *self.counts());
         counts.emit(self.model.as_ref().map_or("", |model| &model.name));
+        self.keyless().report();
         if let Some(drift) = self.segments.as_ref().and_then(|segments| self.mix().drift(segments)) {
             SegmentsMeasured { drift }.emit();
         }
@@ -146,6 +174,9 @@ impl Stage for ClicksStage {
         answers: &[Answer],
         now: Timestamp,
     ) -> Result<Vec<Output>, Rejection> {
+        if record.key.is_none() {
+            self.keyless().count(record);
+        }
         scored.origin = Some(origin(record));
         scored.scored_time = Some(prost_types::Timestamp { seconds: now.as_second(), nanos: now.subsec_nanosecond() });
         if let (Some(model), Some(answer)) = (&self.model, answers.first()) {
@@ -188,6 +219,10 @@ impl<T: Message + Name + Serialize> ClicksOutput<T> {
 impl ClicksStage {
     fn counts(&self) -> MutexGuard<'_, ClicksObserved> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keyless(&self) -> MutexGuard<'_, Keyless> {
+        self.keyless.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn said(&self, probability: f64) {
@@ -396,7 +431,7 @@ mod tests {
                 include_reviews: false,
                 reviews_bytes_max: 1 << 20,
             },
-            payload_bytes_max: 1000,
+            payload_bytes_max: 4000,
             redactor: Redactor::new(&redaction),
             model: (!model.is_empty()).then(|| PurchaseModel::new("purchase", "v1", &model).unwrap()),
             segments: None,
@@ -406,6 +441,7 @@ mod tests {
             opinions: None,
             counts: Mutex::default(),
             mix: Mutex::default(),
+            keyless: Mutex::default(),
         }
     }
 
@@ -442,12 +478,52 @@ mod tests {
         );
         check(
             r#"{"user_id": "u", "item_id": "p", "action": "view", "price": -2}"#,
-            "invalid: price: expected a finite number of 0 or more, found -2",
+            "invalid: price: expected a number from 0 to 1e12, found -2",
+        );
+        check(
+            r#"{"user_id": "u", "item_id": "p", "action": "view", "price": 1.5e12}"#,
+            "invalid: price: expected a number from 0 to 1e12, found 1500000000000",
         );
         check(
             r#"{"user_id": "u", "item_id": "p", "action": "view", "ts": 1795345201}"#,
             "future: event_time is 3601000 ms ahead, more than clicks.future_ms_max (3600000)",
         );
+    }
+
+    /// State holds names by the hundred in one record, and a record that the broker does not take stops the stage.
+    #[test]
+    fn a_name_that_is_too_long_to_be_remembered_is_refused() {
+        let stage = stage(&[]);
+        let click = |field: &str, bytes: usize| {
+            let mut click = serde_json::json!({"user_id": "u", "item_id": "p", "action": "view"});
+            click[field] = "é".repeat(bytes / 2).into();
+            prepared(&stage, &click.to_string()).map(drop)
+        };
+        let fields = [("user_id", "user"), ("item_id", "item")]
+            .into_iter()
+            .chain(["event_id", "category", "brand", "recommendation_id"].map(|name| (name, name)));
+        for (at, name) in fields {
+            assert_eq!(click(at, 1024), Ok(()), "{name}");
+            let expected = format!("invalid: {name}: expected 1024 bytes at most, found 1026");
+            assert_eq!(click(at, 1026), Err(expected));
+        }
+    }
+
+    #[test]
+    fn clicks_without_a_key_are_noticed_once_they_are_spread() {
+        let mut keyless = Keyless::default();
+        let mut counted = |topic: &str, partition: i32| {
+            let mut record = record("{}");
+            record.origin = Origin { topic: topic.into(), partition, offset: 0 };
+            keyless.count(&record);
+            (keyless.clicks, keyless.spread)
+        };
+        assert_eq!(counted("clicks", 3), (1, false));
+        assert_eq!(counted("clicks", 3), (2, false), "a topic may have one partition");
+        assert_eq!(counted("others", 0), (3, false));
+        assert_eq!(counted("clicks", 0), (4, true));
+        keyless.report();
+        assert_eq!((keyless.clicks, keyless.spread), (0, true));
     }
 
     #[test]

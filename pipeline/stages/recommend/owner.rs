@@ -34,6 +34,11 @@ pub const PUBLISHED: Table<[u8], Published> =
 /// Parts of one anchor that are kept beside its sums, in bytes: more than that is as dear to write again and again as the
 /// sums are.
 const PARTS_BYTES_MAX: usize = 2048;
+/// What is counted for an anchor, in bytes: one record, of which brokers take a mebibyte unless told otherwise.
+const ANCHORED_BYTES_MAX: usize = 1 << 19;
+/// Of a name besides its letters, and of its weight in one period, by their usual sizes as Protobuf.
+const COUNTED_BYTES: usize = 40;
+const WEIGHT_BYTES: usize = 3;
 /// A list of which less than this part is new waits longer for more …
 const MUCH: u64 = 4;
 /// … so many times as long.
@@ -246,6 +251,16 @@ impl Anchored {
         if self.names.len() > names_max + names_max / 4 {
             self.evict(newest, names_max);
         }
+        // Where names are so long that they would be too much for one record, there are fewer.
+        while self.names.len() > 1 && self.bytes() > ANCHORED_BYTES_MAX {
+            self.evict(newest, self.names.len() / 2);
+        }
+    }
+
+    /// About what the names take when they are written.
+    fn bytes(&self) -> usize {
+        let counted = self.names.iter().filter_map(|kept| kept.counted.as_ref());
+        counted.map(Counted::bytes).sum()
     }
 
     /// The heaviest names as of the newest period.
@@ -313,6 +328,11 @@ impl Lost {
 }
 
 impl Counted {
+    fn bytes(&self) -> usize {
+        let periods = self.weight.as_ref().map_or(0, |weight| weight.weights.len());
+        COUNTED_BYTES + self.name.len() + self.category.len() + WEIGHT_BYTES * periods
+    }
+
     fn value(&self, newest: i64) -> f64 {
         self.weight.as_ref().map_or(0.0, |weight| weight.value(newest))
     }

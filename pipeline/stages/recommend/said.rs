@@ -24,6 +24,8 @@ pub const PARTS_MAX: usize = crate::state::DUE_PER_RECORD_MAX;
 /// Of one anchor in one part, and of one message in bytes, by the first part that passes it: far below what a broker
 /// takes.
 pub const NAMES_MAX: usize = 1024;
+/// Of one part, by the first name that passes it: a thousand names as long as they may be are more than a broker takes.
+const PART_BYTES_MAX: usize = 1 << 16;
 const PARCEL_BYTES_MAX: usize = 1 << 17;
 /// Anchors are spread over so many groups, each a key of the topic: more than it is likely to have partitions, and few
 /// enough that a group's messages are worth their while.
@@ -257,18 +259,21 @@ fn key_of(group: u32) -> Bytes {
 }
 
 impl Sums {
-    /// Added up by name, in parts of [`NAMES_MAX`].
+    /// Added up by name, in parts of [`NAMES_MAX`] and [`PART_BYTES_MAX`].
     fn counts(mut self) -> Vec<Counts> {
         self.names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut all = vec![Counts { stock: self.stock, ..Counts::default() }];
+        let mut bytes = 0;
         for One { name, category, period, weight } in self.names {
             if let Some(last) = all.last_mut().and_then(|counts| counts.names.last_mut()).filter(|l| l.name == name) {
                 last.add_at(category, period, weight);
                 continue;
             }
-            if all.last().is_none_or(|counts| counts.names.len() >= NAMES_MAX) {
+            if bytes >= PART_BYTES_MAX || all.last().is_none_or(|counts| counts.names.len() >= NAMES_MAX) {
                 all.push(Counts::default());
+                bytes = 0;
             }
+            bytes += name.len() + category.len();
             let counted = Counted { name, category, weight: Some(Decayed::of(period, weight)) };
             if let Some(counts) = all.last_mut() {
                 counts.names.push(counted);

@@ -7,17 +7,20 @@ use jiff::Timestamp;
 use prost::Message;
 
 use super::anchor::Anchor;
-use super::candidates::{Candidate, Reason};
+use super::candidates::{Candidate, Lists, Reason};
 use super::owner::{self, Came, List};
 use super::rules::{Learning, Rules};
 use super::said::{Gathered, Parcel, Said};
 use super::shared::SharedLists;
-use super::{Outcome, Recommended, Seen, Visitor, click, id_name, owner_kinds, recommend};
+use super::{Effect, Outcome, Recommended, Seen, Visitor, click, id_name, owner_kinds, recommend};
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
 use crate::state::{Kind, Tables, View};
 use crate::telemetry::Recommending;
+
+/// How far what is known may lie behind the wall clock before what is asked for is answered as of its own time.
+const BEHIND_MS: i64 = 86_400_000;
 
 /// Recommends at clicks, as a part of the stage that concludes them.
 pub struct Recommender {
@@ -74,16 +77,26 @@ impl Recommender {
         parcels.into_iter().map(|(key, parcel)| to(&self.counts_topic, Some(key), parcel.encode_to_vec())).collect()
     }
 
-    /// What is recommended now to a user of whom this is remembered; nothing is counted as made.
+    /// What is recommended now to a user of whom this is remembered; nothing is counted as made. Where all that is known is
+    /// more than a day old, because a backlog is caught up with or a history is replayed, it is as of the newest of it: as
+    /// of the wall clock everything would have faded.
     pub fn now(&self, visitor: &Visitor, items_max: usize, now: Timestamp) -> Vec<v1::Recommendation> {
         let mut rules = self.rules.clone();
         rules.ranking.items_max = items_max.min(rules.ranking.items_max);
-        let items = recommend(visitor, &*self.lists, &rules, now.as_millisecond());
+        let shop = self.lists.list(&Anchor::Shop).map(|list| list.at_ms);
+        let newest = visitor.visits.last().map(|visit| visit.at_ms).max(shop);
+        let now = now.as_millisecond();
+        let at_ms = newest.filter(|newest| now - newest > BEHIND_MS).unwrap_or(now);
+        let items = recommend(visitor, &*self.lists, &rules, at_ms);
         items.into_iter().map(|item| written(item, &self.period)).collect()
     }
 
     pub fn report(&self) {
-        let told = std::mem::take(&mut *self.told());
+        let mut told = std::mem::take(&mut *self.told());
+        // From the first report on, so that shares of them are numbers and the first of each is not lost to rates.
+        for effect in Effect::ALL {
+            told.effects.entry(effect.name()).or_default();
+        }
         let lists = &self.lists;
         told.emit(lists.len(), lists.bytes(), lists.bytes_max());
     }
@@ -250,5 +263,34 @@ mod tests {
                 "text": "popular in phones this hour"}),
         );
         check(Reason::Popular { now: false }, serde_json::json!({"kind": "popular", "text": "popular"}));
+    }
+
+    /// A history that is replayed is asked about as of its own time, and what is live as of now.
+    #[test]
+    fn what_is_asked_of_an_old_history_has_not_faded() {
+        const DAY_MS: i64 = 86_400_000;
+        let sets = ["instance.name=a".to_owned()];
+        let settings = crate::config::load(None, &sets, std::iter::empty()).unwrap();
+        let lists = Arc::new(SharedLists::new(1 << 20));
+        let recommender = Recommender {
+            rules: Rules::from(&settings.recommendations),
+            lists: lists.clone(),
+            topic: "recommendations".into(),
+            counts_topic: "counts".into(),
+            encoder: Encoder::new(crate::config::OutputFormat::Json, None).unwrap(),
+            period: "this hour".into(),
+            told: Mutex::default(),
+        };
+        let at_ms = 1_511_539_200_000;
+        let neighbour = owner::Neighbour { name: "p".into(), weight: 1.0, ..Default::default() };
+        let list = List { neighbours: vec![neighbour], total: 1.0, at_ms, ..List::default() };
+        assert!(lists.take(&Anchor::Shop.key(), Some(&list.encode_to_vec())));
+        let score = |after_ms: i64| {
+            let now = Timestamp::from_millisecond(at_ms + after_ms).unwrap();
+            recommender.now(&Visitor::default(), 5, now).first().map(|item| item.score)
+        };
+        let fresh = score(0).unwrap();
+        assert!(score(DAY_MS).is_some_and(|faded| faded < fresh / 2.0), "live: three half-lives have passed");
+        assert_eq!(score(9 * 365 * DAY_MS), Some(fresh));
     }
 }

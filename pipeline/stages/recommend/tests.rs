@@ -341,6 +341,40 @@ fn parcels_are_bounded_and_hold_everything() {
     assert_eq!(popular.len(), 3000);
 }
 
+/// Names as long as they may be give records that a broker takes, on the way, in the owner's state and in the table.
+#[test]
+fn the_longest_names_stay_below_what_a_broker_takes() {
+    const RECORD_BYTES_MAX: usize = 1 << 20;
+    let mut rules = rules();
+    rules.learning.neighbours_max = 1000;
+    let long = |letter: &str, number: i64| format!("{number:04}{}", letter.repeat(1020));
+    let click_on = |number: i64| {
+        let user = format!("u{}", number % 20);
+        click_of(&user, &long("i", number), &long("c", number % 9), v1::Action::Purchase, number * 1000)
+    };
+    let mut gathered = Gathered::new(&rules.learning);
+    let (mut state, lists): (InMemory, _) = (State::in_memory(&kinds(), 0), offline::Table::default());
+    for number in 0..700 {
+        let new = click_on(number);
+        state.observe(|tables| tables.advance(new.at_ms));
+        let seen = Seen::new(&new, &rules.business);
+        gathered.add(state.conclude(|tables| click(tables, &lists, &rules, &seen)).said);
+    }
+    let parcels = gathered.parcels().into_iter().map(|(_, parcel)| prost::Message::encoded_len(&parcel));
+    assert!(parcels.max() <= Some(RECORD_BYTES_MAX / 2), "parcels");
+    let clicks: Vec<Click> = (0..700).map(click_on).collect();
+    let mut shop = settled(rules, 1, 1, &clicks);
+    let visitor = prost::Message::encoded_len(&shop.visitor("u1"));
+    assert!((64 * 1024..RECORD_BYTES_MAX / 2).contains(&visitor), "{visitor} bytes of a visitor");
+    for anchor in [Anchor::Shop, Anchor::category(&long("c", 1)), Anchor::item(&long("i", 1))] {
+        let anchored = shop.anchored(&anchor).unwrap_or_default();
+        let bytes = prost::Message::encoded_len(&anchored);
+        assert!(!anchored.names.is_empty() && bytes < 3 * RECORD_BYTES_MAX / 4, "{bytes} bytes of {anchor:?}");
+    }
+    let list = shop.lists().list(&Anchor::Shop).unwrap_or_default();
+    assert!(prost::Message::encoded_len(&*list) < 3 * RECORD_BYTES_MAX / 4, "the shop's list");
+}
+
 /// What an earlier version had counted and not handed on yet is handed on.
 #[test]
 fn what_an_earlier_version_kept_is_handed_on() {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tracing::trace;
+use tracing::{trace, warn};
 
-use crate::telemetry::names;
+use crate::telemetry::{limiter, names};
 
 /// What clicks did to sessions, and what the purchase model said of them, since the last time. Several times a second.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +36,34 @@ impl ClicksObserved {
         }
         profiles.iter().for_each(|(segment, profiles)| names::PROFILES.add(&[segment], *profiles));
         trace!(counted, too_late, opened, revised, merged, scored = probabilities.len(), "clicks observed");
+    }
+}
+
+/// Clicks whose records have no key, since the last time. Several times a second.
+#[derive(Debug)]
+pub struct ClicksWithoutKey<'a> {
+    pub clicks: u64,
+    /// The topic in which they lie in several partitions, where there is one.
+    pub spread: Option<&'a str>,
+}
+
+impl ClicksWithoutKey<'_> {
+    pub fn emit(&self) {
+        let &Self { clicks, spread } = self;
+        names::CLICKS_WITHOUT_KEY.add(&[], clicks);
+        if clicks == 0 {
+            return;
+        }
+        if let Some(topic) = spread
+            && let Some(suppressed) = limiter::admit("clicks_without_key", topic)
+        {
+            warn!(
+                topic,
+                clicks,
+                suppressed,
+                "clicks without a key: a user's lie in any partition, and are taken for several users'"
+            );
+        }
     }
 }
 

@@ -84,6 +84,22 @@ impl UserMisplaced<'_> {
     }
 }
 
+/// Another instance says that it answers where this one does: questions about its users are not passed on to it.
+#[derive(Debug)]
+pub struct AddressShared<'a> {
+    pub url: &'a str,
+    pub instance: &'a str,
+}
+
+impl AddressShared<'_> {
+    pub fn emit(&self) {
+        let &Self { url, instance } = self;
+        if let Some(suppressed) = limiter::admit("address_shared", url) {
+            warn!(url, instance, suppressed, "another instance has the same http.advertised_url");
+        }
+    }
+}
+
 /// All alerts, or trends, that were there at the start have been read back.
 #[derive(Debug)]
 pub struct BoardRead {

@@ -12,12 +12,12 @@ mod source;
 mod state;
 
 pub use alerts::{AlertsFiring, AlertsObserved};
-pub use clicks::{ClicksObserved, SegmentsMeasured};
+pub use clicks::{ClicksObserved, ClicksWithoutKey, SegmentsMeasured};
 pub use delivery::{AbortCause, DeadLettered, EpochAborted, EpochCommitted, InFlight, InFlightBounds, ProducerRebuilt};
 pub use inference::{
     BatchFailed, BatchTaken, CacheMeasured, InferenceDone, ModelWarm, QueueMeasured, ReplaceCause, WorkerReplaced,
 };
-pub use look_up::{BoardMeasured, BoardRead, LookUpOutcome, LookedUp, UserMisplaced};
+pub use look_up::{AddressShared, BoardMeasured, BoardRead, LookUpOutcome, LookedUp, UserMisplaced};
 pub use notify::{AlertUnreadable, AlertsMissed, Delivered, DeliveryFailed, ReceiverMeasured, ReceiverStarted};
 pub use process::{Started, Stopped, Stopping};
 pub use recommend::{ListsRead, Recommending};

@@ -23,6 +23,7 @@ fn emit_everything() {
     let profiles = [("buyers".to_owned(), 2)].into();
     ClicksObserved { counted: 5, too_late: 1, opened: 2, revised: 1, merged: 1, probabilities, profiles }
         .emit("purchase");
+    ClicksWithoutKey { clicks: 3, spread: Some("clicks") }.emit();
     Delivered { receiver: "pager", outcome: "delivered", alerts: 1 }.emit();
     let failed = DeliveryFailed {
         receiver: "pager",
@@ -47,6 +48,7 @@ fn emit_everything() {
     BoardMeasured { board: "alerts", bytes: 1_000, bytes_max: 2_000 }.emit();
     TableRead { table: "lists", complete: true }.emit();
     UserMisplaced { topic: "clicks", partition: 3 }.emit();
+    AddressShared { url: "http://a:1", instance: "b" }.emit();
     AlertsFiring { rule: "volume", severity: crate::event::v1::Severity::Critical, alerts: 2 }.emit();
     let mut alerts = AlertsObserved::default();
     (alerts.texts, alerts.too_late, alerts.late_sums, alerts.trends) = (9, 1, 2, 4);
