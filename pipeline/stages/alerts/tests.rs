@@ -208,6 +208,45 @@ fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
     assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
 }
 
+/// A topic that nobody spoke of before: no alarm because it is new, one when it jumps beyond what it began with.
+#[test]
+fn a_new_topic_that_grows_is_emerging() {
+    let settings = settings();
+    const NEW: i64 = 300;
+    let about = |grows: bool| {
+        let (mut shop, mut out) = (Shop::new(7, 6, 12.0), Vec::new());
+        let mut history = History::new(settings.clone(), 1, 1);
+        for minute in 0..NEW + 60 {
+            let mut said = shop.minute(minute, Surge::default());
+            let new = match minute - NEW {
+                ..0 => 0,
+                20.. if grows => 8,
+                _ => 1,
+            };
+            said.extend((0..new).map(|_| shop.text(minute, 0, false, "recall of batteries")));
+            for mut text in said {
+                let topic = if text.text().contains("recall") { "recall" } else { "quality" };
+                let label = v1::Label { label: topic.into(), probability: 0.9 };
+                text.labels = [("topic".to_owned(), v1::Labels { labels: vec![label] })].into();
+                history.text(0, &Seen::new(&text, &settings).unwrap(), &mut out);
+            }
+        }
+        history.pass(30 * MINUTE, &mut out);
+        let mut alerts = Ended::of(out).alerts;
+        alerts.retain(|_, alert| alert.scope == "topic=recall" && alert.firing_time.is_some());
+        alerts
+    };
+    assert_eq!(about(false).len(), 0, "as often as from the first minute on");
+    let alerts = about(true);
+    let alert = alerts.values().next().expect("an alert of the new topic");
+    assert!(alert.emerging && alert.signal == "volume", "{alert:?}");
+    assert!(
+        alert.summary_en.contains(" It is new.") && alert.summary_zh.contains("此前未见。"),
+        "{}",
+        alert.summary_en
+    );
+}
+
 /// Reviews name a product's brand and chats do not: it is in two groups, and each counts its own.
 #[test]
 fn a_product_that_is_named_with_its_brand_and_without_is_counted_whole() {
