@@ -44,7 +44,7 @@ use terminal::{Abilities, say};
 const RATE_MAX: f64 = 5000.0;
 const FETCH_WAIT_MS: u32 = 5;
 /// What a minute is elsewhere is a second here, so that a story of minutes has its alerts.
-const ALERTS: [&str; 11] = [
+const ALERTS: [&str; 12] = [
     "alerts.enabled=true",
     "alerts.bucket_ms=1000",
     "alerts.grace_ms=1000",
@@ -57,6 +57,8 @@ const ALERTS: [&str; 11] = [
     "alerts.rules.purchases.scopes=[]",
     "alerts.rules.cart_share.scopes=[]",
     "alerts.rules.unusual_purchases.scopes=[]",
+    // How much is written is what --rate says.
+    "alerts.rules.volume.scopes=[]",
     // A minute is fewer buckets than this one has to see.
     "alerts.rules.unusual_volume.scopes=[]",
 ];

@@ -1,7 +1,8 @@
 //! What happens in the scenario, and when: after a firmware update of one product, complaints about it rise.
 
 /// A part of the story. From its beginning on, complaints about the incident's product come this many times as often
-/// as on a day like any other; between two phases the number moves evenly from the one to the other.
+/// as on a day like any other, before the rate of all is held: five to ten times in the end. Between two phases the number
+/// moves evenly from the one to the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Phase {
     /// Seconds after the start of the story.
@@ -27,15 +28,15 @@ pub const PHASES: &[Phase] = &[
         says: "a day like any other; firmware 4.2 of the Velmora Q7 goes out soon",
     },
     Phase { from_s: 15.0, complaints_times: 1.0, says: "firmware 4.2 of the Velmora Q7 is going out" },
-    Phase { from_s: 20.0, complaints_times: 4.0, says: "the first Velmora Q7 owners have installed firmware 4.2" },
+    Phase { from_s: 20.0, complaints_times: 6.0, says: "the first Velmora Q7 owners have installed firmware 4.2" },
     Phase {
         from_s: 30.0,
-        complaints_times: 10.0,
+        complaints_times: 15.0,
         says: "firmware 4.2 drains batteries: complaints about the Velmora Q7 peak",
     },
     Phase {
         from_s: 90.0,
-        complaints_times: 10.0,
+        complaints_times: 15.0,
         says: "firmware 4.2 is withdrawn; complaints about the Velmora Q7 ebb",
     },
     Phase { from_s: 150.0, complaints_times: 2.0, says: "firmware 4.2.1 repairs the Velmora Q7" },
@@ -108,7 +109,7 @@ mod tests {
     fn complaints_rise_after_the_update_and_ebb() {
         let timeline = Timeline::new(None);
         let times: Vec<f64> = [0.0, 14.9, 20.0, 25.0, 60.0, 120.0, 1000.0].map(|s| timeline.complaints_times(s)).into();
-        assert_eq!(times, [1.0, 1.0, 4.0, 7.0, 10.0, 6.0, 1.0]);
+        assert_eq!(times, [1.0, 1.0, 6.0, 10.5, 15.0, 8.5, 1.0]);
         assert_eq!(timeline.phase(16.0), &PHASES[UPDATE]);
     }
 
@@ -116,7 +117,7 @@ mod tests {
     fn a_short_run_hears_the_whole_rise() {
         let timeline = Timeline::new(Some(8.0));
         assert_eq!(timeline.update_s(), Some(2.0));
-        assert_eq!(timeline.complaints_times(4.0), 10.0);
+        assert_eq!(timeline.complaints_times(4.0), 15.0);
         assert_eq!(Timeline::new(Some(600.0)).update_s(), Some(15.0));
     }
 
