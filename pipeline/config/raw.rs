@@ -342,7 +342,7 @@ pub struct Alerts {
     pub rules: BTreeMap<String, AlertRule>,
     /// Alerts that nobody is to be told of for a while: a table for each silence, under a name of your own. They are written all the same.
     pub silences: BTreeMap<String, Silence>,
-    /// Alerts that nobody is to be told of while another one fires: a table for each rule, under a name of your own. Both are of one brand, or both of none.
+    /// Alerts that nobody is to be told of while another one fires: a table for each rule, under a name of your own. Both are of one brand, or both of none; without a brand, texts, clicks with purchases, and carts are apart.
     pub inhibitions: BTreeMap<String, Inhibition>,
 }
 

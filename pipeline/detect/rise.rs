@@ -1,4 +1,4 @@
-//! Has a series of buckets risen: at once, for a while, or little by little?
+//! Has a series of buckets risen, at once, for a while, or little by little; or has it stopped?
 //!
 //! The last bucket, and the last 5, 15 and 60 together, are each compared with what the past lets expect of as many: events
 //! as negative binomial, hits among them as Beta-binomial, as [`super::count`] and [`super::share`] have them. A short window
