@@ -133,6 +133,8 @@ pub enum Signal {
     Clicks,
     /// Purchases in a bucket.
     Purchases,
+    /// Of the clicks of any kind in a bucket, those that are purchases.
+    Conversion,
     /// Of what is put into carts and bought, what is put into carts: it rises where conversion falls.
     CartShare,
     /// Records that could not be processed, in a bucket.
@@ -147,6 +149,7 @@ pub enum Counted {
     Sentiment,
     /// Writers of texts.
     Users,
+    /// Clicks of any kind; the purchases are the hits among them.
     Clicks,
     Purchases,
     /// Carts and purchases; the carts are the hits among them.
@@ -216,6 +219,7 @@ impl Signal {
             Signal::Users => "users",
             Signal::Clicks => "clicks",
             Signal::Purchases => "purchases",
+            Signal::Conversion => "conversion",
             Signal::CartShare => "cart_share",
             Signal::DeadLetters => "dead_letters",
         }
@@ -226,7 +230,7 @@ impl Signal {
             Signal::Volume | Signal::NegativeShare => Counted::Texts,
             Signal::MeanSentiment => Counted::Sentiment,
             Signal::Users => Counted::Users,
-            Signal::Clicks => Counted::Clicks,
+            Signal::Clicks | Signal::Conversion => Counted::Clicks,
             Signal::Purchases => Counted::Purchases,
             Signal::CartShare => Counted::Checkouts,
             Signal::DeadLetters => Counted::DeadLetters,
@@ -235,7 +239,7 @@ impl Signal {
 
     pub fn statistic(self) -> Statistic {
         match self {
-            Signal::NegativeShare | Signal::MeanSentiment | Signal::CartShare => Statistic::Share,
+            Signal::NegativeShare | Signal::MeanSentiment | Signal::Conversion | Signal::CartShare => Statistic::Share,
             Signal::Volume | Signal::Users | Signal::Clicks | Signal::Purchases | Signal::DeadLetters => {
                 Statistic::Count
             }

@@ -224,7 +224,7 @@ pub struct Outputs {
     pub recommendations: String,
     /// Topic of the alerts, compacted: the last record of an id is how the alert stands.
     pub alerts: String,
-    /// Topic of the trends, compacted: a record for each scope and bucket.
+    /// Topic of the trends, compacted: a record for each scope and bucket, keyed by both; of a product that is named with a brand the brand is in the key too.
     pub trends: String,
     /// Topic of the records that could not be processed.
     pub dead_letters: String,
@@ -348,7 +348,7 @@ pub struct Alerts {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct AlertRule {
-    /// What is compared with its past: `volume`, the texts in a bucket; `negative_share`, the negative ones among those with a sentiment; `mean_sentiment`, the mean score of those, which is an alert where it falls; `users`, different writers in a bucket; `clicks` and `purchases` in a bucket; `cart_share`, the carts among carts and purchases, which rises where carts are not bought; `dead_letters`, records that could not be processed. Required.
+    /// What is compared with its past: `volume`, the texts in a bucket; `negative_share`, the negative ones among those with a sentiment; `mean_sentiment`, the mean score of those, which is an alert where it falls; `users`, different writers in a bucket; `clicks` and `purchases` in a bucket; `conversion`, the purchases among all clicks; `cart_share`, the carts among carts and purchases, which rises where carts are not bought; `dead_letters`, records that could not be processed. Required.
     pub signal: Option<Signal>,
     /// Where it is looked at: `all`, `brand`, `product`, `channel`, `topic`, `intent` and `brand_topic`, a topic within a brand; clicks have `all`, `product` and `category`, dead letters `all`, `input` (the topic in which the record lay) and `reason`. An empty list turns the rule off. Absent: everywhere.
     pub scopes: Option<Vec<ScopeKind>>,

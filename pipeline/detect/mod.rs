@@ -18,6 +18,7 @@ mod change;
 mod count;
 mod detector;
 mod fdr;
+pub mod growth;
 mod level;
 mod novelty;
 mod record;

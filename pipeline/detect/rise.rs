@@ -572,7 +572,8 @@ fn because_seen(events: f64, mean: f64, buckets: i64, cells: &[Cell], now: i64) 
     (given / (-(-mean / buckets as f64).exp_m1()).max(1e-12)).max(1.0)
 }
 
-fn around(i: usize, sums: Sums, expected: f64, deviation: f64) -> Window {
+/// A window of this length with what is expected of it; nothing is said of how probable it is.
+pub fn around(i: usize, sums: Sums, expected: f64, deviation: f64) -> Window {
     Window {
         buckets: WINDOWS[i],
         events: sums.events,

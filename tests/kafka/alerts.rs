@@ -235,10 +235,7 @@ impl Scenario {
         for emit in out {
             match emit {
                 Emit::Alert(alert) => drop(alerts.insert(alert.id.clone(), serde_json::to_value(alert)?)),
-                Emit::Trend(trend) => {
-                    let start = trend.start_time.map(|at| at.seconds * 1000).unwrap_or_default();
-                    trends.insert(format!("{} {start}", trend.scope), serde_json::to_value(trend)?);
-                }
+                Emit::Trend(trend) => drop(trends.insert(trend.key(), serde_json::to_value(trend)?)),
             }
         }
         Ok((lasting(alerts), lasting(trends)))

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::seen::tests::settings;
 use super::tests::told;
 use super::*;
-use crate::config::{AlertRule, Alerts, Counted, Signal};
+use crate::config::{AlertRule, Alerts, Counted, LooksFor, Signal};
 use crate::event::json::time;
 use crate::event::v1;
 
@@ -70,7 +70,10 @@ impl Shop {
 }
 
 fn play(seed: u64, what: impl Fn(&mut Shop, i64) -> Vec<v1::ScoredClick>) -> Vec<v1::Alert> {
-    let settings = watching();
+    play_by(watching(), seed, what)
+}
+
+fn play_by(settings: Alerts, seed: u64, what: impl Fn(&mut Shop, i64) -> Vec<v1::ScoredClick>) -> Vec<v1::Alert> {
     let mut history = History::new(settings.clone(), 1, 1);
     let (mut shop, mut out) = (Shop { rng: Rng::with_seed(seed), users: 0 }, Vec::new());
     for minute in 0..LENGTH {
@@ -110,6 +113,37 @@ fn a_broken_payment_page_shows_though_nothing_becomes_more() {
     assert!(found <= 8 * MINUTE, "{} s", found / 1000);
     assert!(everything.summary_en.contains("carts, not purchases"), "{}", everything.summary_en);
     assert!(told.iter().all(|alert| alert.signal == "cart_share"), "{told:?}");
+}
+
+/// Of what people do, less is bought than usual, or more.
+#[test]
+fn conversion_is_watched_either_way() {
+    let base = watching();
+    let signal = Signal::Conversion;
+    let rule = AlertRule { name: "c".into(), signal, looks_for: LooksFor::Anomaly, ..base.rules[0].clone() };
+    let settings = Alerts { rules: vec![rule], ..base };
+    let odd = CALM..CALM + 12;
+    let quiet = play_by(settings.clone(), 7, |shop, minute| shop.minute(minute, None, true));
+    assert_eq!(quiet, []);
+    let fallen = play_by(settings.clone(), 7, |shop, minute| shop.minute(minute, None, !odd.contains(&minute)));
+    assert_eq!(fallen.iter().map(|alert| alert.scope.as_str()).collect::<Vec<_>>(), ["of=clicks"]);
+    assert!(
+        fallen[0].summary_en.contains(" clicks in ") && fallen[0].summary_en.contains(" purchases, "),
+        "{fallen:?}"
+    );
+    assert!(fallen[0].summary_zh.contains("次点击中有") && fallen[0].summary_zh.contains("为购买"), "{fallen:?}");
+    let below = |alert: &v1::Alert| alert.evidence.as_ref().is_some_and(|seen| seen.observed < seen.expected_low);
+    assert!(below(&fallen[0]), "{fallen:?}");
+    let risen = play_by(settings, 7, |shop, minute| {
+        let mut clicks = shop.minute(minute, None, true);
+        if odd.contains(&minute) {
+            (0..30).for_each(|i| shop.click(&mut clicks, minute, i % PRODUCTS, v1::Action::Purchase));
+            clicks.sort_by_key(|click| time::to_ms(&click.event_time.unwrap()));
+        }
+        clicks
+    });
+    assert_eq!(risen.iter().map(|alert| alert.scope.as_str()).collect::<Vec<_>>(), ["of=clicks"]);
+    assert!(!below(&risen[0]), "{risen:?}");
 }
 
 #[test]

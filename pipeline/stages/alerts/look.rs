@@ -59,15 +59,47 @@ impl Look {
             let few = window.events <= window.expected * STOPPED;
             few && is_new(window, now, told) && window.expected - window.events >= rule.events_min as f64
         };
-        let best = (1..WINDOWS.len())
-            .filter(|i| look.windows[*i].is_some_and(|window| stopped(&window)))
-            .min_by(|a, b| p_of(&look.windows, *a).total_cmp(&p_of(&look.windows, *b)));
-        let p_value = best.map_or(1.0, |i| p_of(&look.windows, i) * (2 * longer.len()) as f64);
-        look.p_value = (look.p_value * 2.0).min(1.0);
-        if p_value < look.p_value {
-            (look.best, look.p_value) = (best, p_value);
+        look.or_longer(stopped)
+    }
+
+    /// Takes in what [`Growth::windows`] says of a series that is new, where that is more improbable. Half of the error is
+    /// the one's, half the other's.
+    ///
+    /// [`Growth::windows`]: crate::detect::growth::Growth::windows
+    pub fn or_grown(
+        self,
+        rule: &AlertRule,
+        grown: &[Option<Window>; WINDOWS.len()],
+        now: i64,
+        told: Option<i64>,
+    ) -> Look {
+        let mut look = self;
+        let mut says_more = [false; WINDOWS.len()];
+        for (i, grown) in grown.iter().enumerate() {
+            let Some(grown) = grown else { continue };
+            says_more[i] = look.windows[i].is_none_or(|known| grown.p_value < known.p_value);
+            if says_more[i] {
+                look.windows[i] = Some(*grown);
+            }
         }
-        look
+        if says_more.iter().all(|more| !more) {
+            return look;
+        }
+        look.or_longer(|window| is_new(window, now, told) && is_large(rule, window))
+    }
+
+    /// Another test has put longer windows in: the most improbable of those that are `found`, if that is less probable than
+    /// what stands, with half of the error each (Bonferroni).
+    fn or_longer(mut self, found: impl Fn(&Window) -> bool) -> Look {
+        let best = (1..WINDOWS.len())
+            .filter(|i| self.windows[*i].is_some_and(|window| found(&window)))
+            .min_by(|a, b| p_of(&self.windows, *a).total_cmp(&p_of(&self.windows, *b)));
+        let p_value = best.map_or(1.0, |i| p_of(&self.windows, i) * (2 * (WINDOWS.len() - 1)) as f64);
+        self.p_value = (self.p_value * 2.0).min(1.0);
+        if p_value < self.p_value {
+            (self.best, self.p_value) = (best, p_value);
+        }
+        self
     }
 
     /// Whether what was found with window `found` still goes on: in one up to `longest`, with half the excess.

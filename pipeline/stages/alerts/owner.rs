@@ -24,6 +24,7 @@ use super::state::{
 use super::{anomaly, partial, scope, sketch};
 use crate::config::{AlertRule, Alerts, Counted, LooksFor, ScopeKind, Statistic};
 use crate::detect::Fdr;
+use crate::detect::growth::Growth;
 use crate::detect::rise::{Cell, LAG, RECENT, Rise};
 use crate::event::v1;
 use crate::event::v1::AlertState;
@@ -33,6 +34,8 @@ use crate::state::time::Sources;
 /// Tests of the first day, before a day was counted.
 const TESTS_EXPECTED: u64 = 100_000;
 const DAY_MS: i64 = 86_400_000;
+/// A scope is new for so many buckets: as many as are kept, so that its beginning is still there.
+const NEW: i64 = RECENT;
 /// Samples that an alert chooses from.
 const SAMPLES_MAX: usize = 16;
 /// Buckets of one scope that are open at a time. Further ones are too late or too early to be believed.
@@ -183,7 +186,7 @@ impl<T: Tables> Scoped<'_, T> {
     /// What the open buckets show, now that one of them has changed. `counts`: what that one holds.
     fn see(&mut self, watched: &mut Watched, at: i64, counts: &Bucket, out: &mut Vec<Emit>) {
         if publish::has_trend(&self.name, self.settings) {
-            out.push(Emit::Trend(publish::trend(&self.name, at, counts, true, self.settings)));
+            out.push(Emit::Trend(publish::trend(self.group, &self.name, at, counts, true, self.settings)));
         }
         let cell = self.cell(at, counts);
         match watched.open_cells.binary_search_by_key(&at, |cell| cell.at) {
@@ -244,7 +247,7 @@ impl<T: Tables> Scoped<'_, T> {
             let mut new = MIXES.get(self.tables, &self.key()).unwrap_or_default();
             new.add(at, &bucket, self.settings.bucket_ms(), scope::counted(&self.name));
             if publish::has_trend(&self.name, self.settings) {
-                let mut trend = publish::trend(&self.name, at, &bucket, false, self.settings);
+                let mut trend = publish::trend(self.group, &self.name, at, &bucket, false, self.settings);
                 if self.is_known(&watched, at) {
                     (trend.terms, trend.samples) = publish::hot(&mut new, &bucket);
                 }
@@ -279,16 +282,17 @@ impl<T: Tables> Scoped<'_, T> {
         for rule in &self.settings.rules {
             let mut track = track(watched, &rule.name);
             let Some(emerging) = self.tested(rule, watched, at) else { continue };
-            let mut began = None;
-            let look = match rule.looks_for {
+            let (look, began) = match rule.looks_for {
                 // That a bucket holds something is a part of the p-value.
                 LooksFor::Surge if bucket.tally.count == 0 && !track.is_active() => continue,
-                LooksFor::Surge => Look::new(rule, watched, at, track.told(), bucket_ms),
+                LooksFor::Surge => {
+                    let look = Look::new(rule, watched, at, track.told(), bucket_ms);
+                    if emerging { self.grown(look, rule, watched, &track, at) } else { (look, None) }
+                }
                 LooksFor::Anomaly => {
                     let (look, waits, since) = self.anomaly(rule, watched, &track, &self.cell(at, bucket));
                     expects |= waits;
-                    began = Some(since);
-                    look
+                    (look, Some(since))
                 }
             };
             let (identity, users) = (self.identity(watched), users(&track, bucket));
@@ -347,6 +351,28 @@ impl<T: Tables> Scoped<'_, T> {
         let waits = series.empty < anomaly::EMPTY_MAX;
         SERIES.put(self.tables, &key, series);
         (look, waits, since)
+    }
+
+    /// Whether a scope that is new has grown since it began, beside what the scope does that it is a part of; and since
+    /// when, where that says more than its windows do.
+    fn grown(
+        &mut self,
+        look: Look,
+        rule: &AlertRule,
+        watched: &Watched,
+        track: &Track,
+        at: i64,
+    ) -> (Look, Option<i64>) {
+        let of = if scope::kind(&self.name) == ScopeKind::BrandTopic { self.group } else { scope::ALL };
+        let of = (self.group.to_owned(), scope::prefixed(scope::counted(&self.name), of));
+        let (Statistic::Count, Some(rise)) = (rule.signal.statistic(), &watched.rise) else { return (look, None) };
+        let Some(whole) = SCOPES.get(self.tables, &of) else { return (look, None) };
+        let until = if track.holds() { track.since } else { i64::MAX };
+        let growth = Growth { own: &watched.cells, whole: &whole.cells, first: rise.first, until };
+        let before = look;
+        let look = look.or_grown(rule, &growth.windows(at), at, track.told());
+        let is_grown = |i: &usize| look.windows[*i] != before.windows[*i];
+        (look, look.best.filter(is_grown).map(|i| growth.since(i, at)))
     }
 
     /// A bucket as the scope counts.
@@ -424,13 +450,11 @@ impl<T: Tables> Scoped<'_, T> {
         if !rule.watches(kind, scope::counted(&self.name)) {
             return None;
         }
-        if self.is_known(watched, at) {
-            return Some(false);
-        }
         let (bucket_ms, warm_up) = (self.settings.bucket_ms(), self.settings.warm_up.as_millis() as i64);
         let may_emerge = matches!(kind, ScopeKind::Topic | ScopeKind::Intent | ScopeKind::BrandTopic);
-        let known_for = (first - self.owner.first?) * bucket_ms;
-        (may_emerge && known_for >= warm_up.max(bucket_ms)).then_some(true)
+        let known_for = (first - self.owner.first?).saturating_mul(bucket_ms);
+        let is_new = may_emerge && known_for >= warm_up.max(bucket_ms) && at - first < NEW;
+        (is_new || self.is_known(watched, at)).then_some(is_new)
     }
 
     fn bucket(&mut self, at: i64) -> Bucket {

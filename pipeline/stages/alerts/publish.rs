@@ -302,13 +302,18 @@ pub fn has_trend(scope: &str, settings: &Alerts) -> bool {
     }
 }
 
-/// A bucket of a scope as a dashboard shows it.
-pub fn trend(scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings: &Alerts) -> v1::Trend {
+/// A bucket of a scope as a dashboard shows it. A product is counted in the group of the brand that it is named with, and has
+/// that brand among its labels.
+pub fn trend(group: &str, scope: &str, at: i64, bucket: &Bucket, provisional: bool, settings: &Alerts) -> v1::Trend {
     let v1::Tally { count, negative, positive, judged, score_milli } = bucket.tally;
     let of_judged = |sum: f64| (judged > 0).then(|| sum / judged as f64);
+    let mut labels = scope::labels(scope);
+    if scope::kind(scope) == ScopeKind::Product {
+        labels.extend(scope::labels(group));
+    }
     v1::Trend {
         scope: scope.to_owned(),
-        labels: scope::labels(scope),
+        labels,
         start_time: time::from_ms(at.saturating_mul(settings.bucket_ms())),
         bucket_ms: settings.bucket_ms(),
         provisional,

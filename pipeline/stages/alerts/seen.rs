@@ -83,7 +83,7 @@ impl Seen {
         let bought = scored.action() == v1::Action::Purchase;
         let carted = scored.action() == v1::Action::Cart;
         let counted = [
-            (Counted::Clicks, true, false),
+            (Counted::Clicks, true, bought),
             (Counted::Purchases, bought, false),
             (Counted::Checkouts, bought || carted, carted),
         ];
@@ -111,7 +111,7 @@ impl Seen {
         }
     }
 
-    /// A hit: a negative text, a cart.
+    /// A hit: a negative text, of clicks a purchase, of carts and purchases a cart.
     pub fn is_negative(&self) -> bool {
         self.sentiment.is_some_and(|sentiment| sentiment.negative)
     }

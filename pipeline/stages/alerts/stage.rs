@@ -237,8 +237,7 @@ impl AlertsStage {
             }
             Emit::Trend(trend) => {
                 self.counts().trends += 1;
-                let start = trend.start_time.as_ref().and_then(crate::event::json::time::to_ms).unwrap_or_default();
-                output(&self.trends, format!("{} {start}", trend.scope), self.trend_encoder.encode(trend))
+                output(&self.trends, trend.key(), self.trend_encoder.encode(trend))
             }
         }
     }

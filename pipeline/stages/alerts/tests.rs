@@ -72,7 +72,10 @@ impl Shop {
     fn text(&mut self, minute: i64, product: usize, negative: bool, says: &str) -> v1::Scored {
         self.next += 1;
         let label = if negative { "negative" } else { "positive" };
+        // Nothing that one text has in common with another.
         let noise: String = (0..12).map(|_| self.rng.lowercase()).collect();
+        let turned = |by: u8| noise.bytes().map(move |letter| char::from(b'a' + (letter - b'a') * by % 26));
+        let noise: String = [1, 3, 5, 7, 9].into_iter().flat_map(turned).collect();
         v1::Scored {
             event_id: format!("e{}", self.next),
             event_time: time::from_ms(START + minute * MINUTE + self.rng.i64(0..MINUTE)),
@@ -208,22 +211,22 @@ fn a_surge_in_a_product_is_one_alert_with_what_is_behind_it() {
     assert!(alert.summary_en.contains("expected") && alert.summary_zh.contains("预期"), "{}", alert.summary_en);
 }
 
-/// A topic that nobody spoke of before: no alarm because it is new, one when it jumps beyond what it began with.
+/// A topic that nobody spoke of before: no alarm because it is new, one when it becomes more than what it began with, at once
+/// or little by little.
 #[test]
 fn a_new_topic_that_grows_is_emerging() {
     let settings = settings();
     const NEW: i64 = 300;
-    let about = |grows: bool| {
+    let about = |texts_of: fn(i64) -> i64| {
         let (mut shop, mut out) = (Shop::new(7, 6, 12.0), Vec::new());
         let mut history = History::new(settings.clone(), 1, 1);
-        for minute in 0..NEW + 60 {
+        for minute in 0..NEW + 90 {
             let mut said = shop.minute(minute, Surge::default());
-            let new = match minute - NEW {
-                ..0 => 0,
-                20.. if grows => 8,
-                _ => 1,
-            };
-            said.extend((0..new).map(|_| shop.text(minute, 0, false, "recall of batteries")));
+            let new = if minute < NEW { 0 } else { texts_of(minute - NEW) };
+            said.extend((0..new).map(|i| {
+                let words = |i: i64| WORDS[(minute + i).rem_euclid(WORDS.len() as i64) as usize];
+                shop.text(minute, 0, false, &format!("{} {} recall", words(i), words(3 * i + 5)))
+            }));
             for mut text in said {
                 let topic = if text.text().contains("recall") { "recall" } else { "quality" };
                 let label = v1::Label { label: topic.into(), probability: 0.9 };
@@ -236,15 +239,27 @@ fn a_new_topic_that_grows_is_emerging() {
         alerts.retain(|_, alert| alert.scope == "topic=recall" && alert.firing_time.is_some());
         alerts
     };
-    assert_eq!(about(false).len(), 0, "as often as from the first minute on");
-    let alerts = about(true);
-    let alert = alerts.values().next().expect("an alert of the new topic");
-    assert!(alert.emerging && alert.signal == "volume", "{alert:?}");
-    assert!(
-        alert.summary_en.contains(" It is new.") && alert.summary_zh.contains("此前未见。"),
-        "{}",
-        alert.summary_en
-    );
+    for same in [|_| 8, |minute| (minute % 3) / 2] {
+        assert_eq!(about(same).len(), 0, "as often as from the first minute on");
+    }
+    let growing: [fn(i64) -> i64; 5] = [
+        |minute| if minute < 20 { 1 } else { 8 },
+        |minute| 1 + minute.min(60) / 5,
+        |minute| minute.min(60) / 10,
+        |minute| 1 + 3 * minute.min(10),
+        |minute| (0.5 * (minute.min(50) as f64 / 10.0).exp2()) as i64,
+    ];
+    for (how, texts_of) in growing.into_iter().enumerate() {
+        let alerts = about(texts_of);
+        let alert =
+            alerts.values().next().unwrap_or_else(|| panic!("no alert of the topic that grows the {how}th way"));
+        assert!(alert.emerging && alert.signal == "volume", "{how}: {alert:?}");
+        assert!(
+            alert.summary_en.contains(" It is new.") && alert.summary_zh.contains("此前未见。"),
+            "{}",
+            alert.summary_en
+        );
+    }
 }
 
 /// Reviews name a product's brand and chats do not: it is in two groups, and each counts its own.
@@ -264,11 +279,15 @@ fn a_product_that_is_named_with_its_brand_and_without_is_counted_whole() {
         }
     }
     history.pass(30 * MINUTE, &mut out);
-    let closed = out.iter().filter_map(|emit| match emit {
-        Emit::Trend(trend) if trend.scope == "product=p0" && !trend.provisional => Some(trend.count),
-        _ => None,
-    });
-    assert_eq!(closed.sum::<u64>(), sent);
+    let closed: BTreeMap<String, u64> = out
+        .iter()
+        .filter_map(|emit| match emit {
+            Emit::Trend(trend) if trend.scope == "product=p0" && !trend.provisional => Some((trend.key(), trend.count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(closed.values().sum::<u64>(), sent, "no record takes the place of another: {closed:?}");
+    assert!(closed.contains_key(&format!("product=p0 brand=brand0 {START}")), "{closed:?}");
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn english_nouns(signal: Signal) -> (&'static str, &'static str, &'static str) {
         Signal::Users => ("writer, counted by bucket,", "writers, counted by bucket,", ""),
         Signal::Clicks => ("click", "clicks", ""),
         Signal::Purchases => ("purchase", "purchases", ""),
+        Signal::Conversion => ("click", "clicks", "purchases"),
         Signal::CartShare => ("cart or purchase", "carts and purchases", "carts, not purchases"),
         Signal::DeadLetters => ("dead letter", "dead letters", ""),
     }
@@ -148,6 +149,7 @@ fn chinese_nouns(signal: Signal) -> (&'static str, &'static str) {
         Signal::Users => ("位用户（逐桶计数）", ""),
         Signal::Clicks => ("次点击", ""),
         Signal::Purchases => ("次购买", ""),
+        Signal::Conversion => ("次点击", "购买"),
         Signal::CartShare => ("次加购与购买", "加购而非购买"),
         Signal::DeadLetters => ("条死信", ""),
     }
@@ -215,7 +217,7 @@ fn put(text: &mut String, what: std::fmt::Arguments) {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+    format!("{} %", round(share * 100.0))
 }
 
 /// From -1 to 1.

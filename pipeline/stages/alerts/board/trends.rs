@@ -1,4 +1,5 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ENTRY_BYTES;
@@ -7,40 +8,41 @@ use crate::config::OutputFormat;
 use crate::event::json::time;
 use crate::event::{TrendsWanted, Written, v1};
 
-/// Buckets by scope, within so many bytes. The oldest leave.
+/// Buckets by series, within so many bytes. The oldest leave.
 pub struct TrendBoard {
     format: OutputFormat,
     bytes_max: usize,
     bytes: usize,
-    scopes: HashMap<Arc<str>, BTreeMap<i64, String>>,
+    /// By [`v1::Trend::series`].
+    series: BTreeMap<Arc<str>, BTreeMap<i64, String>>,
     by_time: BTreeSet<(i64, Arc<str>)>,
 }
 
 impl TrendBoard {
     pub fn new(format: OutputFormat, bytes_max: usize) -> TrendBoard {
-        TrendBoard { format, bytes_max, bytes: 0, scopes: HashMap::new(), by_time: BTreeSet::new() }
+        TrendBoard { format, bytes_max, bytes: 0, series: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
     /// A record of the topic; false where it is no bucket of a scope.
     pub fn take(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        let Some((scope, start_ms)) = place(key) else { return false };
+        let Some((name, start_ms)) = place(key) else { return false };
         let Some(value) = value else {
-            self.remove(scope, start_ms);
+            self.remove(name, start_ms);
             return true;
         };
         let Ok(trend) = read_written::<v1::Trend>(self.format, value) else { return false };
-        if trend.scope != scope || trend.start_time.as_ref().and_then(time::to_ms) != Some(start_ms) {
+        if trend.series() != name || trend.start_time.as_ref().and_then(time::to_ms) != Some(start_ms) {
             return false;
         }
         let Ok(json) = serde_json::to_string(&trend) else { return false };
-        self.remove(scope, start_ms);
-        let scope: Arc<str> = self.scopes.get_key_value(scope).map_or_else(|| scope.into(), |(known, _)| known.clone());
-        self.bytes += bytes(&scope, &json);
-        self.by_time.insert((start_ms, scope.clone()));
-        self.scopes.entry(scope).or_default().insert(start_ms, json);
+        self.remove(name, start_ms);
+        let name: Arc<str> = self.series.get_key_value(name).map_or_else(|| name.into(), |(known, _)| known.clone());
+        self.bytes += bytes(&name, &json);
+        self.by_time.insert((start_ms, name.clone()));
+        self.series.entry(name).or_default().insert(start_ms, json);
         while self.bytes > self.bytes_max {
-            let Some((start_ms, scope)) = self.by_time.first().cloned() else { break };
-            self.remove(&scope, start_ms);
+            let Some((start_ms, name)) = self.by_time.first().cloned() else { break };
+            self.remove(&name, start_ms);
         }
         true
     }
@@ -51,13 +53,15 @@ impl TrendBoard {
         let mut shown: Vec<&str> = match &wanted.scope {
             _ if from >= to => Vec::new(),
             Some(scope) => {
-                let buckets = self.scopes.get(scope.as_str()).into_iter().flat_map(|all| all.range(from..to).rev());
-                buckets.map(|(_, json)| json.as_str()).take(wanted.limit).collect()
+                let mut buckets: Vec<(&i64, &String)> =
+                    self.of(scope).flat_map(|all| all.range(from..to).rev().take(wanted.limit)).collect();
+                buckets.sort_by_key(|(start_ms, _)| Reverse(**start_ms));
+                buckets.into_iter().map(|(_, json)| json.as_str()).take(wanted.limit).collect()
             }
             None => {
                 let nothing: Arc<str> = "".into();
                 let buckets = self.by_time.range((from, nothing.clone())..(to, nothing)).rev();
-                let json = |(start_ms, scope): &(i64, Arc<str>)| self.scopes.get(scope)?.get(start_ms);
+                let json = |(start_ms, name): &(i64, Arc<str>)| self.series.get(name)?.get(start_ms);
                 buckets.filter_map(json).map(String::as_str).take(wanted.limit).collect()
             }
         };
@@ -79,26 +83,35 @@ impl TrendBoard {
         self.bytes
     }
 
-    fn remove(&mut self, scope: &str, start_ms: i64) {
-        let Some(buckets) = self.scopes.get_mut(scope) else { return };
+    /// The series of a scope: its own, and those of the brands under which a product was named.
+    fn of(&self, scope: &str) -> impl Iterator<Item = &BTreeMap<i64, String>> {
+        let branded = format!("{scope}{}", v1::Trend::OF_BRAND);
+        let own = self.series.get(scope);
+        let from: Arc<str> = branded.as_str().into();
+        let others = self.series.range(from..).take_while(move |(name, _)| name.starts_with(&branded));
+        own.into_iter().chain(others.map(|(_, buckets)| buckets))
+    }
+
+    fn remove(&mut self, name: &str, start_ms: i64) {
+        let Some(buckets) = self.series.get_mut(name) else { return };
         if let Some(json) = buckets.remove(&start_ms) {
-            self.bytes -= bytes(scope, &json);
-            self.by_time.remove(&(start_ms, scope.into()));
+            self.bytes -= bytes(name, &json);
+            self.by_time.remove(&(start_ms, name.into()));
         }
         if buckets.is_empty() {
-            self.scopes.remove(scope);
+            self.series.remove(name);
         }
     }
 }
 
-/// As trends are keyed: scope and beginning.
+/// As trends are keyed: series and beginning.
 fn place(key: &[u8]) -> Option<(&str, i64)> {
-    let (scope, start_ms) = std::str::from_utf8(key).ok()?.rsplit_once(' ')?;
-    Some((scope, start_ms.parse().ok()?))
+    let (name, start_ms) = std::str::from_utf8(key).ok()?.rsplit_once(' ')?;
+    Some((name, start_ms.parse().ok()?))
 }
 
-fn bytes(scope: &str, json: &str) -> usize {
-    scope.len() + json.len() + ENTRY_BYTES
+fn bytes(name: &str, json: &str) -> usize {
+    name.len() + json.len() + ENTRY_BYTES
 }
 
 #[cfg(test)]
@@ -108,8 +121,7 @@ mod tests {
     fn put(board: &mut TrendBoard, scope: &str, start_ms: i64, count: u64) {
         let start_time = time::from_ms(start_ms);
         let trend = v1::Trend { scope: scope.into(), start_time, count, bucket_ms: 60_000, ..v1::Trend::default() };
-        let key = format!("{scope} {start_ms}");
-        assert!(board.take(key.as_bytes(), Some(&serde_json::to_vec(&trend).unwrap())));
+        assert!(board.take(trend.key().as_bytes(), Some(&serde_json::to_vec(&trend).unwrap())));
     }
 
     fn counts(board: &TrendBoard, wanted: TrendsWanted) -> Vec<u64> {
@@ -139,6 +151,25 @@ mod tests {
         assert!(board.wanted(&all()).ends_with(r#""oldest_time":"1970-01-01T00:00:00.000Z"}"#));
         assert!(board.take(b"all 0", None));
         assert_eq!(counts(&board, all()), [20, 30]);
+    }
+
+    #[test]
+    fn a_product_that_is_named_with_a_brand_and_without_has_both_series() {
+        let mut board = TrendBoard::new(OutputFormat::Json, 1 << 20);
+        for (product, brand, start_ms, count) in
+            [("p", None, 0, 1), ("p", Some("b c"), 0, 2), ("p", Some("b c"), 60_000, 3), ("p2", Some("b c"), 0, 4)]
+        {
+            let labels = brand.map(|brand: &str| ("brand".to_owned(), brand.to_owned())).into_iter().collect();
+            let (scope, start_time) = (format!("product={product}"), time::from_ms(start_ms));
+            let trend = v1::Trend { scope, start_time, count, labels, ..v1::Trend::default() };
+            assert!(board.take(trend.key().as_bytes(), Some(&serde_json::to_vec(&trend).unwrap())));
+        }
+        assert_eq!(board.len(), 4);
+        let wanted = |limit| TrendsWanted { scope: Some("product=p".into()), limit, ..all() };
+        assert_eq!(counts(&board, wanted(100)), [2, 1, 3]);
+        assert_eq!(counts(&board, wanted(1)), [3]);
+        assert!(board.take(b"product=p brand=b c 60000", None));
+        assert_eq!(counts(&board, wanted(1)), [1]);
     }
 
     #[test]
