@@ -98,6 +98,17 @@ pub struct Parcel {
     /// The highest clock among the clicks that they were counted from, milliseconds since 1970.
     #[prost(int64, tag = "2")]
     pub clock_ms: i64,
+    /// Of a message without parts, which an instance writes from time to time: what the clock on the wall shows,
+    /// milliseconds since 1970. Otherwise 0.
+    #[prost(int64, tag = "3")]
+    pub wall_ms: i64,
+}
+
+impl Parcel {
+    /// What an owner that hears nothing else is told.
+    pub fn clock(wall_ms: i64) -> Self {
+        Self { wall_ms, ..Self::default() }
+    }
 }
 
 impl Said {
@@ -130,7 +141,8 @@ impl Said {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.click.is_none() && self.parts.is_empty()
+        let adds = |click: &Named| click.weight > 0 || self.in_category > 0;
+        !self.click.as_ref().is_some_and(adds) && self.pairs.is_empty() && self.parts.is_empty()
     }
 }
 
@@ -247,7 +259,7 @@ impl Gathered {
             }
         }
         let open = (0..).zip(open).map(|(group, (parcel, _))| (group, parcel.parts)).filter(|(_, p)| !p.is_empty());
-        let parcel = |(group, parts): (u32, Vec<Part>)| (key_of(group), Parcel { parts, clock_ms });
+        let parcel = |(group, parts): (u32, Vec<Part>)| (key_of(group), Parcel { parts, clock_ms, wall_ms: 0 });
         full.into_iter().chain(open).map(parcel).collect()
     }
 }

@@ -9,7 +9,8 @@ use super::offline::Shop;
 use super::*;
 use crate::config;
 use crate::event::v1;
-use crate::state::{InMemory, State};
+use crate::stages::Stage;
+use crate::state::{InMemory, ReadTables as _, State};
 
 const START_MS: i64 = 1_795_341_600_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -412,7 +413,8 @@ fn parcels_are_bounded_and_hold_everything() {
     let mut state: InMemory = State::in_memory(&kinds(), 0);
     let (lists, mut gathered) = (offline::Table::default(), Gathered::new(&rules.learning));
     for number in 0..3000 {
-        let new = view(&format!("u{}", number % 7), &format!("i{number}"), number);
+        // Of no user more than count in an hour.
+        let new = view(&format!("u{}", number % 70), &format!("i{number}"), number);
         state.observe(|tables| tables.advance(new.at_ms));
         let seen = Seen::new(&new, &rules.business);
         gathered.add(state.conclude(|tables| click(tables, &lists, &rules, &seen)).said);
@@ -485,6 +487,47 @@ fn what_an_earlier_version_kept_is_handed_on() {
     assert_eq!(said.parts, [part]);
 }
 
+/// What was counted last is published without another click, after `idle_ms` of the clock on the wall, and that clock
+/// never carries event time beyond what waits.
+#[test]
+fn lists_of_a_quiet_shop_are_published_without_another_click() {
+    const WALL_MS: i64 = START_MS + 5_000_000_000;
+    let rules = rules();
+    let (wait, idle) = (rules.learning.publish_ms, rules.learning.idle_ms);
+    let stage = OwnerStage { learning: rules.learning.clone(), lists_topic: "lists".into() };
+    let mut state = State::in_memory(&owner_kinds(), 0);
+    let mut heard = |parcel: said::Parcel| {
+        let payload = Some(prost::Message::encode_to_vec(&parcel).into());
+        let origin = crate::event::Origin { topic: "counts".into(), partition: 0, offset: 0 };
+        let record = crate::event::RawRecord { origin, key: None, headers: vec![], timestamp_ms: None, payload };
+        let crate::stages::Prepare::Ready(handed) = stage.prepare(&record, jiff::Timestamp::UNIX_EPOCH).unwrap() else {
+            panic!("no schema is needed")
+        };
+        state.observe(|tables| (stage.observe(tables, handed).0.len(), tables.stream_time()))
+    };
+    let counted = |item: &str, clock_ms: i64| {
+        let mut gathered = Gathered::new(&rules.learning);
+        let visit = Visit::from(&view("a", item, 0));
+        gathered.add(Said { clock_ms, ..Said::of(&rules.learning, &Visitor::default(), &visit) });
+        gathered.parcels().into_iter().map(|(_, parcel)| parcel)
+    };
+    assert_eq!(heard(said::Parcel::clock(WALL_MS)), (0, i64::MIN), "nothing was ever counted");
+    for parcel in counted("p", START_MS) {
+        assert_eq!(heard(parcel), (0, START_MS));
+    }
+    for quiet_ms in [0, idle, idle + wait - 1] {
+        assert_eq!(heard(said::Parcel::clock(WALL_MS + quiet_ms)).0, 0, "after {quiet_ms} ms");
+    }
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + idle + wait)), (2, START_MS + wait), "the shop and the category");
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + HOUR_MS)), (0, START_MS + wait), "nothing waits any more");
+    // From the next counts on the quiet begins anew.
+    for parcel in counted("q", START_MS + wait) {
+        assert_eq!(heard(parcel), (0, START_MS + wait));
+    }
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + 2 * HOUR_MS)), (0, START_MS + wait));
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + 2 * HOUR_MS + idle + wait)), (2, START_MS + 2 * wait));
+}
+
 /// A list of which little is new waits longer than one of which much is.
 #[test]
 fn lists_are_published_when_much_of_them_is_new() {
@@ -500,9 +543,9 @@ fn lists_are_published_when_much_of_them_is_new() {
     assert_eq!(published(&shop), 8, "all of it is new");
     shop.click(&view("u9", "p", wait));
     shop.click(&view("u9", "i9", wait));
-    shop.click(&view("clock", "x", 3 * wait));
+    shop.click(&view("clock2", "x", 3 * wait));
     assert_eq!(published(&shop), 8, "little is");
-    shop.click(&view("clock", "x", 40 * wait));
+    shop.click(&view("clock3", "x", 40 * wait));
     assert_eq!(published(&shop), 9, "little by little");
 }
 
