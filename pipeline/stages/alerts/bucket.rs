@@ -227,6 +227,34 @@ mod tests {
         assert_eq!(Bucket::merge([partial(&crowd)].iter()).effective, 10.0);
     }
 
+    /// Of 84 writers, each with a word of their own in front, behind, or both.
+    #[test]
+    fn near_copies_count_little_in_either_language() {
+        let check = |copy: &str, before: &[&str], behind: &[&str]| {
+            let many = (0u32..84).map(|i| {
+                let (before, behind) = (before[i as usize % before.len()], behind[i as usize / 12 % behind.len()]);
+                text(i, &format!("u{i}"), &format!("{before}{copy}{behind}"), true)
+            });
+            let bucket = Bucket::merge([partial(&many.collect::<Vec<_>>())].iter());
+            assert_eq!(bucket.tally.count, 84);
+            assert!(bucket.effective <= 16.0, "{} of {copy}", bucket.effective);
+        };
+        let before = ["", "唉，", "大家注意，", "气死了，", "昨天", "真的，", "避雷！"];
+        check("更新把我的电饭煲变砖了，退货！", &before, &["", "太坑了", "求解决", "无语"]);
+        let before = ["", "ugh ", "people, ", "seriously: ", "wow, ", "today "];
+        check(
+            "the update bricked my rice cooker, I want my money back",
+            &before,
+            &["", " now", " please help", " again"],
+        );
+    }
+
+    #[test]
+    fn what_many_people_write_by_themselves_is_no_copy() {
+        let many: Vec<Seen> = (0..30).map(|i| text(i, &format!("u{i}"), "登录不了！", true)).collect();
+        assert_eq!(Bucket::merge([partial(&many)].iter()).effective, 30.0);
+    }
+
     #[test]
     fn a_flood_stays_within_bounds() {
         let mut partial = v1::Partial { scope: "all".into(), ..v1::Partial::default() };

@@ -52,7 +52,10 @@ impl Seen {
             positive: sentiment.label == "positive",
         });
         let text = scored.text.as_deref().unwrap_or_default();
-        let fingerprint = terms::fingerprint(text).or_else(|| terms::fingerprint_of_vector(&scored.embedding));
+        let fingerprint = match text {
+            "" => terms::fingerprint_of_vector(&scored.embedding),
+            text => terms::fingerprint(text),
+        };
         Some(Seen {
             at_ms: at_ms(scored.event_time, scored.scored_time)?,
             scopes: Counted::OF_TEXTS

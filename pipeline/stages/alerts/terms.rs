@@ -7,10 +7,19 @@ use std::collections::BTreeSet;
 const TERMS_MAX: usize = 40;
 /// Characters that are looked at.
 const CHARS_MAX: usize = 600;
-/// Characters of a shingle.
-const SHINGLE: usize = 4;
-/// Fingerprints of texts that are alike differ in so few bits at most.
-pub const ALIKE_BITS: u32 = 6;
+/// Characters of a shingle: about a word.
+const HAN_SHINGLE: usize = 2;
+const LETTERS_SHINGLE: usize = 4;
+/// Fewer say so little that many people write them by themselves: "打不开", "it is down".
+const SHINGLES_MIN: usize = 8;
+/// Fingerprints of texts that are alike differ in so few bits at most. With a word put in front, behind or in the place of
+/// another, half of the texts of 13 to 20 Chinese characters differ in 8 and nine of ten in 14; of two different reviews or
+/// tweets, one pair in ten thousand differs in 16.
+pub const ALIKE_BITS: u32 = 14;
+/// Vectors of a model lie closer: of two different texts, one pair in a hundred differs in 8.
+const ALIKE_VECTOR_BITS: u32 = 3;
+/// The last bit of a fingerprint says of what it is.
+const OF_VECTOR: u64 = 1;
 
 /// Words that say nothing of what a text is about, in the order of their bytes.
 const STOP: &[&str] = &[
@@ -147,7 +156,7 @@ fn class(c: char) -> Class {
 /// A fingerprint of 64 bits in which texts that are alike differ in few (Charikar, Similarity estimation techniques from
 /// rounding algorithms, 2002; on shingles as in Manku, Jain & Sarma, Detecting near-duplicates for web crawling, 2007).
 /// Names of users, addresses and digits count for nothing: the same text with another order number is the same. `None` for
-/// a text of which nothing is left.
+/// a text that says too little to be a copy.
 pub fn fingerprint(text: &str) -> Option<u64> {
     let mut letters: Vec<char> = Vec::new();
     for token in text.split_whitespace() {
@@ -159,25 +168,26 @@ pub fn fingerprint(text: &str) -> Option<u64> {
             break;
         }
     }
-    if letters.is_empty() {
-        return None;
+    let (mut sums, mut count) = ([0i32; 64], 0);
+    let is_han = |c: &char| class(*c) == Class::Han;
+    for run in letters.chunk_by(|one, next| is_han(one) == is_han(next)) {
+        let size = if is_han(&run[0]) { HAN_SHINGLE } else { LETTERS_SHINGLE };
+        for shingle in run.windows(size.min(run.len())) {
+            let bytes: String = shingle.iter().collect();
+            add(&mut sums, super::hash::of(bytes.as_bytes()));
+            count += 1;
+        }
     }
-    let mut sums = [0i32; 64];
-    let size = SHINGLE.min(letters.len());
-    for shingle in letters.windows(size) {
-        let bytes: String = shingle.iter().collect();
-        add(&mut sums, super::hash::of(bytes.as_bytes()));
-    }
-    Some(bits(&sums).max(1))
+    (count >= SHINGLES_MIN).then(|| bits(&sums) & !OF_VECTOR)
 }
 
-/// The same of a vector: on which side of 64 planes it lies.
+/// The same of a vector: on which side of 63 planes it lies.
 pub fn fingerprint_of_vector(vector: &[f32]) -> Option<u64> {
     if vector.len() < 64 {
         return None;
     }
     let side = |(i, x): (usize, &f32)| u64::from(*x > 0.0) << i;
-    Some(vector.iter().take(64).enumerate().map(side).fold(0, |bits, bit| bits | bit).max(1))
+    Some(vector.iter().take(64).enumerate().map(side).fold(0, |bits, bit| bits | bit) | OF_VECTOR)
 }
 
 fn add(sums: &mut [i32; 64], hash: u64) {
@@ -191,7 +201,12 @@ fn bits(sums: &[i32; 64]) -> u64 {
 }
 
 pub fn alike(one: u64, other: u64) -> bool {
-    (one ^ other).count_ones() <= ALIKE_BITS
+    let most = match (one & OF_VECTOR, other & OF_VECTOR) {
+        (0, 0) => ALIKE_BITS,
+        (OF_VECTOR, OF_VECTOR) => ALIKE_VECTOR_BITS,
+        _ => return false,
+    };
+    (one ^ other).count_ones() <= most
 }
 
 #[cfg(test)]
@@ -227,7 +242,33 @@ mod tests {
         check("这个商家太差了,订单12一直不发货", "这个商家太差了，订单99一直不发货！", true);
         check("Worst app ever, order 123 never arrived", "The battery lasts two days, I am happy", false);
         check("这个商家太差了,订单12一直不发货", "电池很耐用,屏幕也清晰,推荐购买", false);
+        // A word more, less or another.
+        check("更新把我的电饭煲变砖了，退货！", "大家注意，更新把我的电饭煲变砖了，退货！！", true);
+        check("更新把我的电饭煲变砖了，退货！", "更新把我的电饭煲变砖了，求解决", true);
+        check("更新把我的电饭煲变砖了，退货！", "更新以后电饭煲煮不熟饭，客服也不理", false);
+        check(
+            "the update bricked my rice cooker, I want my money back",
+            "ugh the update bricked my rice cooker, I want my money back now",
+            true,
+        );
+        check(
+            "the update bricked my rice cooker, I want my money back",
+            "since the update my rice cooker beeps all night",
+            false,
+        );
         assert_eq!(fingerprint("12 @me"), None);
+        // So many people write the same by themselves.
+        assert_eq!((fingerprint("登录不了"), fingerprint("app down")), (None, None));
+    }
+
+    #[test]
+    fn vectors_are_alike_where_they_lie_together_and_never_like_a_text() {
+        let vector =
+            |turned: usize| -> Vec<f32> { (0..64).map(|i| if i > 0 && i <= turned { -1.0 } else { 1.0 }).collect() };
+        let of = |turned: usize| fingerprint_of_vector(&vector(turned)).unwrap();
+        assert!(alike(of(0), of(3)) && !alike(of(0), of(4)));
+        assert!(!alike(of(0), of(0) & !OF_VECTOR));
+        assert_eq!(fingerprint_of_vector(&vector(0)[..63]), None);
     }
 
     proptest! {
