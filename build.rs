@@ -36,6 +36,9 @@ const ROUNDED: [(&str, &str); 19] = [
     ("Trend", "mean_score"),
 ];
 
+/// Texts that are empty where there is nothing to say: left out then.
+const LEFT_OUT_EMPTY: [(&str, &str); 2] = [("ScoredClick", "segment"), ("Profile", "segment")];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=schemas");
     let mut compiler = protox::Compiler::new(["schemas"])?;
@@ -89,6 +92,9 @@ fn attribute(field: &Field, kind: &str, type_name: &str) -> Option<String> {
         }
         _ if field.repeated => "skip_serializing_if = \"Vec::is_empty\"".to_string(),
         _ if rounded && field.optional => format!("with = \"{HELPERS}::rounded_option\", {skip_none}"),
+        _ if LEFT_OUT_EMPTY.contains(&(field.message, field.name)) => {
+            "skip_serializing_if = \"String::is_empty\"".to_string()
+        }
         _ if rounded => format!("with = \"{HELPERS}::rounded\""),
         ("TYPE_MESSAGE", ".google.protobuf.Timestamp") => format!("with = \"{HELPERS}::time\", {skip_none}"),
         ("TYPE_MESSAGE", ".google.protobuf.Struct") => format!("with = \"{HELPERS}::attributes\", {skip_none}"),

@@ -33,7 +33,7 @@ pub struct Raw {
     pub text: Text,
     /// How clicks become sessions.
     pub clicks: Clicks,
-    /// What users are shown next. Whatever changes how clicks are counted must be the same for all instances: from `weight_view` to `publish_ms`.
+    /// What users are shown next. Whatever changes how clicks are counted must be the same for all instances: from `weight_view` to `idle_ms`.
     pub recommendations: recommendations::Written,
     /// What is watched in the scored texts, and what of it is an alert.
     pub alerts: Alerts,

@@ -52,6 +52,9 @@ pub struct Written {
     /// Milliseconds of event time for which a list that has changed waits for further changes before it is published; thirty times as long while less than a quarter of it is new. Longer writes less and learns later.
     #[schemars(range(min = 0, max = 3_600_000))]
     pub publish_ms: u64,
+    /// Milliseconds by the clock on the wall for which nothing is counted any more before lists that wait to be published do so without further clicks: then event time goes on with that clock until none waits. Longer leaves a quiet shop's last clicks out of its lists for longer.
+    #[schemars(range(min = 1000, max = 86_400_000))]
+    pub idle_ms: u64,
     /// How much is given for what was seen together with what the user clicked.
     pub seen_together: f64,
     /// The same for what the user has clicked before, and not just now.
@@ -109,6 +112,7 @@ pub struct Recommendations {
     pub popularity_half_life: Duration,
     pub neighbours_max: usize,
     pub publish: Duration,
+    pub idle: Duration,
     pub seen_together: f64,
     pub seen_before: f64,
     pub popular_in_category: f64,
@@ -151,6 +155,7 @@ pub fn recommendations(raw: &Written, judge: &mut Judge) -> Recommendations {
         popularity_half_life: ms(raw.popularity_half_life_ms),
         neighbours_max: raw.neighbours_max,
         publish: ms(raw.publish_ms),
+        idle: ms(raw.idle_ms),
         seen_together: raw.seen_together,
         seen_before: raw.seen_before,
         popular_in_category: raw.popular_in_category,

@@ -36,7 +36,10 @@ pub fn start_alerts(settings: &Settings, health: Arc<Health>) -> Result<Running,
     let sources = sources(settings)?;
     let stage = Arc::new(alerts_stage(settings, &registered, sources)?);
     let topics = watched(settings).into_iter().chain([repartition(settings)]).collect();
-    let clock = start_clock(settings, stage.clone())?;
+    let clock = start_clock(settings, AlertsStage::NAME, settings.alerts.idle, {
+        let stage = stage.clone();
+        move |_, now| stage.clock(now)
+    })?;
     let running = start_stage(settings, &Served::none(), stage, &registered, topics, health)?.with(clock);
     Ok(start_notifiers(settings)?.into_iter().fold(running, Running::with))
 }

@@ -84,8 +84,8 @@ pub fn start_clicks(settings: &Settings, purchase: Option<&Purchase>, health: Ar
     let topics: Vec<String> = clicks.flat_map(|input| input.topics.clone()).collect();
     let served = purchase.map_or_else(Served::none, Purchase::served);
     let engines = settings.clicks.engines;
-    let clicks = start_engines(engines, settings, &served, stage.clone(), &registered, topics.clone(), health)?;
-    let (owners, follower) = start_owners(settings, topics, clicks.held())?.unzip();
+    let clicks = start_engines(engines, settings, &served, stage.clone(), &registered, topics.clone(), health.clone())?;
+    let (owners, follower) = start_owners(settings, topics, clicks.held(), health)?.unzip();
     let look_ups = UserLookUps::new(&stage, &clicks, owners);
     let beside = lists.into_iter().chain(opinions).flatten().chain(follower);
     Ok(beside.fold(clicks, Running::with).answering(look_ups))

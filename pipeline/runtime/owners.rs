@@ -24,8 +24,10 @@ use crate::event::{Error, TopicPartition};
 use crate::kafka::{broker_error, client_config};
 use crate::stages::Stage;
 use crate::stages::clicks::ClicksStage;
-use crate::telemetry::{AddressShared, BrokerFailed};
+use crate::telemetry::{AddressShared, BrokerFailed, Health};
 
+/// What the table is called in health and metrics.
+const NAME: &str = "owners";
 /// Before a partition is claimed that was claimed before.
 const CLAIM_AGAIN: Duration = Duration::from_secs(3);
 /// How often the number of the topics' partitions is asked for.
@@ -147,6 +149,7 @@ pub fn start_owners(
     settings: &Settings,
     topics: Vec<String>,
     held: Arc<Holdings>,
+    health: Arc<Health>,
 ) -> Result<Option<(Arc<Owners>, Running)>, Error> {
     let (Some(topic), Some(url)) = (owners_topic(settings), settings.http.advertised_url.clone()) else {
         return Ok(None);
@@ -170,9 +173,12 @@ pub fn start_owners(
         producer,
         claimed: HashMap::new(),
         complete: false,
+        counted: false,
         count_at: Instant::now(),
+        reading: Some(health.clone()),
     };
-    let running = follow(settings, ClicksStage::NAME, "owners", topic, claimant)?;
+    health.reading(NAME, Instant::now());
+    let running = follow(settings, ClicksStage::NAME, NAME, topic, claimant)?;
     Ok(Some((owners, running)))
 }
 
@@ -186,7 +192,11 @@ struct Claimant {
     claimed: HashMap<TopicPartition, Instant>,
     /// What was said before it started has been read.
     complete: bool,
+    /// It is known how many partitions the topics have.
+    counted: bool,
     count_at: Instant,
+    /// To be told when both hold: from then on it is known whom to ask. `None`: it was told.
+    reading: Option<Arc<Health>>,
 }
 
 impl Table for Claimant {
@@ -206,7 +216,12 @@ impl Table for Claimant {
     fn turn(&mut self, consumer: &BaseConsumer) -> Result<(), Error> {
         let now = Instant::now();
         if now >= self.count_at {
-            self.count_at = now + if self.count(consumer) { COUNT_EVERY } else { COUNT_AGAIN };
+            let all = self.count(consumer);
+            self.counted |= all;
+            self.count_at = now + if all { COUNT_EVERY } else { COUNT_AGAIN };
+        }
+        if self.complete && self.counted {
+            self.reading.take().into_iter().for_each(|health| health.read(NAME));
         }
         if self.complete {
             self.claim(now);

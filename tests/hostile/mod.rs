@@ -3,6 +3,7 @@
 //! `docs/hostile-inputs.md` is the same table for people; `UPDATE_GOLDEN=1` writes it anew.
 
 mod binary;
+mod clicks;
 mod fields;
 mod json;
 mod texts;
@@ -193,6 +194,7 @@ fn table(cases: &[Case]) -> Result<String, std::fmt::Error> {
         writeln!(text, "| {} | {} | {} |", first.name, bytes(&rest[..same]), outcomes(&rest[..same]))?;
         rest = &rest[same..];
     }
+    text.push_str(&clicks::tables()?);
     Ok(text)
 }
 

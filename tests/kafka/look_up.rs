@@ -105,6 +105,35 @@ fn what_is_not_committed_is_not_seen() -> Outcome<()> {
     Ok(())
 }
 
+/// Without the topic of owners an instance cannot say whom to ask, so it is not ready for questions.
+#[test]
+fn who_does_not_know_the_others_is_not_ready() -> Outcome<()> {
+    let stand = Stand::without_owners("look-up-owners", "murmur2", "murmur2_random")?;
+    let mut instance = stand.start("a", 0, "proxy")?;
+    let mut last = Value::Null;
+    let ready = |last: &mut Value| {
+        // Not listening yet.
+        let Ok((status, body, _)) = stand.ask(0, "/readyz", None) else { return 0 };
+        *last = body;
+        status
+    };
+    let missing = |body: &Value| -> Vec<String> {
+        let missing = body["missing"].as_array().cloned().unwrap_or_default();
+        missing.iter().filter_map(|why| why.as_str().map(str::to_owned)).collect()
+    };
+    wait_until(SOON, "nothing but the owners to be missing", || {
+        instance.check_alive()?;
+        let status = ready(&mut last);
+        assert_ne!(status, 200, "{last}");
+        Ok(matches!(&missing(&last)[..], [only] if only.starts_with("table `owners` is being read since ")))
+    })
+    .map_err(|error| format!("{error}: {last}"))?;
+    stand.kafka.create_topic(&stand.name("owners"), 1, &[("cleanup.policy", "compact")])?;
+    wait_until(SOON, "the instance to be ready", || Ok(ready(&mut last) == 200))?;
+    assert!(instance.stop()?.success());
+    Ok(())
+}
+
 struct Stand {
     tag: &'static str,
     kafka: &'static Kafka,
@@ -116,6 +145,12 @@ struct Stand {
 
 impl Stand {
     fn new(tag: &'static str, partitioner: &str, producers: &str) -> Outcome<Stand> {
+        let stand = Stand::without_owners(tag, partitioner, producers)?;
+        stand.kafka.create_topic(&stand.name("owners"), 1, &[("cleanup.policy", "compact")])?;
+        Ok(stand)
+    }
+
+    fn without_owners(tag: &'static str, partitioner: &str, producers: &str) -> Outcome<Stand> {
         let kafka = Kafka::shared()?;
         let folder = TempDir::new()?;
         let config = folder.path().join("groundswell.toml");
@@ -123,7 +158,6 @@ impl Stand {
         for topic in ["clicks", "scored", "profiles", "dead-letters"] {
             kafka.create_topic(&format!("{tag}-{topic}"), PARTITIONS, &[])?;
         }
-        kafka.create_topic(&format!("{tag}-owners"), 1, &[("cleanup.policy", "compact")])?;
         let changelog = groundswell::runtime::changelog(&format!("{tag}-clicks"), &format!("{tag}-clicks"));
         create_changelog(kafka, &changelog, PARTITIONS)?;
         // Held until both are known: two sockets get two ports.

@@ -8,5 +8,6 @@ mod harness;
 mod kill;
 mod look_up;
 mod notify;
+mod recommend;
 mod reviewers;
 mod state;

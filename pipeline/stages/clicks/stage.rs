@@ -559,7 +559,9 @@ mod tests {
         let (rows, late) = answer(r#"{"user_id": "u", "item_id": "p", "action": "cart", "ts": 1795341000}"#, &[]);
         let late = late.unwrap();
         assert_eq!((rows.len(), &late["too_late"]), (0, &serde_json::Value::Bool(true)));
-        assert!(late.get("session").is_none() && late.get("purchase_probability").is_none(), "{late}");
+        for absent in ["session", "purchase_probability", "segment", "model"] {
+            assert!(late.get(absent).is_none(), "{absent}: {late}");
+        }
     }
 
     #[test]

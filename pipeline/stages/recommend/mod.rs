@@ -56,7 +56,7 @@ pub fn kinds() -> Vec<Kind> {
 
 /// Kinds of state of an owner of anchors.
 pub fn owner_kinds() -> Vec<Kind> {
-    vec![owner::ANCHORS.kind(), owner::CHANGED.kind(), owner::PUBLISHED.kind()]
+    vec![owner::ANCHORS.kind(), owner::CHANGED.kind(), owner::PUBLISHED.kind(), owner::QUIET.kind()]
 }
 
 /// What comes of a click.

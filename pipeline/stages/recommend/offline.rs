@@ -110,8 +110,7 @@ impl Shop {
             let came: Vec<Came> =
                 parcel.parts.into_iter().filter_map(|part| Came::read(&part.key, part.counts)).collect();
             self.owners[place].observe(|tables| {
-                tables.advance(parcel.clock_ms);
-                came.iter().for_each(|came| owner::take(tables, learning, came));
+                owner::take(tables, learning, parcel.clock_ms, &came);
             });
             self.publish(place, parcel.clock_ms);
         }

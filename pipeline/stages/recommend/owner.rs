@@ -8,6 +8,12 @@
 //!
 //! The sums of an anchor may be kilobytes, and one click adds to dozens of anchors. So what comes is kept beside the sums
 //! as it came, and put into them when the list is published or when there is much of it.
+//!
+//! Event time stands still while nobody clicks. So that the lists that wait by then are published all the same, the
+//! instances write what the clock on the wall shows to every owner. One that hears nothing else for `idle_ms` of it lets
+//! event time go on at its pace until the last of its lists is due, and no further: clicks that come then, which are as
+//! old as that clock, never find it ahead of them. What an owner publishes still follows from the records of its
+//! partition alone.
 
 use bytes::Bytes;
 use prost::Message;
@@ -30,6 +36,9 @@ pub const CHANGED: Table<[u8], Changed> = Table::new(Kind::new(33, "recommend-ch
 /// How much was in a list when it was published.
 pub const PUBLISHED: Table<[u8], Published> =
     Table::new(Kind::new(34, "recommend-published").expires_after(90 * DAY_MS));
+
+/// One entry: how long nothing has been counted.
+pub const QUIET: Table<str, Quiet> = Table::new(Kind::new(35, "recommend-quiet"));
 
 /// Parts of one anchor that are kept beside its sums, in bytes: more than that is as dear to write again and again as the
 /// sums are.
@@ -104,6 +113,20 @@ pub struct Published {
     pub weight: u64,
 }
 
+/// What an owner knows of the quiet around it; all in milliseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Quiet {
+    /// What the clock on the wall showed when it was heard first since the last counts; 0 when it has not been heard since.
+    #[prost(int64, tag = "1")]
+    pub since_ms: i64,
+    /// The owner's clock by then.
+    #[prost(int64, tag = "2")]
+    pub time_ms: i64,
+    /// When the last of the lists is due.
+    #[prost(int64, tag = "3")]
+    pub due_ms: i64,
+}
+
 /// A list as every instance reads it; the value under the anchor's key in the compacted table of neighbours.
 #[derive(Clone, PartialEq, Message)]
 pub struct List {
@@ -154,8 +177,35 @@ impl Came {
     }
 }
 
-/// Adds counts of a partition. The list is published when its time has come: [`due`].
-pub fn take(tables: &mut impl Tables, learning: &Learning, came: &Came) {
+/// Adds counts of a partition whose clock shows this. Lists are published when their time has come: [`due`].
+pub fn take(tables: &mut impl Tables, learning: &Learning, clock_ms: i64, came: &[Came]) {
+    // Whatever their age: what has faded is left out by their periods.
+    tables.advance(clock_ms);
+    let last_ms = came.iter().map(|came| add(tables, learning, came)).max().unwrap_or(i64::MIN);
+    let before = QUIET.get(tables, "").unwrap_or_default();
+    let after = Quiet { due_ms: before.due_ms.max(last_ms), ..Quiet::default() };
+    if after != before {
+        QUIET.put(tables, "", after);
+    }
+}
+
+/// A clock on the wall shows this, and nothing was counted.
+pub fn hear_clock(tables: &mut impl Tables, learning: &Learning, wall_ms: i64) {
+    let time_ms = tables.stream_time();
+    // Without an entry nothing was ever counted.
+    let Some(mut quiet) = QUIET.get(tables, "").filter(|_| time_ms > i64::MIN) else { return };
+    if quiet.since_ms == 0 {
+        (quiet.since_ms, quiet.time_ms) = (wall_ms, time_ms);
+        QUIET.put(tables, "", quiet);
+    }
+    let beyond_ms = wall_ms.saturating_sub(quiet.since_ms).saturating_sub(learning.idle_ms);
+    if beyond_ms > 0 && quiet.due_ms > time_ms {
+        tables.advance(quiet.time_ms.saturating_add(beyond_ms).min(quiet.due_ms));
+    }
+}
+
+/// Says when the list is due.
+fn add(tables: &mut impl Tables, learning: &Learning, came: &Came) -> i64 {
     let key = came.anchor.key();
     let now = tables.stream_time();
     let mut changed = CHANGED.get(tables, &key).unwrap_or_else(|| {
@@ -173,6 +223,7 @@ pub fn take(tables: &mut impl Tables, learning: &Learning, came: &Came) {
     }
     let due_ms = changed.since_ms.saturating_add(changed.waits(learning));
     CHANGED.put_until(tables, &key, changed, due_ms);
+    due_ms
 }
 
 /// The lists whose time has come; to be asked for at each message.

@@ -36,6 +36,8 @@ pub struct Learning {
     pub neighbours_max: usize,
     /// A list that has changed much waits this long for further changes.
     pub publish_ms: i64,
+    /// Without counts for this long by the clock on the wall, lists do not wait for more of them.
+    pub idle_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,6 +130,7 @@ impl From<&config::Recommendations> for Rules {
                 popularity_half_life_ms: ms(settings.popularity_half_life),
                 neighbours_max: settings.neighbours_max,
                 publish_ms: ms(settings.publish),
+                idle_ms: ms(settings.idle),
             },
             ranking: Ranking {
                 items_max: settings.items_max,

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use prost::Message;
 
 use super::anchor::Anchor;
-use super::decayed::{Decayed, Fading, UNIT, units};
+use super::decayed::{Decayed, Fading};
 use super::partial::{Counted, Counts, Stock};
 use super::rules::Learning;
 use super::visitor::{Pair, Visit, Visitor};
@@ -36,9 +36,12 @@ const GROUP_LETTER: u8 = b'p';
 /// What one click says of what is seen together and what is popular.
 #[derive(Clone, PartialEq, Message)]
 pub struct Said {
-    /// The click; its weight is what it counts for popularity.
+    /// The click; its weight is what it adds to popularity in the shop.
     #[prost(message, optional, tag = "1")]
     pub click: Option<Named>,
+    /// What it adds to popularity in its category.
+    #[prost(uint64, tag = "5")]
+    pub in_category: u64,
     #[prost(message, repeated, tag = "2")]
     pub pairs: Vec<Paired>,
     /// Counts that are made already.
@@ -49,7 +52,7 @@ pub struct Said {
     pub clock_ms: i64,
 }
 
-/// An item at a time, and a weight in [`UNIT`]s.
+/// An item at a time, and a weight in [`UNIT`](super::decayed::UNIT)s.
 #[derive(Clone, PartialEq, Message)]
 pub struct Named {
     #[prost(bytes = "bytes", tag = "1")]
@@ -71,6 +74,9 @@ pub struct Paired {
     /// The other is the later of the two.
     #[prost(bool, tag = "2")]
     pub later: bool,
+    /// What the earlier is worth as the neighbour of the later, in [`UNIT`](super::decayed::UNIT)s.
+    #[prost(uint64, tag = "3")]
+    pub reverse: u64,
 }
 
 /// Counts of one anchor.
@@ -92,18 +98,34 @@ pub struct Parcel {
     /// The highest clock among the clicks that they were counted from, milliseconds since 1970.
     #[prost(int64, tag = "2")]
     pub clock_ms: i64,
+    /// Of a message without parts, which an instance writes from time to time: what the clock on the wall shows,
+    /// milliseconds since 1970. Otherwise 0.
+    #[prost(int64, tag = "3")]
+    pub wall_ms: i64,
+}
+
+impl Parcel {
+    /// What an owner that hears nothing else is told.
+    pub fn clock(wall_ms: i64) -> Self {
+        Self { wall_ms, ..Self::default() }
+    }
 }
 
 impl Said {
     /// What a click says, given what its user clicked before. To be called before the visitor remembers it.
     pub fn of(learning: &Learning, visitor: &Visitor, visit: &Visit) -> Self {
-        let pair = |Pair { earlier, later, weight }: Pair<'_>| {
+        if !visitor.counts(visit, learning) {
+            return Self::default();
+        }
+        let pair = |Pair { earlier, later, weight, reverse }: Pair<'_>| {
             let is_later = std::ptr::eq(earlier, visit);
             let other = if is_later { later } else { earlier };
-            Paired { other: Some(named(other, weight)), later: is_later }
+            Paired { other: Some(named(other, weight)), later: is_later, reverse }
         };
+        let [weight, in_category] = visitor.popularity(visit, learning);
         Self {
-            click: Some(named(visit, units(learning.weights.of(visit.action())))),
+            click: Some(named(visit, weight)),
+            in_category,
             pairs: visitor.pairs(visit, learning).into_iter().map(pair).collect(),
             ..Self::default()
         }
@@ -119,7 +141,8 @@ impl Said {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.click.is_none() && self.parts.is_empty()
+        let adds = |click: &Named| click.weight > 0 || self.in_category > 0;
+        !self.click.as_ref().is_some_and(adds) && self.pairs.is_empty() && self.parts.is_empty()
     }
 }
 
@@ -130,7 +153,6 @@ fn named(visit: &Visit, weight: u64) -> Named {
 
 /// What clicks say together, by anchor.
 pub struct Gathered {
-    reverse_weight: f64,
     /// Of what is seen together, and of what is popular.
     fading: [Fading; 2],
     /// By the letter and the name of an anchor's key.
@@ -155,7 +177,6 @@ struct One {
 impl Gathered {
     pub fn new(learning: &Learning) -> Self {
         Self {
-            reverse_weight: learning.reverse_weight,
             fading: [learning.fading(false), learning.fading(true)],
             anchors: HashMap::default(),
             clock_ms: i64::MIN,
@@ -169,12 +190,12 @@ impl Gathered {
     pub fn add(&mut self, said: Said) {
         self.clock_ms = self.clock_ms.max(said.clock_ms);
         if let Some(click) = said.click {
-            for Paired { other, later } in said.pairs {
+            for Paired { other, later, reverse } in said.pairs {
                 let Some(other) = other else { continue };
-                let weight = other.weight;
-                if later { self.pair(&click, &other, weight) } else { self.pair(&other, &click, weight) }
+                let weights = [other.weight, reverse];
+                if later { self.pair(&click, &other, weights) } else { self.pair(&other, &click, weights) }
             }
-            self.popularity(&click);
+            self.popularity(&click, said.in_category);
         }
         for Part { key, counts } in said.parts {
             // Both were made by this process.
@@ -189,8 +210,7 @@ impl Gathered {
         }
     }
 
-    fn pair(&mut self, earlier: &Named, later: &Named, weight: u64) {
-        let reverse = units(weight as f64 / UNIT * self.reverse_weight);
+    fn pair(&mut self, earlier: &Named, later: &Named, [weight, reverse]: [u64; 2]) {
         let at_ms = later.at_ms;
         self.count(Anchor::ITEM, &earlier.item, &later.item, &later.category, at_ms, weight);
         self.count(Anchor::ITEM, &later.item, &earlier.item, &earlier.category, at_ms, reverse);
@@ -201,11 +221,11 @@ impl Gathered {
         }
     }
 
-    fn popularity(&mut self, click: &Named) {
+    fn popularity(&mut self, click: &Named, in_category: u64) {
         let Named { item, category, at_ms, weight } = click;
         self.count(Anchor::SHOP, &Bytes::new(), item, category, *at_ms, *weight);
         if !category.is_empty() {
-            self.count(Anchor::CATEGORY, category, item, category, *at_ms, *weight);
+            self.count(Anchor::CATEGORY, category, item, category, *at_ms, in_category);
         }
     }
 
@@ -239,7 +259,7 @@ impl Gathered {
             }
         }
         let open = (0..).zip(open).map(|(group, (parcel, _))| (group, parcel.parts)).filter(|(_, p)| !p.is_empty());
-        let parcel = |(group, parts): (u32, Vec<Part>)| (key_of(group), Parcel { parts, clock_ms });
+        let parcel = |(group, parts): (u32, Vec<Part>)| (key_of(group), Parcel { parts, clock_ms, wall_ms: 0 });
         full.into_iter().chain(open).map(parcel).collect()
     }
 }

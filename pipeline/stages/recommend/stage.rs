@@ -16,7 +16,7 @@ use super::{Effect, Outcome, Recommended, Seen, Visitor, click, id_name, owner_k
 use crate::codec::Encoder;
 use crate::event::{Answer, Ask, Output, RawRecord, Rejection, v1};
 use crate::stages::{Prepare, Stage};
-use crate::state::{Kind, Tables, View};
+use crate::state::{Kind, View};
 use crate::telemetry::Recommending;
 
 /// How far what is known may lie behind the wall clock before what is asked for is answered as of its own time.
@@ -192,6 +192,7 @@ pub struct OwnerStage {
 pub struct Handed {
     came: Vec<Came>,
     clock_ms: i64,
+    wall_ms: i64,
 }
 
 impl Stage for OwnerStage {
@@ -208,16 +209,18 @@ impl Stage for OwnerStage {
         use crate::event::Reason::{Malformed, Tombstone};
         let payload = record.payload.clone().ok_or_else(|| Rejection::new(Tombstone, "counts without a payload"))?;
         let parcel = Parcel::decode(payload).map_err(|error| Rejection::new(Malformed, format!("counts: {error}")))?;
-        let came = parcel.parts.into_iter().map(|part| Came::read(&part.key, part.counts));
+        let came = parcel.parts.iter().map(|part| Came::read(&part.key, part.counts.clone()));
         let came = came.collect::<Option<Vec<Came>>>();
         let came = came.ok_or_else(|| Rejection::new(Malformed, "counts of which a part cannot be read"))?;
-        Ok(Prepare::Ready(Handed { came, clock_ms: parcel.clock_ms }))
+        let Parcel { clock_ms, wall_ms, .. } = parcel;
+        Ok(Prepare::Ready(Handed { came, clock_ms, wall_ms }))
     }
 
-    fn observe(&self, state: &mut View<'_>, Handed { came, clock_ms }: Handed) -> (Self::Event, Vec<Ask>) {
-        // Counts are added whatever their age: what has faded is left out by their periods.
-        state.advance(clock_ms);
-        came.iter().for_each(|came| owner::take(state, &self.learning, came));
+    fn observe(&self, state: &mut View<'_>, Handed { came, clock_ms, wall_ms }: Handed) -> (Self::Event, Vec<Ask>) {
+        match wall_ms {
+            0 => owner::take(state, &self.learning, clock_ms, &came),
+            wall_ms => owner::hear_clock(state, &self.learning, wall_ms),
+        }
         (owner::due(state, &self.learning), Vec::new())
     }
 

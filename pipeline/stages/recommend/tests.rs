@@ -9,7 +9,8 @@ use super::offline::Shop;
 use super::*;
 use crate::config;
 use crate::event::v1;
-use crate::state::{InMemory, State};
+use crate::stages::Stage;
+use crate::state::{InMemory, ReadTables as _, State};
 
 const START_MS: i64 = 1_795_341_600_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -60,14 +61,21 @@ fn recommended(shop: &mut Shop, user: &str, after_ms: i64) -> Vec<Candidate> {
     recommend(&visitor, shop.lists(), shop.rules(), START_MS + after_ms)
 }
 
-/// What the clicks say, computed the plain way: every pair of a user's clicks within the window.
+/// What the clicks say, computed the plain way: of every way from one item to another, and of every item, what weighs most
+/// among a user's clicks of a period.
 fn counted_plainly(rules: &Rules, clicks: &[Click]) -> BTreeMap<Anchor, BTreeMap<String, Decayed>> {
     let learning = &rules.learning;
-    let mut counts: BTreeMap<Anchor, BTreeMap<String, Decayed>> = BTreeMap::new();
-    let mut add = |anchor: Anchor, name: &str, at_ms: i64, weight: u64| {
-        let period = learning.fading(anchor.is_popularity()).period(at_ms);
-        counts.entry(anchor).or_default().entry(name.to_owned()).or_default().add(period, weight);
+    let period = |click: &Click| learning.fading(true).period(click.at_ms);
+    let mut most: BTreeMap<(Anchor, &str, &str, i64), BTreeMap<i64, u64>> = BTreeMap::new();
+    let mut add = |anchor: Anchor, name, of: &Click, user, weight: u64| {
+        let own = learning.fading(anchor.is_popularity()).period(of.at_ms);
+        let periods = most.entry((anchor, name, user, period(of))).or_default();
+        // All clicks of a period of popularity are of one period of what is seen together, in these tests.
+        let most = periods.entry(own).or_default();
+        *most = weight.max(*most);
     };
+    // A user counts once for a way from an item to another, which adds to both.
+    let mut ways: BTreeMap<(&str, &str, &str, i64), (u64, &Click)> = BTreeMap::new();
     for (place, later) in clicks.iter().enumerate() {
         let weight = |apart: i64| {
             decayed::units(learning.weights.of(later.action) / (1.0 + apart as f64 / learning.pair_delay_ms as f64))
@@ -78,11 +86,28 @@ fn counted_plainly(rules: &Rules, clicks: &[Click]) -> BTreeMap<Anchor, BTreeMap
                 continue;
             }
             let weight = weight(later.at_ms - earlier.at_ms);
-            let reverse = decayed::units(weight as f64 / decayed::UNIT * learning.reverse_weight);
-            add(Anchor::item(&earlier.event.item), &later.event.item, later.at_ms, weight);
-            add(Anchor::item(&later.event.item), &earlier.event.item, later.at_ms, reverse);
+            let way = (&*later.event.user, &*earlier.event.item, &*later.event.item, period(later));
+            let most = ways.entry(way).or_insert((weight, later));
+            *most = if weight > most.0 { (weight, later) } else { *most };
         }
-        add(Anchor::Shop, &later.event.item, later.at_ms, weight(0));
+        let (item, user) = (&*later.event.item, &*later.event.user);
+        add(Anchor::Shop, item, later, user, weight(0));
+        if let Some(category) = &later.event.category {
+            add(Anchor::category(category), item, later, user, weight(0));
+        }
+    }
+    let mut counts: BTreeMap<Anchor, BTreeMap<String, Decayed>> = BTreeMap::new();
+    let mut sum = |anchor: Anchor, name: &str, period: i64, weight: u64| {
+        counts.entry(anchor).or_default().entry(name.to_owned()).or_default().add(period, weight);
+    };
+    for ((anchor, name, _, _), periods) in most {
+        periods.into_iter().for_each(|(period, weight)| sum(anchor.clone(), name, period, weight));
+    }
+    for ((_, from, to, _), (weight, later)) in ways {
+        let reverse = decayed::units(weight as f64 / decayed::UNIT * learning.reverse_weight);
+        let period = learning.fading(false).period(later.at_ms);
+        sum(Anchor::item(from), to, period, weight);
+        sum(Anchor::item(to), from, period, reverse);
     }
     for names in counts.values_mut() {
         let newest = names.values().map(Decayed::newest).max().unwrap_or_default();
@@ -156,6 +181,38 @@ proptest! {
         let mut late = settled(rules.clone(), 3, 1, &shuffled);
         for anchor in counted_plainly(&rules, &clicks).into_keys() {
             prop_assert_eq!(in_order.anchored(&anchor), late.anchored(&anchor), "{:?}", anchor);
+        }
+    }
+
+    /// Of one user, whatever they click in whatever order: the items' weights of an hour, and with clicks in order those of
+    /// pairs.
+    #[test]
+    fn what_one_user_adds_is_bounded(
+        parts in prop::collection::vec((0u8..6, 0u8..4, 0i64..9_000), 1..400), in_order in any::<bool>(),
+    ) {
+        let actions = [v1::Action::View, v1::Action::Cart, v1::Action::Favourite, v1::Action::Purchase];
+        let mut clicks: Vec<Click> = parts.into_iter().map(|(item, action, seconds)| {
+            click_of("u", &format!("i{item}"), "c", actions[usize::from(action)], seconds * 1000)
+        }).collect();
+        if in_order {
+            clicks.sort_by_key(|click| click.at_ms);
+        }
+        let rules = rules();
+        let mut shop = settled(rules.clone(), 1, 1, &clicks);
+        let most = decayed::units(rules.learning.weights.purchase);
+        for anchor in [Anchor::Shop, Anchor::category("c")] {
+            for (name, weight) in counted(shop.anchored(&anchor).unwrap()) {
+                prop_assert!(weight.by_period().all(|(_, weight)| weight <= most), "{:?}: {} {:?}", anchor, name, weight);
+            }
+        }
+        // A period of what is seen together is longer than all of the test, which lies in three of popularity.
+        let both = 2 * decayed::units(rules.learning.weights.purchase);
+        for item in 0..6 {
+            let Some(anchored) = shop.anchored(&Anchor::item(&format!("i{item}"))).filter(|_| in_order) else { continue };
+            for (name, weight) in counted(anchored) {
+                let weight: u64 = weight.by_period().map(|(_, weight)| weight).sum();
+                prop_assert!(weight <= 3 * both, "i{}: {} {}", item, name, weight);
+            }
         }
     }
 
@@ -314,6 +371,41 @@ fn what_is_remembered_of_a_user_is_bounded() {
     assert!(visitor.shown.len() <= visitor::SHOWN_MAX);
 }
 
+/// Whoever clicks without end counts as one user who comes back every hour.
+#[test]
+fn one_user_alone_makes_nothing_popular_and_no_neighbour() {
+    let bot = |number: i64| match number % 3 {
+        0 => click_of("bot", "junk", "c", v1::Action::Purchase, number * 1000),
+        1 => view("bot", "hit", number * 1000),
+        _ => click_of("bot", &format!("junk{}", number % 60), "c", v1::Action::Purchase, number * 1000),
+    };
+    let mut clicks: Vec<Click> = (0..3000).map(bot).collect();
+    for user in 0..8 {
+        clicks.push(view(&format!("u{user}"), "hit", 3_000_000 + user * 1000));
+        clicks.push(view(&format!("u{user}"), "other", 3_010_000 + user * 1000));
+    }
+    clicks.sort_by_key(|click| click.at_ms);
+    let rules = rules();
+    let mut shop = settled(rules.clone(), 2, 2, &clicks);
+    assert_eq!(names(&recommended(&mut shop, "nobody", 3_020_000))[..2], ["hit", "other"]);
+    let of = |shop: &mut Shop, anchor: Anchor, name: &str| {
+        let weight = counted(shop.anchored(&anchor).unwrap()).remove(name).unwrap_or_default();
+        weight.by_period().map(|(_, weight)| weight).sum::<u64>()
+    };
+    let most = decayed::units(rules.learning.weights.purchase);
+    let hours = 1;
+    for anchor in [Anchor::Shop, Anchor::category("c")] {
+        assert_eq!(of(&mut shop, anchor, "junk"), hours * most);
+    }
+    // There and back.
+    let both = most + decayed::units(rules.learning.weights.purchase * rules.learning.reverse_weight);
+    assert!((1..=hours * both).contains(&of(&mut shop, Anchor::item("hit"), "junk")));
+    assert!(of(&mut shop, Anchor::item("hit"), "other") > of(&mut shop, Anchor::item("hit"), "junk"));
+    let whole = shop.anchored(&Anchor::Shop).unwrap().total.unwrap();
+    let whole: u64 = whole.by_period().map(|(_, weight)| weight).sum();
+    assert!(whole <= 64 * most + 16 * decayed::UNIT as u64, "of an hour 64 clicks count: {whole}");
+}
+
 /// One message holds no more anchors, and no more names of one, than it may; all that was said is in one of them.
 #[test]
 fn parcels_are_bounded_and_hold_everything() {
@@ -321,7 +413,8 @@ fn parcels_are_bounded_and_hold_everything() {
     let mut state: InMemory = State::in_memory(&kinds(), 0);
     let (lists, mut gathered) = (offline::Table::default(), Gathered::new(&rules.learning));
     for number in 0..3000 {
-        let new = view(&format!("u{}", number % 7), &format!("i{number}"), number);
+        // Of no user more than count in an hour.
+        let new = view(&format!("u{}", number % 70), &format!("i{number}"), number);
         state.observe(|tables| tables.advance(new.at_ms));
         let seen = Seen::new(&new, &rules.business);
         gathered.add(state.conclude(|tables| click(tables, &lists, &rules, &seen)).said);
@@ -394,6 +487,47 @@ fn what_an_earlier_version_kept_is_handed_on() {
     assert_eq!(said.parts, [part]);
 }
 
+/// What was counted last is published without another click, after `idle_ms` of the clock on the wall, and that clock
+/// never carries event time beyond what waits.
+#[test]
+fn lists_of_a_quiet_shop_are_published_without_another_click() {
+    const WALL_MS: i64 = START_MS + 5_000_000_000;
+    let rules = rules();
+    let (wait, idle) = (rules.learning.publish_ms, rules.learning.idle_ms);
+    let stage = OwnerStage { learning: rules.learning.clone(), lists_topic: "lists".into() };
+    let mut state = State::in_memory(&owner_kinds(), 0);
+    let mut heard = |parcel: said::Parcel| {
+        let payload = Some(prost::Message::encode_to_vec(&parcel).into());
+        let origin = crate::event::Origin { topic: "counts".into(), partition: 0, offset: 0 };
+        let record = crate::event::RawRecord { origin, key: None, headers: vec![], timestamp_ms: None, payload };
+        let crate::stages::Prepare::Ready(handed) = stage.prepare(&record, jiff::Timestamp::UNIX_EPOCH).unwrap() else {
+            panic!("no schema is needed")
+        };
+        state.observe(|tables| (stage.observe(tables, handed).0.len(), tables.stream_time()))
+    };
+    let counted = |item: &str, clock_ms: i64| {
+        let mut gathered = Gathered::new(&rules.learning);
+        let visit = Visit::from(&view("a", item, 0));
+        gathered.add(Said { clock_ms, ..Said::of(&rules.learning, &Visitor::default(), &visit) });
+        gathered.parcels().into_iter().map(|(_, parcel)| parcel)
+    };
+    assert_eq!(heard(said::Parcel::clock(WALL_MS)), (0, i64::MIN), "nothing was ever counted");
+    for parcel in counted("p", START_MS) {
+        assert_eq!(heard(parcel), (0, START_MS));
+    }
+    for quiet_ms in [0, idle, idle + wait - 1] {
+        assert_eq!(heard(said::Parcel::clock(WALL_MS + quiet_ms)).0, 0, "after {quiet_ms} ms");
+    }
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + idle + wait)), (2, START_MS + wait), "the shop and the category");
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + HOUR_MS)), (0, START_MS + wait), "nothing waits any more");
+    // From the next counts on the quiet begins anew.
+    for parcel in counted("q", START_MS + wait) {
+        assert_eq!(heard(parcel), (0, START_MS + wait));
+    }
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + 2 * HOUR_MS)), (0, START_MS + wait));
+    assert_eq!(heard(said::Parcel::clock(WALL_MS + 2 * HOUR_MS + idle + wait)), (2, START_MS + 2 * wait));
+}
+
 /// A list of which little is new waits longer than one of which much is.
 #[test]
 fn lists_are_published_when_much_of_them_is_new() {
@@ -409,9 +543,9 @@ fn lists_are_published_when_much_of_them_is_new() {
     assert_eq!(published(&shop), 8, "all of it is new");
     shop.click(&view("u9", "p", wait));
     shop.click(&view("u9", "i9", wait));
-    shop.click(&view("clock", "x", 3 * wait));
+    shop.click(&view("clock2", "x", 3 * wait));
     assert_eq!(published(&shop), 8, "little is");
-    shop.click(&view("clock", "x", 40 * wait));
+    shop.click(&view("clock3", "x", 40 * wait));
     assert_eq!(published(&shop), 9, "little by little");
 }
 

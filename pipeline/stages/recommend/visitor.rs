@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::decayed::units;
+use super::decayed::{UNIT, units};
 use super::rules::Learning;
 use crate::event::v1::{self, Action};
 
@@ -96,30 +96,110 @@ pub struct Response {
     pub converted: u64,
 }
 
-/// Two clicks that belong together, in the order of their times.
+/// Two clicks that belong together, in the order of their times, and what is new of that: in
+/// [`UNIT`](super::decayed::UNIT)s.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair<'a> {
     pub earlier: &'a Visit,
     pub later: &'a Visit,
-    /// In [`UNIT`](super::decayed::UNIT)s.
+    /// Of the later item as the neighbour of the earlier one.
     pub weight: u64,
+    /// Of the earlier item as the neighbour of the later one.
+    pub reverse: u64,
 }
 
 impl Visitor {
+    /// Whether a click counts for what is popular and what is seen together: only where all that the user did in the same
+    /// period of popularity is remembered, so that what it adds to that is known. Of a period these are the user's first
+    /// [`VISITS_MAX`] clicks.
+    pub fn counts(&self, visit: &Visit, learning: &Learning) -> bool {
+        let period = |visit: &Visit| learning.fading(true).period(visit.at_ms);
+        self.visits.len() < VISITS_MAX || self.visits.first().is_none_or(|first| period(first) < period(visit))
+    }
+
+    /// What a click adds to its item's popularity: in the shop, and in its category. In a period of popularity a user counts
+    /// once, by the weightiest click, so there is nothing to add where as weighty a one was there.
+    pub fn popularity(&self, visit: &Visit, learning: &Learning) -> [u64; 2] {
+        let fading = learning.fading(true);
+        let period = fading.period(visit.at_ms);
+        let weight = |visit: &Visit| units(learning.weights.of(visit.action()));
+        let (mut anywhere, mut in_category) = (0, 0);
+        for other in self.visits.iter().filter(|other| fading.period(other.at_ms) == period) {
+            if other.item == visit.item {
+                anywhere = weight(other).max(anywhere);
+                in_category =
+                    if other.category == visit.category { weight(other).max(in_category) } else { in_category };
+            }
+        }
+        [anywhere, in_category].map(|counted| weight(visit).saturating_sub(counted))
+    }
+
     /// The clicks that a new one belongs together with: the last before it and, where it comes late, those that came
-    /// after it meanwhile. What a pair weighs depends on its two clicks alone, so the pairs of a user's clicks are the
-    /// same in whatever order these arrive, as long as none has left the memory or is pushed out of a click's reach by
-    /// late ones.
+    /// after it meanwhile. In a period of popularity a user counts once for the way from one item to another, by the pair
+    /// that weighs most, so what is told of a pair is what it weighs above the others. What a pair weighs depends on its
+    /// two clicks alone, so what a user's clicks count is the same in whatever order these arrive, as long as none has
+    /// left the memory or is pushed out of a click's reach by late ones.
     pub fn pairs<'a>(&'a self, visit: &'a Visit, learning: &Learning) -> Vec<Pair<'a>> {
         let place = self.visits.partition_point(|other| other.at_ms <= visit.at_ms);
-        let near = |other: &&Visit| (other.at_ms - visit.at_ms).abs() <= learning.pair_window_ms;
-        let before = self.visits[..place].iter().rev().take(learning.pair_clicks_max).take_while(near);
-        let after = self.visits[place..].iter().take(learning.pair_clicks_max).take_while(near);
-        let pairs = before.map(|other| (other, visit)).chain(after.map(|other| (visit, other)));
+        let mut pairs: Vec<Pair<'a>> = Vec::new();
+        let period = learning.fading(true).period(visit.at_ms);
+        let again: Vec<usize> = self.clicked(&visit.item, period, learning).collect();
+        for earlier in self.before(place, visit, learning).filter(|earlier| earlier.item != visit.item) {
+            // The nearest of an item weighs most.
+            if pairs.iter().all(|pair| pair.earlier.item != earlier.item) {
+                let counted = self.counted(&earlier.item, again.iter().copied(), learning);
+                pairs.extend(Pair::above(earlier, visit, counted, learning));
+            }
+        }
+        if place < self.visits.len() {
+            pairs.extend(self.pairs_after(place, visit, learning));
+        }
+        pairs.retain(|pair| pair.weight > 0);
         pairs
-            .filter(|(earlier, later)| earlier.item != later.item)
-            .map(|(earlier, later)| Pair { earlier, later, weight: weight(earlier, later, learning) })
-            .collect()
+    }
+
+    /// Those in which a click that comes late is the earlier one.
+    fn pairs_after<'a>(&'a self, place: usize, visit: &'a Visit, learning: &Learning) -> Vec<Pair<'a>> {
+        let fading = learning.fading(true);
+        let key = |later: &'a Visit| (&later.item, fading.period(later.at_ms));
+        let after = self.visits[place..].iter().take(learning.pair_clicks_max);
+        let after = after.take_while(|later| visit.is_near(later, learning)).filter(|later| later.item != visit.item);
+        let mut heaviest: Vec<&'a Visit> = Vec::new();
+        for later in after {
+            match heaviest.iter_mut().find(|other| key(other) == key(later)) {
+                Some(other) if weight(visit, later, learning) > weight(visit, other, learning) => *other = later,
+                Some(_) => {}
+                None => heaviest.push(later),
+            }
+        }
+        let above = |later: &'a Visit| {
+            let again = self.clicked(&later.item, fading.period(later.at_ms), learning);
+            Pair::above(visit, later, self.counted(&visit.item, again, learning), learning)
+        };
+        heaviest.into_iter().filter_map(above).collect()
+    }
+
+    /// The remembered clicks that are within reach of one that comes behind so many, the last first.
+    fn before<'a>(&'a self, place: usize, visit: &Visit, learning: &Learning) -> impl Iterator<Item = &'a Visit> {
+        let before = self.visits[..place].iter().rev().take(learning.pair_clicks_max);
+        before.take_while(move |other| other.is_near(visit, learning))
+    }
+
+    /// Where the item was clicked in this period.
+    fn clicked(&self, item: &str, period: i64, learning: &Learning) -> impl Iterator<Item = usize> {
+        let fading = learning.fading(true);
+        let clicked = self.visits.iter().enumerate();
+        clicked.filter(move |(_, other)| fading.period(other.at_ms) == period && other.item == item).map(|(at, _)| at)
+    }
+
+    /// What has been counted for the way from an item to these clicks, all of one item and one period.
+    fn counted(&self, from: &str, to: impl Iterator<Item = usize>, learning: &Learning) -> u64 {
+        let weights = to.flat_map(|place| {
+            let later = &self.visits[place];
+            let earlier = self.before(place, later, learning).find(|earlier| earlier.item == from);
+            earlier.map(|earlier| weight(earlier, later, learning))
+        });
+        weights.max().unwrap_or_default()
     }
 
     /// What has come of recommendations, as it is told; `None` where none were made.
@@ -162,9 +242,25 @@ impl Visitor {
     }
 }
 
+impl<'a> Pair<'a> {
+    /// What these two weigh above what is counted of their items.
+    fn above(earlier: &'a Visit, later: &'a Visit, counted: u64, learning: &Learning) -> Option<Self> {
+        let weight = weight(earlier, later, learning);
+        // Of the whole, so that what was added in two steps is what was added in one.
+        let reverse = |weight: u64| units(weight as f64 / UNIT * learning.reverse_weight);
+        let new = Pair { earlier, later, weight: weight - counted.min(weight), reverse: 0 };
+        let reverse = reverse(weight).saturating_sub(reverse(counted));
+        (new.weight > 0).then_some(Pair { reverse, ..new })
+    }
+}
+
 impl Visit {
     pub fn action(&self) -> Action {
         Action::try_from(self.action).unwrap_or_default()
+    }
+
+    fn is_near(&self, other: &Visit, learning: &Learning) -> bool {
+        (other.at_ms - self.at_ms).abs() <= learning.pair_window_ms
     }
 }
 
