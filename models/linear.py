@@ -22,6 +22,7 @@ import templates
 import texts
 import tokenizer as tokenizers_here
 from kinds import Kinds
+from texts import Task
 
 FOLDS = 3
 SEED = 7
@@ -81,7 +82,7 @@ def make(run, config, network, rows, examples, labels, say, begin=None):
     found = Kinds(len(names), network.encoder.width, network.places_max(), {head: len(of) for head, of in labels.items()},
                   {head: (table.columns, table.count) for head, table in tables.items()})
     for head, table in tables.items():
-        table.fill(found.terms[head], found.addends[head], names, config["linear"]["heard"])
+        table.fill(found.terms[head], found.addends[head], names, labels[head], config["linear"]["heard"])
     _fill_gate(found.gate, network, rows, numbers, config, say)
     keep(run, found, names)
 
@@ -100,32 +101,25 @@ def kind_of(source, config):
     return config["linear"]["joined"].get(source, source)
 
 
-@dataclass
-class Task:
-    """The texts of one source, `at` their places among all, and their labels as numbers of the head's."""
-
-    head: str
-    source: str
-    at: np.ndarray
-    numbers: np.ndarray
-    terms: np.ndarray = None
-    """[places, columns]: of two classes one column, of more one for each but the first."""
-    addends: np.ndarray = None
-    share: float = 1.0
-
-    @property
-    def classes(self):
-        return np.unique(self.numbers)
-
-
 def _tasks(head, sources, examples, names):
-    place, two_classes = {name: number for number, name in enumerate(names)}, texts.two_classes(examples)
+    """The sources' tasks, classes in the order in which the head has them."""
+    two_classes = texts.two_classes(examples)
     for source in sources:
-        at = [i for i, e in enumerate(examples) if e.source == source and e.labels.get(head) in place
+        at = [i for i, e in enumerate(examples) if e.source == source and e.labels.get(head) in names
               and not texts.astray(e, head, two_classes)]
-        task = Task(head, source, np.array(at, int), np.array([place[examples[i].labels[head]] for i in at]))
-        if len(at) and len(task.classes) > 1:
-            yield task
+        numbers = np.array([names.index(examples[i].labels[head]) for i in at], int)
+        kinds, numbers = np.unique(numbers, return_inverse=True)
+        if len(kinds) > 1:
+            yield Machine(head, source, np.array(at, int), numbers, [names[number] for number in kinds])
+
+
+@dataclass
+class Machine(Task):
+    """The machine of a task, once fitted. `terms` are [places, columns]: of two classes one column, of more one for each but the first."""
+
+    terms: np.ndarray = None
+    addends: np.ndarray = None
+    penalty: float = 1.0
 
 
 class Table:
@@ -150,8 +144,8 @@ class Table:
         unit = np.sqrt(vectors.multiply(vectors).sum() / counts.shape[0])
         vectors = vectors / max(unit, 1e-9)
         if choose:
-            task.share = self._best(task, vectors)
-        machine = _machine(task.share).fit(vectors, task.numbers)
+            task.penalty = self._best(task, vectors)
+        machine = _machine(task.penalty).fit(vectors, task.numbers)
         weights, addends = machine.coef_.T * (scale / max(unit, 1e-9))[:, None], machine.intercept_
         if len(task.classes) > 2:
             weights, addends = weights[:, 1:] - weights[:, :1], addends[1:] - addends[0]
@@ -183,8 +177,8 @@ class Table:
         return kept
 
     @torch.no_grad()
-    def fill(self, terms, addends, names, heard):
-        """Columns side by side; each kind reads its own, or those of another that it hears."""
+    def fill(self, terms, addends, names, labels, heard):
+        """Columns side by side; each kind reads its own, or those of another that it hears. `labels` are the head's."""
         at = np.flatnonzero(self.kept)
         rows = at
         if self.count:
@@ -196,13 +190,13 @@ class Table:
             terms.table[start : start + width, rows] = torch.from_numpy(task.terms[at].T)
             for kind in [task.source, *(kind for kind, of in heard.items() if of == task.source)]:
                 if kind in names:
-                    _mix(terms, addends, task, names.index(kind), start)
+                    _mix(terms, addends, task, names.index(kind), start, labels)
             start += width
 
 
-def _mix(terms, addends, task, kind, start):
+def _mix(terms, addends, task, kind, start, labels):
     """Which columns speak for which labels of a kind."""
-    first, classes = kind * terms.columns + start, task.classes
+    first, classes = kind * terms.columns + start, [labels.index(name) for name in task.classes]
     if len(classes) == 2:
         for label, side in zip(classes, (-0.5, 0.5)):
             terms.mix[first, label] = side

@@ -6,6 +6,7 @@ import tempfile
 import types
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -24,6 +25,7 @@ import metrics  # noqa: E402
 import ngrams  # noqa: E402
 import restore  # noqa: E402
 import runtime  # noqa: E402
+import scores  # noqa: E402
 import teachers  # noqa: E402
 import templates  # noqa: E402
 import texts  # noqa: E402
@@ -219,6 +221,21 @@ class Rounds(unittest.TestCase):
         self.assertEqual((found["w"].item(), found["n"].item()), (1.5, 4))
 
 
+class Held(unittest.TestCase):
+    def test_a_source_that_is_held_hears_the_network_and_no_other_does(self):
+        examples = [texts.Example("a", "mine", "en"), texts.Example("b", "other", "en"), texts.Example("c", "mine", "en")]
+        logits = {"intent": np.array([[2.0, 0.0, 9.0], [0.0, 0.0, 9.0]], np.float32)}
+        asked, teachers_said = [], ([1], ["pay", "none"], np.array([[0.5, 0.5]]))
+        with mock.patch.object(train, "predict", lambda network, rows: asked.append(rows) or logits):
+            found = train.with_held({"intent": {"other": teachers_said, "mine": "forgotten"}}, {"intent": ["mine", "absent"]},
+                                    None, [[1], [2], [3]], examples, {"intent": ["pay", "none"]})
+        self.assertEqual(asked, [[[1], [3]]])
+        at, names, said = found["intent"]["mine"]
+        self.assertEqual((at, names), ([0, 2], ["pay", "none"]))
+        np.testing.assert_allclose(said, scores.softmax(np.array([[2.0, 0.0], [0.0, 0.0]])))
+        self.assertIs(found["intent"]["other"], teachers_said)
+
+
 class Losses(unittest.TestCase):
     def test_an_unlabelled_text_costs_nothing(self):
         cost = losses.cross_entropy(torch.randn(3, 4), torch.tensor([-1, 2, -1]), 0.1)
@@ -347,7 +364,7 @@ class Tuned(unittest.TestCase):
 
     def _course(self, signal):
         numbers = np.random.default_rng(6).integers(0, 2, 120)
-        task = tuned.Task("sentiment", "reviews", np.arange(100), numbers[:100], ["negative", "positive"])
+        task = texts.Task("sentiment", "reviews", np.arange(100), numbers[:100], ["negative", "positive"])
         course = tuned.Course(self._read(numbers, signal), ["reviews"] * 120, [task], [[0]] * 120, self.SETTINGS, 3, lambda line: None)
         return (course.answers()[0].argmax(1) == numbers), course
 

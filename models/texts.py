@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 HEADS = ("sentiment", "topic", "intent")
 LABELS_FILE = Path(__file__).parent / "labels.json"
 
@@ -22,6 +24,17 @@ class Example:
     labels: dict = field(default_factory=dict)
     two_classes: bool = False
     """The source has no neutral class, so nothing it says tells neutral from the other two."""
+
+
+@dataclass
+class Task:
+    """The labels of one source and head: for each of the texts that stand `at` some places, its label's number among `classes`."""
+
+    head: str
+    source: str
+    at: np.ndarray
+    numbers: np.ndarray
+    classes: list
 
 
 class LabelMap:

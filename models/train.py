@@ -161,17 +161,18 @@ class Trainer:
         self.dev_rows = tokenizers_here.encode(tokenizer, [e.text for e in dev], tokens_max)
         self.rows = tokenizers_here.encode(tokenizer, [e.text for e in training], tokens_max)
         self.lengths, self.sources = [len(row) for row in self.rows], [e.source for e in training]
-        self.lessons = Lessons(training, labels, config, taught.opinions)
         self.wanted = torch.from_numpy(taught.places) if config["network"]["embedding"] else None
         self.network = build(config, tokenizer.get_vocab_size(), labels, training=True)
-        self.origin, self.beginning = None, None
+        self.origin, self.beginning, opinions = None, None, taught.opinions
         if begin:
             begin.fill(self.network, labels)
+            opinions = with_held(opinions, config["teachers"].get("held", {}), self.network, self.rows, training, begin.labels)
             if labels == begin.labels:  # a new label has no weights there worth keeping
                 self.beginning = copy.deepcopy(self.network.state_dict())
             self.origin = copy.deepcopy(self.network).eval() if self.wanted is not None else None
         else:
             self._begin_anew(tokenizer, training)
+        self.lessons = Lessons(training, labels, config, opinions)
         self.average = copy.deepcopy(self.network)
         self._make_optimizers()
         self.rounds = self._plan()
@@ -346,6 +347,19 @@ def choose_ngrams(rows, examples, labels, config):
             if len(kinds) > 1:
                 tasks.append((at, classes, config["ngrams"].get(source, 1.0)))
     return ngrams.choose(rows, tasks, int(config["network"]["ngram_buckets"][0] * CANDIDATES))
+
+
+def with_held(opinions, held, network, rows, examples, labels):
+    """The opinions, with the network's own in place of the teachers' for the sources that `held` names by head: these
+    stay where they are while others learn. `labels` are those that the network has been taught."""
+    found = {head: dict(of) for head, of in opinions.items()}
+    for head, sources in held.items():
+        for source in sources:
+            at = [i for i, e in enumerate(examples) if e.source == source]
+            if at and head in labels:
+                logits = predict(network, [rows[i] for i in at])[head][:, : len(labels[head])]
+                found.setdefault(head, {})[source] = at, labels[head], scores.softmax(logits)
+    return found
 
 
 def mean(states, shares=None):

@@ -6,8 +6,6 @@ labels say. The training texts are split into folds, and what is said of a text 
 on it, so that it is as unsure as it ought to be; what is said of texts without labels is the mean of all.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import nn
@@ -15,23 +13,13 @@ from torch.nn import functional
 
 import batches
 import encoders
+from texts import Task
 
 TOKENS_READ = 8192
 HEAD_RATE = 10
 """How much faster the linear layers learn, which begin from nothing."""
 WARMUP = 0.1
 MASKED = -1e4
-
-
-@dataclass
-class Task:
-    """The labels of one source and head, as numbers of `classes`; `at` are the texts' places."""
-
-    head: str
-    source: str
-    at: np.ndarray
-    numbers: np.ndarray
-    classes: list
 
 
 class Layer(nn.Module):
