@@ -131,7 +131,7 @@ fn shapes() -> Vec<Case> {
         json("an empty object", b"{}", MISSING),
         json("an array of clicks", format!("[{whole}]").as_bytes(), MALFORMED),
         json("two lines of JSON in one record", format!("{whole}\n{whole}").as_bytes(), MALFORMED),
-        json("an object never closed", whole[..whole.len() - 1].as_bytes(), MALFORMED),
+        json("an object never closed", &whole.as_bytes()[..whole.len() - 1], MALFORMED),
         json("bad UTF-8 in a name", b"{\"user\":\"\xff\",\"item\":\"p\",\"action\":\"view\"}", MALFORMED),
         json("objects two hundred deep", deep.as_bytes(), MALFORMED),
         json("more than `text.payload_bytes_max`", large.as_bytes(), Dead(Reason::TooLarge)),
