@@ -106,7 +106,7 @@ mod tests {
                 let p = least(share, share, seed);
                 assert!(p > 1e-4, "seed {seed}: {share} of the whole, p {p}");
             }
-            let p = least(0.02, 0.16, seed);
+            let p = least(0.01, 0.2, seed);
             assert!(p < 1e-4, "seed {seed}: p {p}");
         }
     }

@@ -1,5 +1,6 @@
 //! The program as it is typed: exit codes, and what it says on standard output and standard error.
 
+mod backtest;
 mod detect;
 mod kafka;
 mod usage;

@@ -25,7 +25,8 @@ use topic::Span;
 ///
 /// Reads JSON lines in the order of their event time but for what the grace allows: scored texts as `groundswell score` and
 /// their topics have them, scored clicks as their topic has them, dead letters as `groundswell dead-letters list --json` shows
-/// them; all may be in one file. A line that is none of these is named, left out, and gives exit code 1. The same code runs
+/// them; all may be in one file. A line that is none of these is named and left out, what comes after the grace is counted and
+/// left out, and either gives exit code 1. The same code runs
 /// as in the pipeline, at full speed, with the events' own time. With incidents given, says which were found, how soon, and
 /// how many alerts belong to none.
 ///
@@ -107,13 +108,17 @@ impl Backtest {
             .collect();
         let difference = runs.get(1).map(|against| Difference::of(&runs[0].played, &against.played));
         out::print(&text::report(&runs, difference.as_ref()))?;
+        let is_file = self.topic.is_none();
+        let hint = if is_file { "; --sort puts a file in order" } else { "" };
+        let left_out = runs.first().map(|run| text::left_out(&run.played, hint)).unwrap_or_default();
+        eprint!("{left_out}");
         if let Some(path) = &self.json {
             write(path, &json(&runs, difference.as_ref()))?;
         }
         if let Some(path) = &self.html {
             write(path, &html::page(&runs, difference.as_ref()))?;
         }
-        let failed = runs.first().is_some_and(|run| run.played.unread > 0);
+        let failed = (is_file && !left_out.is_empty()) || runs.first().is_some_and(|run| run.played.unread > 0);
         Ok(if failed { Outcome::SomeInputFailed } else { Outcome::Done })
     }
 }

@@ -44,7 +44,6 @@ fn section(text: &mut String, run: &Run) {
     if played.events() >= UNDATED && played.days() * MINUTES_A_DAY < 1.0 {
         put(text, format_args!("All are of one minute: is the time of the events mapped to event_time?\n"));
     }
-    left_out(text, played);
     if let Some(judged) = &run.judged {
         judgement(text, judged);
     }
@@ -55,24 +54,24 @@ fn section(text: &mut String, run: &Run) {
     text.push('\n');
 }
 
-/// What came too late, if anything did.
-fn left_out(text: &mut String, played: &Played) {
+/// What came too late, if anything did, a line each: what the report says is of the rest. `hint`: what to do about it.
+pub fn left_out(played: &Played, hint: &str) -> String {
+    let mut text = String::new();
     if played.too_late > 0 {
-        let late = count(played.too_late, "event", "events");
-        let were = were(played.too_late);
-        put(text, format_args!("{late} came after the grace and {were} left out; --sort puts a file in order\n"));
+        let (late, were) = (count(played.too_late, "event", "events"), were(played.too_late));
+        put(&mut text, format_args!("{late} came after the grace and {were} left out{hint}\n"));
     }
     if played.late_sums > 0 {
         let late = count(played.late_sums, "sum of a scope's bucket", "sums of scopes' buckets");
         let were = were(played.late_sums);
         put(
-            text,
+            &mut text,
             format_args!(
-                "{late} came after the bucket was closed and {were} left out, with what was late in them; --sort puts a \
-                 file in order\n"
+                "{late} came after the bucket was closed and {were} left out, with what was late in them{hint}\n"
             ),
         );
     }
+    text
 }
 
 fn were(number: u64) -> &'static str {

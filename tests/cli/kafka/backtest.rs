@@ -3,37 +3,9 @@ use std::fs;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::super::backtest::{START_S, texts};
 use super::super::groundswell;
 use crate::support::{Kafka, Outcome, Record};
-
-const START_S: i64 = 1_767_571_200;
-const MINUTES: i64 = 130;
-
-/// A shop's texts in the order of event time; one product has a wave of negative ones.
-fn texts() -> Vec<(i64, Value)> {
-    let mut rng = Rng::with_seed(4);
-    let mut texts = Vec::new();
-    for minute in 0..MINUTES {
-        let wave = (90..100).contains(&minute);
-        let mut seconds: Vec<i64> = (0..if wave { 36 } else { 18 }).map(|_| rng.i64(0..60)).collect();
-        seconds.sort_unstable();
-        for (i, second) in seconds.into_iter().enumerate() {
-            let more = wave && i % 2 == 1;
-            let (product, negative) = (if more { 2 } else { rng.usize(0..4) }, more || rng.f64() < 0.2);
-            let at_s = START_S + minute * 60 + second;
-            let noise: String = (0..14).map(|_| rng.lowercase()).collect();
-            let time = jiff::Timestamp::from_second(at_s).unwrap_or_default();
-            let text = json!({
-                "event_id": format!("e{}", texts.len()), "kind": "review", "event_time": format!("{time:.3}"),
-                "product": format!("p{product}"), "user": format!("u{}", texts.len()), "language": "en",
-                "text": format!("payment {noise}"),
-                "sentiment": {"label": if negative { "negative" } else { "positive" }, "score": -0.5},
-            });
-            texts.push((at_s, text));
-        }
-    }
-    texts
-}
 
 /// What matters of a result: which alerts, how they went on, and over how many texts.
 fn found(path: &std::path::Path) -> Outcome<(Value, Vec<Value>, Value)> {
