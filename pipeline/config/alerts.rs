@@ -60,6 +60,17 @@ impl Alerts {
         ScopeKind::ALL.into_iter().filter(|kind| rules().any(|rule| rule.scopes.contains(kind))).collect()
     }
 
+    /// The rule that tells of a surge in scopes of this kind, where this one has found it in a broader one: itself, or one
+    /// that looks for surges of the same.
+    pub fn telling_within(&self, rule: &AlertRule, kind: ScopeKind) -> Option<&AlertRule> {
+        let counted = rule.signal.counted();
+        let itself = self.rules.iter().find(|other| other.name == rule.name && other.scopes.contains(&kind));
+        let surges = |other: &&AlertRule| other.looks_for == LooksFor::Surge && other.watches(kind, counted);
+        itself.or_else(|| {
+            self.rules.iter().filter(surges).find(|other| other.signal.statistic() == rule.signal.statistic())
+        })
+    }
+
     /// Whether any rule looks at it.
     pub fn watches(&self, counted: Counted) -> bool {
         !self.scopes(counted).is_empty()

@@ -406,7 +406,7 @@ impl<T: Tables> Scoped<'_, T> {
             return !rests;
         }
         let mix = self.mix(mix);
-        publish::explained_by(&self.name, rule, look, mix).is_none()
+        publish::explained_by(&self.name, self.settings, rule, look, mix).is_none()
     }
 
     /// Something confirmed goes on in the group.

@@ -195,7 +195,7 @@ impl Finding<'_> {
 
     /// By what has come of late, whatever the evidence of the worst moment says.
     fn explained_by(&self) -> Option<String> {
-        explained_by(self.scope, self.moment.rule, self.moment.look, self.mix)
+        explained_by(self.scope, self.moment.settings, self.moment.rule, self.moment.look, self.mix)
     }
 
     /// That of the moment at which it was furthest out; what goes on is in the series.
@@ -251,13 +251,13 @@ fn end_of(at: i64, settings: &Alerts) -> Option<prost_types::Timestamp> {
 }
 
 /// The value of another dimension that explains most of the excess, where its own scope is watched.
-pub fn explained_by(scope: &str, rule: &AlertRule, look: &Look, mix: &Mix) -> Option<String> {
+pub fn explained_by(scope: &str, settings: &Alerts, rule: &AlertRule, look: &Look, mix: &Mix) -> Option<String> {
     if look.is_less(rule) {
         // An excess is what the parts are of, and this is the lack of something.
         return None;
     }
     let parts = mix.parts(rule.signal, look.usual());
-    let watched = |kind: ScopeKind| rule.scopes.contains(&kind);
+    let watched = |kind: ScopeKind| settings.telling_within(rule, kind).is_some();
     let largest = |dimension: &str| parts.iter().find(|part| part.name.starts_with(dimension));
     let most = |dimension: &str, kind, least| {
         let part = largest(dimension).filter(|part| part.excess_share >= least)?;

@@ -120,8 +120,11 @@ impl Group {
         });
         let elsewhere = || {
             let part = own.explained_by.as_deref().filter(|part| !self.is_within(part) && !own.told)?;
-            // That group is not asked, so this is the alert that the same rule has there.
-            Some(format!("{} {}", scope::prefixed(scope::counted(&own.scope), part), own.rule))
+            // That group is not asked, so this is the alert that a rule for the same has there.
+            let rule = settings.rules.iter().find(|rule| rule.name == own.rule);
+            let telling = rule.and_then(|rule| settings.telling_within(rule, scope::kind(part)));
+            let telling = telling.map_or(own.rule.as_str(), |rule| rule.name.as_str());
+            Some(format!("{} {telling}", scope::prefixed(scope::counted(&own.scope), part)))
         };
         let taken_in = || self.is_tail(own).then(|| self.last_leader.clone());
         let led = || {
@@ -200,7 +203,7 @@ pub fn named(active: &Active) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Inhibition, Matching};
+    use crate::config::{AlertRule, Inhibition, Matching};
     use crate::stages::alerts::seen::tests::settings;
 
     fn active(scope: &str, rule: &str, explained_by: Option<&str>) -> Active {
@@ -287,6 +290,17 @@ mod tests {
             told(&[active("all", "volume", None), active("topic=t", "volume", Some("brand=b"))]),
             ["all volume"]
         );
+    }
+
+    #[test]
+    fn an_anomaly_of_everything_that_a_product_explains_is_left_to_the_rule_for_surges() {
+        let mut settings = settings();
+        let volume = settings.rules.iter().find(|rule| rule.name == "volume").unwrap().clone();
+        let (name, scopes) = ("unusual_volume".to_owned(), vec![ScopeKind::All]);
+        settings.rules.push(AlertRule { name, scopes, looks_for: LooksFor::Anomaly, ..volume });
+        let mut group = Group::default();
+        group.put(active("all", "unusual_volume", Some("product=p")), 0, &settings);
+        assert_eq!(group.inhibits("all unusual_volume"), Some("product=p volume".into()));
     }
 
     #[test]
