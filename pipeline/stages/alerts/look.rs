@@ -125,9 +125,10 @@ impl Look {
         self.windows.get(self.best.unwrap_or(window)).copied().flatten()
     }
 
-    /// What is expected of a bucket by now, where more than one was looked at.
+    /// What is expected of a bucket by now: by a window of several where there is one.
     pub fn usual(&self) -> Option<f64> {
-        let window = self.windows.iter().flatten().find(|window| window.buckets > 1)?;
+        let windows = || self.windows.iter().flatten();
+        let window = windows().find(|window| window.buckets > 1).or(windows().next())?;
         Some(window.expected / window.buckets as f64)
     }
 

@@ -2,7 +2,7 @@
 
 use super::scope;
 use super::state::{Active, Group};
-use crate::config::{Alerts, LooksFor, ScopeKind};
+use crate::config::{AlertRule, Alerts, LooksFor, ScopeKind};
 use crate::detect::rise::WINDOWS;
 use crate::event::v1::AlertState;
 
@@ -47,8 +47,14 @@ impl Group {
     pub fn look_ahead(&mut self, active: Active, now_ms: i64, settings: &Alerts) -> Option<String> {
         let id = active.id.clone();
         match self.provisional.iter().position(|other| other.id == id) {
-            Some(place) => self.provisional[place] = Active { told: self.provisional[place].told, ..active },
-            None if self.provisional.len() < ACTIVE_MAX => self.provisional.push(active),
+            Some(place) => {
+                let (explained_by, explained_ms) = explanation(&self.provisional[place], &active, now_ms, settings);
+                let told = self.provisional[place].told;
+                self.provisional[place] = Active { told, explained_by, explained_ms, ..active };
+            }
+            None if self.provisional.len() < ACTIVE_MAX => {
+                self.provisional.push(Active { explained_ms: now_ms, ..active });
+            }
             None => {}
         }
         let mut ahead = self.clone();
@@ -183,12 +189,15 @@ fn tells_of(leader: &Active, own: &Active) -> bool {
 }
 
 /// What explains an alert, and when it last did. What a brand explained is not news when the brand is calm again and long
-/// windows still see it: for as long as an incident may pause.
+/// windows still see it: for as long as an incident may pause, and that something is out of the ordinary for good, since that
+/// says nothing of what else it is.
 fn explanation(before: &Active, now: &Active, now_ms: i64, settings: &Alerts) -> (Option<String>, i64) {
     let flap = i64::try_from(settings.flap.as_millis()).unwrap_or(i64::MAX);
     let elsewhere = scope::breadth(&now.scope) <= 1 && scope::kind(&now.scope) != ScopeKind::Brand;
+    let anomaly = |rule: &AlertRule| rule.name == now.rule && rule.looks_for == LooksFor::Anomaly;
+    let is_anomaly = settings.rules.iter().any(anomaly);
     match &now.explained_by {
-        None if elsewhere && now_ms.saturating_sub(before.explained_ms) < flap => {
+        None if elsewhere && (is_anomaly || now_ms.saturating_sub(before.explained_ms) < flap) => {
             (before.explained_by.clone(), before.explained_ms)
         }
         explained_by => (explained_by.clone(), now_ms),
@@ -203,7 +212,7 @@ pub fn named(active: &Active) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AlertRule, Inhibition, Matching};
+    use crate::config::{Inhibition, Matching};
     use crate::stages::alerts::seen::tests::settings;
 
     fn active(scope: &str, rule: &str, explained_by: Option<&str>) -> Active {
@@ -301,6 +310,12 @@ mod tests {
         let mut group = Group::default();
         group.put(active("all", "unusual_volume", Some("product=p")), 0, &settings);
         assert_eq!(group.inhibits("all unusual_volume"), Some("product=p volume".into()));
+        // Hours later something is still out of the ordinary, and nothing new is said of it.
+        group.put(active("all", "unusual_volume", None), 30_000_000, &settings);
+        assert_eq!(group.inhibits("all unusual_volume"), Some("product=p volume".into()));
+        group.put(active("all", "volume", Some("product=p")), 0, &settings);
+        group.put(active("all", "volume", None), 30_000_000, &settings);
+        assert_eq!(group.inhibits("all volume"), None);
     }
 
     #[test]
